@@ -1,0 +1,1 @@
+//! The product: AWS services as pure operations and planners.

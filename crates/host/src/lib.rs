@@ -1,0 +1,1 @@
+//! The root agent: records of the host, made real on Linux.

@@ -1,0 +1,26 @@
+//! The contract between a region and a host: what a host must look like, and what it says it saw. Types only.
+//!
+//! The region never calls the host to *do* something. It tells it a set of small **items** (networks, ports, disks,
+//! machines, balancers, credentials, reviewers), each with a generation; the host makes Linux look like them, keeps it
+//! so while the region is away, and streams a [`Status`] for each item whenever what it sees changes.
+//!
+//! ```text
+//! region ──Session{epoch, items}, Change{put, remove}──▶ host      (one stream; JSON frames, see `frame`)
+//! region ◀──Saw{key, generation, status}────────────── host
+//! region ──Dial{network, address, port}──▶ host ──Dialled + a connected socket (SCM_RIGHTS)──▶ region
+//! ```
+
+mod balancer;
+mod identity;
+mod machine;
+mod network;
+mod session;
+
+pub use balancer::{Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Target, TargetHealth};
+pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus};
+pub use machine::{
+    Content, Disk, DiskStatus, File, Machine, MachineDisk, MachinePhase, MachinePort, MachineStatus, Probe, Process,
+    ProcessState, ProcessStatus,
+};
+pub use network::{Network, NetworkStatus, Port, PortStatus};
+pub use session::{FromHost, Item, ItemKey, ItemKind, MAX_FRAME, Status, ToHost, Versioned};

@@ -1,0 +1,190 @@
+//! Machines and disks.
+
+use roadstead_types::{Millis, Sealed};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// A block of durable storage that outlives the machines which mount it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// E.g. `vol-0123456789abcdef0`.
+    pub id: String,
+    /// Bytes. The `namespaces` driver records it and does not enforce it (a folder has no size).
+    pub bytes: u64,
+}
+
+/// What the host saw of a [`Disk`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskStatus {
+    /// It exists and may be mounted.
+    pub ready: bool,
+    /// Why not, for people.
+    pub why: Option<String>,
+}
+
+/// One instance: its own namespaces, a private root over the host's read-only `/usr`, a process tree under PID 1.
+/// The id names one life: a replacement has another id. A changed body of the same id restarts the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// E.g. `i-0123456789abcdef0`.
+    pub id: String,
+    /// Its host name inside.
+    pub hostname: String,
+    /// Limit of CPU time, thousandths of a CPU; 0 = none.
+    pub cpu_millis: u32,
+    /// Limit of memory, bytes; 0 = none.
+    pub memory_bytes: u64,
+    /// Its interfaces, in order; the first carries the default route.
+    pub ports: Vec<MachinePort>,
+    /// Disks mounted before any process starts. A disk is in one running machine at a time.
+    pub disks: Vec<MachineDisk>,
+    /// Sets of pinned programs (`kubernetes-1.36.3`) mounted read-only at `/opt/components/SET`.
+    pub components: Vec<String>,
+    /// Written before any process starts, on memory-backed storage: they never reach a disk.
+    pub files: Vec<File>,
+    /// Started side by side, but for their `after`; restarted with backoff when they end.
+    pub processes: Vec<Process>,
+}
+
+/// A [`Port`](crate::Port) in a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachinePort {
+    /// The port's id.
+    pub port: String,
+    /// Its name inside, e.g. `eth0`.
+    pub name: String,
+}
+
+/// A [`Disk`] in a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineDisk {
+    /// The disk's id.
+    pub disk: String,
+    /// Absolute path inside, e.g. `/var/lib/etcd`.
+    pub path: String,
+}
+
+/// A file of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Absolute path inside.
+    pub path: String,
+    /// Permission bits, e.g. `0o600`. The owner is root.
+    pub mode: u32,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// What is in a [`File`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// As it stands.
+    Text(String),
+    /// A secret, opened by the host.
+    Sealed(Sealed),
+}
+
+/// A program that a machine keeps running.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Unique in the machine; names its log.
+    pub name: String,
+    /// Absolute path inside, e.g. `/opt/components/etcd-3.6.16/etcd`, then the arguments.
+    pub argv: Vec<String>,
+    /// All of its environment besides PATH and HOME.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Names of processes that must be ready before this one starts.
+    #[serde(default)]
+    pub after: Vec<String>,
+    /// When it counts as ready; without one, as soon as it runs.
+    #[serde(default)]
+    pub ready: Option<Probe>,
+}
+
+/// How to tell that a process is ready. Tried every 50 ms by PID 1 until it first succeeds after a start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Probe {
+    /// A TCP connection is accepted.
+    Tcp {
+        /// Where, as seen inside the machine.
+        address: Ipv4Addr,
+        /// The port.
+        port: u16,
+    },
+    /// `GET path` answers 200, by plain HTTP.
+    Http {
+        /// Where, as seen inside the machine.
+        address: Ipv4Addr,
+        /// The port.
+        port: u16,
+        /// E.g. `/health`.
+        path: String,
+    },
+    /// `GET path` answers 200, by TLS whose certificate is not checked (the machine asks itself).
+    Https {
+        /// Where, as seen inside the machine.
+        address: Ipv4Addr,
+        /// The port.
+        port: u16,
+        /// E.g. `/readyz`.
+        path: String,
+    },
+}
+
+/// What the host saw of a [`Machine`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineStatus {
+    /// How far it is.
+    pub phase: MachinePhase,
+    /// When `phase` began.
+    pub since: Millis,
+    /// In the order of the spec; empty until PID 1 reports.
+    pub processes: Vec<ProcessStatus>,
+}
+
+/// How far a machine is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MachinePhase {
+    /// Something it needs is not there yet: a port, a disk, a component that is still being built.
+    Waiting {
+        /// What, for people.
+        for_what: String,
+    },
+    /// PID 1 runs and reports.
+    Running,
+    /// PID 1 is gone though the spec wants it; the host starts it again with backoff.
+    Failed {
+        /// What was seen, for people.
+        why: String,
+    },
+}
+
+/// What PID 1 says of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// [`Process::name`].
+    pub name: String,
+    /// Its state.
+    pub state: ProcessState,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// When `state` began.
+    pub since: Millis,
+    /// How it last ended, e.g. `exit status 1`, `signal 9`.
+    pub last_exit: Option<String>,
+}
+
+/// The state of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProcessState {
+    /// Waits for those it comes after.
+    Waiting,
+    /// Runs, not yet ready.
+    Starting,
+    /// Runs and was ready.
+    Ready,
+    /// Ended; starts again after a pause.
+    Backoff,
+}

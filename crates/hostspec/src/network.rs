@@ -1,0 +1,58 @@
+//! Networks and ports: VPCs and ENIs as a host sees them.
+
+use roadstead_types::Cidr;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// A layer-3 network with a router of its own: a VPC, or the private network of a control plane's etcd.
+/// Networks are isolated from each other, so their CIDRs may overlap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// E.g. `vpc-0123456789abcdef0`; unique in the region.
+    pub id: String,
+    /// The blocks that exist inside. The router drops what is in none of them and not a balancer's public traffic.
+    pub cidrs: Vec<Cidr>,
+}
+
+/// What the host saw of a [`Network`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkStatus {
+    /// The router exists and forwards.
+    pub ready: bool,
+    /// Why not, for people.
+    pub why: Option<String>,
+}
+
+/// A network interface (ENI): a place in a network, kept whether or not a machine uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Port {
+    /// E.g. `eni-0123456789abcdef0`.
+    pub id: String,
+    /// The [`Network`] it is in.
+    pub network: String,
+    /// Locally administered unicast, `aa:bb:cc:dd:ee:ff`.
+    pub mac: String,
+    /// The subnet; its first host address (`.1`) is the gateway, answered by the router.
+    pub subnet: Cidr,
+    /// Primary private address, in `subnet`.
+    pub address: Ipv4Addr,
+    /// Secondary private addresses that the router also sends here.
+    #[serde(default)]
+    pub secondary: Vec<Ipv4Addr>,
+}
+
+impl Port {
+    /// The subnet's router: base + 1, as in every VPC subnet.
+    pub fn gateway(&self) -> Ipv4Addr {
+        self.subnet.nth(1).unwrap_or(self.subnet.base())
+    }
+}
+
+/// What the host saw of a [`Port`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortStatus {
+    /// The router routes the addresses to it; the machine end exists when a machine uses it.
+    pub ready: bool,
+    /// Why not, for people.
+    pub why: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! The rules of the game: calls, planners, drivers, authorization, audit.

@@ -1,0 +1,2 @@
+//! The `roadstead` command.
+fn main() {}

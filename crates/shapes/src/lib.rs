@@ -1,0 +1,1 @@
+//! GENERATED: AWS shapes and operations, one module per service.

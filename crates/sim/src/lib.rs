@@ -1,0 +1,1 @@
+//! The deterministic world: fake host, virtual clock, faults, invariants.

@@ -1,0 +1,1 @@
+//! Records, views, transactions and the journal.

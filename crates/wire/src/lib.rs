@@ -1,0 +1,1 @@
+//! AWS over HTTP: schema, protocols, SigV4; knows no service.

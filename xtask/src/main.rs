@@ -1,2 +1,33 @@
-//! TODO
-fn main() {}
+//! `cargo xtask`: the work around the code: generate, build components, keep it tidy.
+
+mod components;
+mod generate;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Roadstead's own tooling")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Generate crates/shapes from the pinned botocore models and models/ops.toml.
+    Gen(generate::Args),
+    /// Build the pinned upstream programs into the component cache.
+    Components(components::Args),
+    /// Check the import rules, house rules and generated files.
+    Tidy(tidy::Args),
+}
+
+fn main() -> Result<()> {
+    match Args::parse().task {
+        Task::Gen(args) => generate::run(&args),
+        Task::Components(args) => components::run(&args),
+        Task::Tidy(args) => tidy::run(&args),
+    }
+}

@@ -1,1 +1,5 @@
 //! The root agent: records of the host, made real on Linux.
+
+mod config;
+
+pub use config::Config;

@@ -1,1 +1,18 @@
-//! The product: AWS services as pure operations and planners.
+//! The product, pure: AWS services as operations and planners over records.
+//!
+//! A folder per service, in it one per noun. Services form a line: `eks → autoscaling → ec2 → iam`, `elb → ec2`, and
+//! `fabric`, above `ec2` and `elb`, composes what hosts must look like; never back. A service uses another only through
+//! the public functions of its nouns.
+
+mod assembly;
+pub mod autoscaling;
+pub mod ec2;
+pub mod eks;
+pub mod elb;
+pub mod fabric;
+pub mod iam;
+pub mod keys;
+pub mod settings;
+pub mod sts;
+
+pub use assembly::{planners, registry};

@@ -1,1 +1,41 @@
-//! What runs inside a machine: init.
+//! What runs inside a machine, and the few steps that lead into it.
+//!
+//! The host agent has many threads and so cannot enter namespaces itself. It spawns `roadstead guest enter`, which
+//! joins the machine's network namespace and cgroups, makes the other namespaces and spawns `guest root` as the first
+//! process in them; that one builds the root and becomes `guest init`, PID 1 of the machine:
+//!
+//! ```text
+//! agent ──Launch (stdin)──▶ guest enter ──Launch──▶ guest root ──exec──▶ guest init ──spawns──▶ the processes
+//!       ◀─nothing, or why not (stdout)──────────────────┘                     │
+//!       ◀─Report, a JSON line per change (unix socket)────────────────────────┘
+//! ```
+//!
+//! None of it asks to die with its parent: a machine outlives the agent that started it.
+
+mod enter;
+mod init;
+mod launch;
+
+pub use launch::{Bind, Launch, Marks, Placed, Report};
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Entry of `roadstead guest ROLE ...`; `args` are those after `guest`. Roles: `enter`, `init` (and `root`, which
+/// `enter` starts itself).
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<String> = args.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
+    let result = match args.split_first() {
+        Some((role, [])) if role == "enter" => enter::enter(),
+        Some((role, [])) if role == "root" => enter::root(),
+        Some((role, rest)) if role == "init" => init::run(rest),
+        _ => Err(anyhow::anyhow!("usage: roadstead guest enter | init MARKS FILE (the host agent starts both)")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("roadstead guest: {why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,44 @@
-//! AWS over HTTP: schema, protocols, SigV4; knows no service.
+//! AWS over HTTP. This crate knows every protocol and no service.
+//!
+//! ```text
+//!            Request ──Router──▶ Call ──decode──▶ Value ──validate──▶ I::from_value ──▶ handler(I) -> Result<O, Fault>
+//!  bytes ──▶ (method,           (operation,      (document tree,                                       │
+//!            raw path, ..)       protocol)        guided by Schema)          response ◀──encode── Value (O::to_value)
+//! ```
+//!
+//! A shape is described once, by a static [`Schema`](schema::Schema). Codecs turn bytes into
+//! [`Value`](schema::Value)s and back, guided by the schema; generated structs turn values into fields and back
+//! ([`Shape`](schema::Shape)). So there are *shapes + codecs*, never *shapes × codecs*: a protocol is one file here,
+//! a struct is one block in `roadstead-shapes`, and neither knows the other.
+//!
+//! # What decisions see: [`schema`] and [`fault`]
+//!
+//! ```text
+//! trait Data: Sized    { fn to_value(&self) -> Value; fn from_value(Value) -> Result<Self, Mismatch>; }
+//! trait Shape: Data + Clone + Debug + PartialEq + Send + Sync + 'static { const SCHEMA: &'static Schema; }
+//!
+//! struct Operation<I, O>                   // shapes::eks::CREATE_CLUSTER; derefs to AnyOperation
+//! struct AnyOperation { service, name, method, uri, status, input, output, action, resources, pass_role, errors,
+//!                       invalid, readonly, idempotency_token, pagination, waiter, unsigned }
+//! AnyOperation::validate(&self, &Value) -> Result<(), Fault>                 // required, length, range, pattern, enum
+//! AnyOperation::targets(&self, &Value, &AccountId, &Region) -> Vec<String>   // the ARNs it touches
+//!
+//! canonical::write(&Schema, &Value, Sensitive) -> String  canonical::read(&Schema, &str) -> Result<Value, ReadError>
+//!
+//! eks::RESOURCE_NOT_FOUND_EXCEPTION.fault("No cluster found for name: x.").with("clusterName", "x")
+//! Common::AccessDenied.fault("User: .. is not authorized to perform: ..")
+//! Fault::internal(error)                                                     // the cause is logged, never sent
+//! ```
+//!
+//! [`AnyOperation`](schema::AnyOperation) is the type-erased description: a router holds `&'static AnyOperation`s,
+//! and the kernel keeps a handler of `Operation<I, O>` under its address or `(service.name, name)`.
+
+pub mod fault;
+pub mod schema;
+
+mod json;
+mod timestamp;
+
+pub use json::ReadError;
+#[doc(hidden)]
+pub use serde;

@@ -1,12 +1,141 @@
-//! Not written yet.
+//! `cargo xtask components`: builds the pinned upstream programs into a content-addressed cache outside the repository.
+//!
+//! ```text
+//! components.toml ─select, order─→ recipes ─key─→ store/KEY/PROGRAM  (built once, checked by its checksum ever after)
+//!                                                        └─hard link─→ SET-VERSION/PROGRAM  (what machines mount)
+//! ```
+//!
+//! components/README.md describes the layout for those who read the cache.
 
-use anyhow::{Result, bail};
+mod build;
+mod cache;
+mod go;
+mod manifest;
+mod pin;
+mod preflight;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+use anyhow::{Context, Result, bail};
+use build::Recipe;
+use cache::{Cache, Entry, State};
+use manifest::{Item, Manifest, Selection};
+use progress::{elapsed, say};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Options.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Sets to build, e.g. kubernetes-1.36; without any: what a first cluster needs.
+    sets: Vec<String>,
+    /// Everything that is pinned, other Kubernetes minors included.
+    #[arg(long, conflicts_with = "sets")]
+    all: bool,
+    /// Only the program of this name.
+    #[arg(long, value_name = "PROGRAM")]
+    only: Option<String>,
+    /// Shows what is pinned and what is built, in the order of need; builds nothing.
+    #[arg(long)]
+    list: bool,
+    /// Checks what is built against its checksums; builds nothing, fails if anything is missing or damaged.
+    #[arg(long, conflicts_with = "list")]
+    verify: bool,
+    /// Moves a set to another upstream version: writes its go.mod, go.sum and its lines in components.toml.
+    #[arg(long, value_name = "NAME=VERSION", exclusive = true)]
+    pin: Option<String>,
+}
+
+/// A recipe, its place in the cache, and what stands there.
+struct Component<'a> {
+    recipe: Recipe<'a>,
+    entry: Entry,
+    state: State,
+}
 
 /// Runs the task.
-pub fn run(_: &Args) -> Result<()> {
-    bail!("not written yet")
+pub fn run(args: &Args) -> Result<()> {
+    let folder = folder();
+    let text = std::fs::read_to_string(folder.join("components.toml"))?;
+    if let Some(pin) = &args.pin {
+        let (name, version) = pin.split_once('=').context("--pin NAME=VERSION, e.g. kubernetes-1.36=1.36.4")?;
+        return pin::pin(&folder, &text, name, version);
+    }
+    let manifest = Manifest::parse(&text)?;
+    let everything = args.all || args.list && args.sets.is_empty();
+    let items = manifest.select(&Selection { sets: &args.sets, only: args.only.as_deref(), all: everything })?;
+    let cache = Cache::of_user()?;
+    if args.list || args.verify {
+        return report(&cache, &look(&cache, &folder, items)?, args.verify);
+    }
+    build(&cache, &folder, items)
+}
+
+/// `components/` of this repository.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace").join("components")
+}
+
+fn look<'a>(cache: &Cache, folder: &Path, items: Vec<Item<'a>>) -> Result<Vec<Component<'a>>> {
+    let look = |item| {
+        let recipe = Recipe::new(folder, item)?;
+        let entry = cache.entry(&recipe.key()?, &item.program.name);
+        Ok(Component { state: entry.state()?, entry, recipe })
+    };
+    items.into_iter().map(look).collect()
+}
+
+/// Says what stands in the cache.
+fn report(cache: &Cache, components: &[Component<'_>], strict: bool) -> Result<()> {
+    let mut bad = 0;
+    for Component { recipe, entry, state } in components {
+        let state = match state {
+            State::Ready if cache.shows(entry, &recipe.item.set.view())? => "ready",
+            State::Ready => "unlinked",
+            State::Missing => "missing",
+            State::Damaged(_) => "damaged",
+        };
+        bad += usize::from(state != "ready");
+        say(state, &recipe.name());
+    }
+    if strict && bad > 0 {
+        bail!("{bad} of {} programs are not as they should be: `cargo xtask components` builds them", components.len());
+    }
+    println!("in {}", cache.root().display());
+    Ok(())
+}
+
+/// Builds what is not there. What is there is shown to machines first.
+fn build(cache: &Cache, folder: &Path, items: Vec<Item<'_>>) -> Result<()> {
+    let started = Instant::now();
+    let _lock = cache.lock(|| say("waiting", "another `cargo xtask components` is at work in this cache"))?;
+    let components = look(cache, folder, items)?;
+    let (ready, missing): (Vec<_>, Vec<_>) = components.iter().partition(|c| c.state == State::Ready);
+    for component in &ready {
+        cache.show(&component.entry, &component.recipe.item.set.view())?;
+    }
+    if let Some(first) = missing.first() {
+        let toolchain = &first.recipe.toolchain;
+        say(
+            "toolchain",
+            &format!("{}; {} programs to build, {} ready", toolchain.fingerprint(), missing.len(), ready.len()),
+        );
+        preflight::check(&missing.iter().map(|c| &c.recipe.item).collect::<Vec<_>>(), toolchain, cache)?;
+    }
+    for component in &missing {
+        make(cache, component)?;
+    }
+    let (count, time) = (components.len(), elapsed(started));
+    say("ready", &format!("{count} programs in {} ({} built, {time})", cache.root().display(), missing.len()));
+    Ok(())
+}
+
+fn make(cache: &Cache, component: &Component<'_>) -> Result<()> {
+    let Component { recipe, entry, state } = component;
+    if let State::Damaged(how) = state {
+        say("damaged", &format!("{}: {how}; building it again", recipe.name()));
+    }
+    entry.fill(|path| recipe.build(path))?;
+    cache.show(entry, &recipe.item.set.view())
 }

@@ -1,0 +1,72 @@
+//! The product put together: every kind and every planner, in one place.
+
+use crate::autoscaling::{Group, GroupPlanner};
+use crate::ec2::instance::Instance;
+use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::security_group::SecurityGroup;
+use crate::ec2::subnet::Subnet;
+use crate::ec2::volume::Volume;
+use crate::ec2::vpc::Vpc;
+use crate::eks::cluster::{Cluster, ClusterPlanner};
+use crate::eks::kube::{KubeSpec, KubeState};
+use crate::elb::load_balancer::LoadBalancer;
+use crate::fabric::{self, HostItem, Saw, Want};
+use crate::iam::access_key::AccessKey;
+use crate::iam::role::Role;
+use crate::iam::user::User;
+use crate::keys::{KeySpec, KeyState};
+use crate::settings::Settings;
+use roadstead_hostspec as hostspec;
+use roadstead_kernel::planner::Planners;
+use roadstead_store::Registry;
+
+/// Every kind of record of a region.
+pub fn registry() -> Registry {
+    let mut registry = Registry::new();
+    roadstead_kernel::register(&mut registry);
+    registry.add::<Settings>();
+    registry.add::<User>();
+    registry.add::<AccessKey>();
+    registry.add::<Role>();
+    registry.add::<Vpc>();
+    registry.add::<Subnet>();
+    registry.add::<SecurityGroup>();
+    registry.add::<NetworkInterface>();
+    registry.add::<Volume>();
+    registry.add::<Instance>();
+    registry.add::<Group>();
+    registry.add::<LoadBalancer>();
+    registry.add::<Cluster>();
+    registry.add::<KubeSpec>();
+    registry.add::<KubeState>();
+    registry.add::<KeySpec>();
+    registry.add::<KeyState>();
+    host_item::<hostspec::Network>(&mut registry);
+    host_item::<hostspec::Port>(&mut registry);
+    host_item::<hostspec::Disk>(&mut registry);
+    host_item::<hostspec::Machine>(&mut registry);
+    host_item::<hostspec::Balancer>(&mut registry);
+    host_item::<hostspec::Credential>(&mut registry);
+    host_item::<hostspec::Reviewer>(&mut registry);
+    registry
+}
+
+fn host_item<T: HostItem>(registry: &mut Registry) {
+    registry.add::<Want<T>>();
+    registry.add::<Saw<T>>();
+}
+
+/// Every planner of a region.
+pub fn planners() -> Planners {
+    let mut planners = Planners::new();
+    planners
+        .add(ClusterPlanner)
+        .add(GroupPlanner)
+        .add(fabric::NetworkPlanner)
+        .add(fabric::PortPlanner)
+        .add(fabric::DiskPlanner)
+        .add(fabric::MachinePlanner)
+        .add(fabric::BalancerPlanner)
+        .add(fabric::CredentialPlanner);
+    planners
+}

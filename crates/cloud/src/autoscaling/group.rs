@@ -1,0 +1,63 @@
+use crate::ec2::instance::{Attachment, Image};
+use roadstead_store::{AnyKey, Key, Object, Read, Tx};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A group of instances, one for each slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// What it must be.
+    pub spec: Spec,
+    /// Instance ids by slot name.
+    pub instances: BTreeMap<String, String>,
+}
+
+/// What a group must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Unique in its account.
+    pub name: String,
+    /// Its owner.
+    pub account: String,
+    /// Its places.
+    pub slots: Vec<Slot>,
+}
+
+/// A place in a group: an identity that outlives the instance which holds it. A replacement takes over interfaces and
+/// volumes, so nobody who knows the identity has to learn a new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// Unique in the group.
+    pub name: String,
+    /// Interfaces, `eth0` first.
+    pub interfaces: Vec<String>,
+    /// Volumes and where they are mounted.
+    pub volumes: Vec<Attachment>,
+    /// What the instance runs.
+    pub image: Image,
+}
+
+impl Object for Group {
+    const KIND: &'static str = "autoscaling/group";
+}
+
+impl Group {
+    /// The key of an account's group.
+    pub fn key(account: &str, name: &str) -> Key<Group> {
+        Key::new(format!("{account}/{name}"))
+    }
+}
+
+/// States what the group must be.
+pub fn ensure(tx: &mut Tx, owner: &AnyKey, spec: Spec) {
+    let key = Group::key(&spec.account, &spec.name);
+    match tx.get(&key) {
+        None => {
+            tx.create(key, Some(owner.clone()), Group { spec, instances: BTreeMap::new() });
+        }
+        Some(mut group) => {
+            group.body.spec = spec;
+            tx.put(group);
+        }
+    }
+}

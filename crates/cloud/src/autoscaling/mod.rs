@@ -1,0 +1,7 @@
+//! Auto Scaling: groups that keep as many instances as they have places.
+
+mod group;
+mod plan;
+
+pub use group::{Group, Slot, Spec, ensure};
+pub use plan::GroupPlanner;

@@ -1,0 +1,36 @@
+//! Volumes: storage that outlives the instances which mount it. [`crate::fabric`] makes them real.
+
+use roadstead_store::{AnyKey, Key, Object, Tx};
+use serde::{Deserialize, Serialize};
+
+/// A volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// `vol-…`.
+    pub id: String,
+    /// Its owner.
+    pub account: String,
+    /// Its zone.
+    pub zone: String,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+impl Object for Volume {
+    const KIND: &'static str = "ec2/volume";
+}
+
+impl Volume {
+    /// The key of a volume.
+    pub fn key(id: &str) -> Key<Volume> {
+        Key::new(id)
+    }
+}
+
+/// Makes a volume.
+pub fn create(tx: &mut Tx, owner: &AnyKey, account: &str, zone: &str, bytes: u64) -> Volume {
+    let id = tx.fresh_id("vol-");
+    let volume = Volume { id: id.clone(), account: account.into(), zone: zone.into(), bytes };
+    tx.create(Volume::key(&id), Some(owner.clone()), volume.clone());
+    volume
+}

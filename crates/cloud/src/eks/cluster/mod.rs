@@ -1,0 +1,36 @@
+//! Clusters.
+
+mod control_plane;
+mod model;
+pub mod ops;
+mod pki;
+mod placement;
+mod plan;
+mod teardown;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use model::{Cluster, Issue, Member, Placement, Server, Spec, State, Status, VpcConfig};
+pub use plan::ClusterPlanner;
+
+use roadstead_store::{Read as _, Tx};
+use roadstead_types::Tags;
+
+/// Makes a cluster: its planner does the rest.
+pub fn create(tx: &mut Tx, spec: Spec, tags: Tags) -> Cluster {
+    let status = Status { state: State::Creating, since: tx.now(), authority: None, issues: vec![] };
+    let cluster = Cluster { tags, placement: None, status, spec };
+    tx.create(Cluster::key(&cluster.spec.account, &cluster.spec.name), None, cluster.clone());
+    cluster
+}
+
+/// Begins to delete a cluster.
+pub fn delete(tx: &mut Tx, mut record: roadstead_store::Record<Cluster>) -> Cluster {
+    record.body.status.state = State::Deleting;
+    record.body.status.since = tx.now();
+    let (key, cluster) = (record.key.clone(), record.body.clone());
+    tx.put(record);
+    tx.delete(&key);
+    cluster
+}

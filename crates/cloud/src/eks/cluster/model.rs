@@ -1,0 +1,181 @@
+use roadstead_store::{Key, Object};
+use roadstead_types::{Arn, Cidr, Millis, Tags};
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// A cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// What its creator asked for.
+    pub spec: Spec,
+    /// Its tags.
+    pub tags: Tags,
+    /// Where its parts stand; made by its first plan.
+    pub placement: Option<Placement>,
+    /// How it is.
+    pub status: Status,
+}
+
+/// What a cluster's creator asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Its name, unique in account and region.
+    pub name: String,
+    /// 32 hexadecimal digits: names the cluster for ever, in its issuer and in what belongs to it.
+    pub id: String,
+    /// Its owner.
+    pub account: String,
+    /// Its region.
+    pub region: String,
+    /// The principal that made it: its first administrator.
+    pub creator: String,
+    /// Kubernetes minor, e.g. `1.36`.
+    pub version: String,
+    /// The cluster role.
+    pub role_arn: String,
+    /// Where in the user's network.
+    pub vpc: VpcConfig,
+    /// Addresses of services.
+    pub service_cidr: Cidr,
+    /// `CONFIG_MAP`, `API` or `API_AND_CONFIG_MAP`.
+    pub authentication_mode: String,
+    /// Whether the creator became its administrator.
+    pub creator_is_admin: bool,
+    /// `EXTENDED` or `STANDARD`.
+    pub support_type: String,
+    /// Log types that are enabled.
+    pub logging: Vec<String>,
+    /// Refuses deletion while ACTIVE.
+    pub deletion_protection: bool,
+    /// Echoed by describe.
+    pub client_request_token: Option<String>,
+}
+
+/// A cluster's place in its user's network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VpcConfig {
+    /// Derived from the subnets.
+    pub vpc: String,
+    /// At least two, in two zones.
+    pub subnets: Vec<String>,
+    /// The user's own.
+    pub security_groups: Vec<String>,
+    /// Made for the cluster.
+    pub cluster_security_group: String,
+    /// Reached from outside.
+    pub endpoint_public: bool,
+    /// Reached inside the VPC under the endpoint's name.
+    pub endpoint_private: bool,
+    /// Who may reach it from outside.
+    pub public_cidrs: Vec<Cidr>,
+}
+
+/// Where the parts of a control plane stand. Made once; replacements take these places over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The service's own network for this cluster's etcd.
+    pub network: String,
+    /// The etcd members, one a zone.
+    pub members: Vec<Member>,
+    /// The API machines.
+    pub servers: Vec<Server>,
+    /// The balancer's interfaces in the user's subnets.
+    pub balancer_interfaces: Vec<String>,
+    /// And their addresses.
+    pub balancer_addresses: Vec<Ipv4Addr>,
+    /// The balancer's address outside.
+    pub public_address: Option<Ipv4Addr>,
+}
+
+/// An etcd member's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// `etcd-1`…
+    pub name: String,
+    /// Its interface in the cluster's own network.
+    pub interface: String,
+    /// Its address there.
+    pub address: Ipv4Addr,
+    /// Its data.
+    pub volume: String,
+}
+
+/// An API machine's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// `api-1`…
+    pub name: String,
+    /// Its interface in the user's subnet.
+    pub front: String,
+    /// Its address there: the balancer's target.
+    pub front_address: Ipv4Addr,
+    /// Its interface in the cluster's own network.
+    pub back: String,
+}
+
+/// How a cluster is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// As describe says.
+    pub state: State,
+    /// When that began.
+    pub since: Millis,
+    /// PEM of its authority, once there.
+    pub authority: Option<String>,
+    /// What is wrong, for people; empty when all is well.
+    pub issues: Vec<Issue>,
+}
+
+/// The state of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Not yet probed end to end.
+    Creating,
+    /// Was probed end to end.
+    Active,
+    /// On its way out.
+    Deleting,
+    /// Never became active.
+    Failed,
+}
+
+/// What is wrong with a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issue {
+    /// One of EKS's codes.
+    pub code: String,
+    /// For people: what, and what it waits for.
+    pub message: String,
+    /// What it is about.
+    pub resources: Vec<String>,
+}
+
+impl Object for Cluster {
+    const KIND: &'static str = "eks/cluster";
+}
+
+impl Cluster {
+    /// The key of an account's cluster.
+    pub fn key(account: &str, name: &str) -> Key<Cluster> {
+        Key::new(format!("{account}/{name}"))
+    }
+}
+
+impl Spec {
+    /// The cluster's ARN.
+    pub fn arn(&self) -> Arn {
+        Arn::new("eks", &self.region, &self.account, format!("cluster/{}", self.name))
+    }
+
+    /// The issuer of its service account tokens: 32 upper-case hexadecimal digits at EKS's own address.
+    pub fn issuer(&self) -> String {
+        format!("https://oidc.eks.{}.amazonaws.com/id/{}", self.region, self.id)
+    }
+}
+
+impl State {
+    /// On its way to another state: a waiter waits.
+    pub fn is_transitional(self) -> bool {
+        matches!(self, State::Creating | State::Deleting)
+    }
+}

@@ -1,0 +1,260 @@
+//! What should exist next for a cluster.
+//!
+//! ```text
+//! placement ─▶ keys ─▶ etcd group ┐
+//!                      API group  ├─▶ instances ready ─▶ targets healthy ─▶ probed through the balancer ─▶ ACTIVE
+//!                      balancer   │
+//!                      reviewer   ┘   (everything that can run side by side does)
+//! ```
+//! One plan states the whole each time; nothing is done "on" an event.
+
+use super::control_plane::{self, API_PORT, REVIEWER_PORT};
+use super::model::{Cluster, Issue, Placement, Spec, State};
+use super::pki::{self, Pki, REVIEWER};
+use super::{placement, teardown};
+use crate::autoscaling::{self, Group, Slot};
+use crate::ec2::instance::{Attachment, Instance};
+use crate::eks::kube::{self, KubeSpec};
+use crate::elb::load_balancer::{self, LoadBalancer};
+use crate::fabric;
+use crate::settings::{KubernetesVersion, SERVICE_ACCOUNT, Settings};
+use roadstead_hostspec as hostspec;
+use roadstead_kernel::planner::{Next, Planner};
+use roadstead_store::{AnyKey, Read, Record, Tx};
+use roadstead_types::{Cidr, Millis};
+
+/// A cluster that is not active after this has failed.
+const CREATE_LIMIT: Millis = Millis::mins(60);
+
+/// Plans clusters.
+pub struct ClusterPlanner;
+
+impl Planner for ClusterPlanner {
+    type Object = Cluster;
+    const NAME: &'static str = "eks/cluster";
+
+    fn plan(&self, mut record: Record<Cluster>, tx: &mut Tx) -> Next {
+        if record.deleting.is_some() {
+            return teardown::plan(record, tx);
+        }
+        let owner = record.key.any();
+        let spec = record.body.spec.clone();
+        let placement = match record.body.placement.clone() {
+            Some(placement) => placement,
+            None => match placement::place(tx, &owner, &spec) {
+                Ok(placement) => {
+                    record.body.placement = Some(placement.clone());
+                    placement
+                }
+                Err(why) => return conclude(record, tx, vec![issue("InsufficientFreeAddresses", why, &spec.vpc.subnets)]),
+            },
+        };
+        let Some(pki) = pki::ensure(tx, &owner, &spec, &placement) else {
+            return conclude(record, tx, vec![issue("Other", "its keys are being made", &[])]);
+        };
+        let settings = Settings::of(tx);
+        let Some(version) = settings.kubernetes.iter().find(|v| v.minor == spec.version) else {
+            let why = format!("Kubernetes {} is no longer offered by this region", spec.version);
+            return conclude(record, tx, vec![issue("UnsupportedVersion", why, &[])]);
+        };
+        let parts = Parts { owner: &owner, spec: &spec, placement: &placement, pki: &pki, settings: &settings, version };
+        parts.state(tx);
+        record.body.status.authority = Some(pki.public("ca").to_owned());
+        let issues = parts.issues(tx);
+        conclude(record, tx, issues)
+    }
+}
+
+/// All that a cluster's parts are made from.
+struct Parts<'a> {
+    owner: &'a AnyKey,
+    spec: &'a Spec,
+    placement: &'a Placement,
+    pki: &'a Pki,
+    settings: &'a Settings,
+    version: &'a KubernetesVersion,
+}
+
+impl Parts<'_> {
+    /// States every part.
+    fn state(&self, tx: &mut Tx) {
+        autoscaling::ensure(tx, self.owner, self.etcd_group());
+        autoscaling::ensure(tx, self.owner, self.api_group());
+        load_balancer::ensure(tx, self.owner, self.balancer());
+        fabric::want(tx, self.owner, self.probe_credential());
+        fabric::want(tx, self.owner, self.reviewer());
+        kube::ensure(tx, self.owner, &self.spec.id, self.kube());
+    }
+
+    fn etcd_group(&self) -> autoscaling::Spec {
+        let slot = |member: &super::model::Member| Slot {
+            name: member.name.clone(),
+            interfaces: vec![member.interface.clone()],
+            volumes: vec![Attachment { volume: member.volume.clone(), path: "/var/lib/etcd".into() }],
+            image: control_plane::etcd(self.spec, self.placement, self.pki, &self.settings.etcd, member),
+        };
+        self.group("etcd", self.placement.members.iter().map(slot).collect())
+    }
+
+    fn api_group(&self) -> autoscaling::Spec {
+        let slot = |server: &super::model::Server| Slot {
+            name: server.name.clone(),
+            interfaces: vec![server.front.clone(), server.back.clone()],
+            volumes: vec![],
+            image: control_plane::api(self.spec, self.placement, self.pki, self.version, server),
+        };
+        self.group("api", self.placement.servers.iter().map(slot).collect())
+    }
+
+    fn group(&self, role: &str, slots: Vec<Slot>) -> autoscaling::Spec {
+        autoscaling::Spec { name: group_name(self.spec, role), account: SERVICE_ACCOUNT.into(), slots }
+    }
+
+    fn balancer(&self) -> load_balancer::Spec {
+        let target = |server: &super::model::Server| hostspec::Target {
+            id: server.name.clone(),
+            address: server.front_address,
+            port: API_PORT,
+        };
+        let health = hostspec::HealthCheck {
+            protocol: hostspec::HealthProtocol::Https { path: "/readyz".into() },
+            interval: Millis(250),
+            timeout: Millis(1000),
+            healthy: 1,
+            unhealthy: 2,
+        };
+        let targets = self.placement.servers.iter().map(target).collect();
+        let sources = self.spec.vpc.public_cidrs.clone();
+        load_balancer::Spec {
+            name: self.spec.id.clone(),
+            vpc: self.spec.vpc.vpc.clone(),
+            addresses: self.placement.balancer_addresses.clone(),
+            public: self.placement.public_address.map(|address| hostspec::PublicAddress { address, sources }),
+            listeners: vec![hostspec::Listener { port: API_PORT, targets, health }],
+        }
+    }
+
+    /// Someone whom the cluster knows and who may do nothing in it: the probe's identity.
+    fn probe_credential(&self) -> hostspec::Credential {
+        hostspec::Credential {
+            access_key_id: probe_key_id(self.spec),
+            secret: self.pki.private("probe"),
+            principal: hostspec::Principal {
+                arn: PROBE_ARN.into(),
+                unique_id: "AROAEKSPROBE".into(),
+                account: SERVICE_ACCOUNT.into(),
+            },
+            enabled: true,
+        }
+    }
+
+    fn reviewer(&self) -> hostspec::Reviewer {
+        let mapping = |arn: &str, username: &str, groups: &[&str]| hostspec::Mapping {
+            arn: arn.into(),
+            username: username.into(),
+            groups: groups.iter().map(|g| (*g).to_owned()).collect(),
+        };
+        let mut mappings = vec![mapping(PROBE_ARN, PROBE_USER, &[])];
+        if self.spec.creator_is_admin {
+            mappings.push(mapping(&self.spec.creator, &self.spec.creator, &["system:masters"]));
+        }
+        hostspec::Reviewer {
+            id: self.spec.id.clone(),
+            network: self.placement.network.clone(),
+            address: REVIEWER,
+            clients: Cidr::containing(REVIEWER, 16),
+            port: REVIEWER_PORT,
+            certificate: self.pki.public("reviewer").into(),
+            key: self.pki.private("reviewer"),
+            cluster: self.spec.name.clone(),
+            region: self.spec.region.clone(),
+            sts_hosts: self.settings.sts_hosts.clone(),
+            mappings,
+        }
+    }
+
+    fn kube(&self) -> KubeSpec {
+        KubeSpec {
+            cluster: self.spec.name.clone(),
+            region: self.spec.region.clone(),
+            network: self.spec.vpc.vpc.clone(),
+            addresses: self.placement.balancer_addresses.clone(),
+            port: API_PORT,
+            authority: self.pki.public("ca").into(),
+            certificate: self.pki.public("service").into(),
+            key: self.pki.private("service"),
+            probe_key_id: probe_key_id(self.spec),
+            probe_secret: self.pki.private("probe"),
+            probe_user: PROBE_USER.into(),
+        }
+    }
+
+    /// Why the cluster does not serve, the cause before its effects; nothing when it does.
+    fn issues(&self, tx: &Tx) -> Vec<Issue> {
+        let probed = tx.get(&kube::state_key(&self.spec.id)).map(|r| r.body);
+        if probed.as_ref().is_some_and(|p| p.ready) {
+            return vec![];
+        }
+        let mut issues: Vec<Issue> = ["etcd", "api"].iter().flat_map(|role| self.unready(tx, role)).collect();
+        let balancer = tx.get(&LoadBalancer::key(&self.spec.id)).map(|b| b.body);
+        if issues.is_empty() && balancer.is_none_or(|b| b.healthy.is_empty()) {
+            issues.push(issue("ClusterUnreachable", "the load balancer has no healthy API server yet", &[]));
+        }
+        if issues.is_empty() {
+            let why = probed.map_or("the API was not probed yet".into(), |p| p.why);
+            issues.push(issue("ClusterUnreachable", why, &[]));
+        }
+        issues
+    }
+
+    fn unready(&self, tx: &Tx, role: &str) -> Vec<Issue> {
+        let Some(group) = tx.get(&Group::key(SERVICE_ACCOUNT, &group_name(self.spec, role))) else { return vec![] };
+        let unready = |(slot, id): (&String, &String)| {
+            let status = tx.get(&Instance::key(id))?.body.status;
+            (!status.ready).then(|| issue("ClusterUnreachable", format!("{slot}: {}", status.why), std::slice::from_ref(id)))
+        };
+        group.body.instances.iter().filter_map(unready).collect()
+    }
+}
+
+/// The name of a control plane's group.
+pub(super) fn group_name(spec: &Spec, role: &str) -> String {
+    format!("eks-{}-{role}", spec.id)
+}
+
+const PROBE_ARN: &str = "arn:aws:iam::000000000000:role/eks-probe";
+const PROBE_USER: &str = "eks:probe";
+
+/// The access key id of a cluster's probe.
+pub(super) fn probe_key_id(spec: &Spec) -> String {
+    format!("AKIA{}", &spec.id[..16])
+}
+
+fn issue(code: &str, message: impl Into<String>, resources: &[String]) -> Issue {
+    Issue { code: code.into(), message: message.into(), resources: resources.to_vec() }
+}
+
+/// Writes the status that follows from the issues.
+fn conclude(mut record: Record<Cluster>, tx: &mut Tx, issues: Vec<Issue>) -> Next {
+    let now = tx.now();
+    let status = &mut record.body.status;
+    let age = now.since(status.since);
+    let state = match status.state {
+        State::Creating if issues.is_empty() => State::Active,
+        State::Creating if age >= CREATE_LIMIT => State::Failed,
+        other => other,
+    };
+    if state != status.state {
+        (status.state, status.since) = (state, now);
+    }
+    let why = match issues.first() {
+        Some(first) => format!("{state:?}: {}", first.message),
+        None => format!("{state:?}"),
+    };
+    status.issues = issues;
+    tx.put(record);
+    match state {
+        State::Creating => Next::after(CREATE_LIMIT - age, why),
+        _ => Next::settled(why),
+    }
+}

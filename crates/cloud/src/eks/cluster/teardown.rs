@@ -1,0 +1,77 @@
+//! Takes a cluster apart: what serves first, then the machines, then the places they stood in. Each step waits until
+//! the host has nothing left of the one before.
+
+use super::model::{Cluster, Placement, Spec};
+use super::plan::{group_name, probe_key_id};
+use super::pki;
+use crate::autoscaling::Group;
+use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::security_group::SecurityGroup;
+use crate::ec2::subnet::Subnet;
+use crate::ec2::volume::Volume;
+use crate::ec2::vpc::Vpc;
+use crate::eks::kube;
+use crate::elb::load_balancer::LoadBalancer;
+use crate::fabric;
+use crate::settings::SERVICE_ACCOUNT;
+use roadstead_hostspec as hostspec;
+use roadstead_kernel::planner::Next;
+use roadstead_store::{Index, Key, Object, Read, Record, Tx};
+
+/// Plans a cluster that is being deleted.
+pub fn plan(record: Record<Cluster>, tx: &mut Tx) -> Next {
+    let spec = &record.body.spec;
+    if let Some(placement) = &record.body.placement {
+        if !stop_serving(tx, spec) {
+            return Next::settled("deleting: balancer and token reviewer go");
+        }
+        // An API server whose etcd is gone hangs when it is told to stop: API machines first.
+        for role in ["api", "etcd"] {
+            if !delete_all(tx, [Group::key(SERVICE_ACCOUNT, &group_name(spec, role))]) {
+                return Next::settled(format!("deleting: {role} machines go"));
+            }
+        }
+        if !release(tx, placement) {
+            return Next::settled("deleting: interfaces, volumes and network go");
+        }
+        pki::remove(tx, spec, placement);
+    }
+    tx.remove(&SecurityGroup::key(&spec.account, &spec.vpc.cluster_security_group));
+    tx.remove(&record.key);
+    Next::settled("deleted")
+}
+
+fn stop_serving(tx: &mut Tx, spec: &Spec) -> bool {
+    kube::remove(tx, &spec.id);
+    let balancer = delete_all(tx, [LoadBalancer::key(&spec.id)]);
+    let reviewer = fabric::unwant::<hostspec::Reviewer>(tx, &spec.id);
+    let probe = fabric::unwant::<hostspec::Credential>(tx, &probe_key_id(spec));
+    balancer && reviewer && probe
+}
+
+fn release(tx: &mut Tx, placement: &Placement) -> bool {
+    let members = placement.members.iter().map(|m| &m.interface);
+    let servers = placement.servers.iter().flat_map(|s| [&s.front, &s.back]);
+    let interfaces = members.chain(servers).chain(&placement.balancer_interfaces);
+    let interfaces = delete_all(tx, interfaces.map(|id| NetworkInterface::key(id)).collect::<Vec<_>>());
+    let volumes = delete_all(tx, placement.members.iter().map(|m| Volume::key(&m.volume)).collect::<Vec<_>>());
+    if !interfaces || !volumes {
+        return false;
+    }
+    for subnet in tx.list(Index::<Subnet>::by("vpc", placement.network.as_str())) {
+        tx.remove(&subnet.key);
+    }
+    delete_all(tx, [Vpc::key(SERVICE_ACCOUNT, &placement.network)])
+}
+
+/// Deletes what is still there; true once nothing is.
+fn delete_all<T: Object>(tx: &mut Tx, keys: impl IntoIterator<Item = Key<T>>) -> bool {
+    let mut gone = true;
+    for key in keys {
+        if tx.get(&key).is_some() {
+            tx.delete(&key);
+            gone = false;
+        }
+    }
+    gone
+}

@@ -1,0 +1,1 @@
+//! As describe shows it.

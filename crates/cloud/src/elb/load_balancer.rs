@@ -1,0 +1,69 @@
+//! Network load balancers. [`crate::fabric`] makes them real and writes what was seen of them.
+
+use crate::settings::Settings;
+use roadstead_hostspec::{Listener, PublicAddress};
+use roadstead_store::{AnyKey, Index, Key, Object, Read, Tx};
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// A network load balancer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadBalancer {
+    /// What it is.
+    pub spec: Spec,
+    /// The data path is in place.
+    pub ready: bool,
+    /// Ids of the targets that are healthy, in order.
+    pub healthy: Vec<String>,
+}
+
+/// What a load balancer is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Unique in the region.
+    pub name: String,
+    /// Its VPC.
+    pub vpc: String,
+    /// Its addresses there.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Its address outside.
+    pub public: Option<PublicAddress>,
+    /// Its ports.
+    pub listeners: Vec<Listener>,
+}
+
+impl Object for LoadBalancer {
+    const KIND: &'static str = "elb/load-balancer";
+    fn index(&self) -> Vec<(&'static str, String)> {
+        self.spec.public.iter().map(|p| ("public", p.address.to_string())).collect()
+    }
+}
+
+impl LoadBalancer {
+    /// The key of a load balancer.
+    pub fn key(name: &str) -> Key<LoadBalancer> {
+        Key::new(name)
+    }
+}
+
+/// The first free public address of the region's pool; None when it is used up. The pool's first sixteen stand for
+/// the outside itself (a host's own processes dial from there).
+pub fn free_public_address(tx: &Tx) -> Option<Ipv4Addr> {
+    let pool = Settings::of(tx).public_pool;
+    let free = |a: &Ipv4Addr| tx.list(Index::<LoadBalancer>::by("public", a.to_string())).is_empty();
+    (16..pool.size().saturating_sub(1)).filter_map(|n| pool.nth(n)).find(free)
+}
+
+/// States what the load balancer must be.
+pub fn ensure(tx: &mut Tx, owner: &AnyKey, spec: Spec) {
+    let key = LoadBalancer::key(&spec.name);
+    match tx.get(&key) {
+        None => {
+            tx.create(key, Some(owner.clone()), LoadBalancer { spec, ready: false, healthy: vec![] });
+        }
+        Some(mut record) => {
+            record.body.spec = spec;
+            tx.put(record);
+        }
+    }
+}

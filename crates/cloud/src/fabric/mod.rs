@@ -1,0 +1,45 @@
+//! The planners that compose the host's records from `ec2` and `elb` ones, and what the host said of them.
+//!
+//! Each item of [`roadstead_hostspec`] is two records: [`Want`], written here, and [`Saw`], written by the host driver.
+//! The driver makes `Saw` (with no status yet) *before* it tells the host of an item, and removes it when the host said
+//! that the item is gone; so where neither is left, nothing of it is left on any host.
+
+mod item;
+mod plan;
+
+pub use item::{HostItem, Saw, Want};
+pub use plan::{BalancerPlanner, CredentialPlanner, DiskPlanner, MachinePlanner, NetworkPlanner, PortPlanner};
+
+use roadstead_store::{AnyKey, Key, Read, Tx};
+
+/// Wants the item, as it is given.
+pub fn want<T: HostItem>(tx: &mut Tx, owner: &AnyKey, item: T) {
+    let key = Key::<Want<T>>::new(item.id());
+    match tx.get(&key) {
+        None => {
+            tx.create(key, Some(owner.clone()), Want(item));
+        }
+        Some(mut record) => {
+            record.body = Want(item);
+            tx.put(record);
+        }
+    }
+}
+
+/// No longer wants the item. True once nothing of it is left on any host.
+pub fn unwant<T: HostItem>(tx: &mut Tx, id: &str) -> bool {
+    tx.remove(&Key::<Want<T>>::new(id));
+    gone::<T>(tx, id)
+}
+
+/// Whether nothing of the item is wanted or left on any host.
+pub fn gone<T: HostItem>(read: &impl Read, id: &str) -> bool {
+    read.get(&Key::<Want<T>>::new(id)).is_none() && read.get(&Key::<Saw<T>>::new(id)).is_none()
+}
+
+/// What a host said of the item, if it said so of the item as it is wanted now.
+pub fn saw<T: HostItem>(read: &impl Read, id: &str) -> Option<T::Status> {
+    let want = read.get(&Key::<Want<T>>::new(id))?;
+    let saw = read.get(&Key::<Saw<T>>::new(id))?.body;
+    (saw.generation == want.generation).then_some(saw.status).flatten()
+}

@@ -1,0 +1,6 @@
+//! access_keys.
+
+mod model;
+pub mod ops;
+
+pub use model::AccessKey;

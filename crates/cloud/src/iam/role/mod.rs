@@ -1,0 +1,6 @@
+//! roles.
+
+mod model;
+pub mod ops;
+
+pub use model::Role;

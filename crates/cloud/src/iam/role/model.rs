@@ -1,0 +1,45 @@
+use roadstead_store::{Key, Object};
+use roadstead_types::{Arn, Millis, Tags};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// Unique in its account, whatever its case.
+    pub name: String,
+    /// `AROA…`; outlives the name.
+    pub id: String,
+    /// Its owner.
+    pub account: String,
+    /// `/` or `/a/b/`.
+    pub path: String,
+    /// The trust policy, JSON text as given.
+    pub trust_policy: String,
+    /// As given.
+    pub description: Option<String>,
+    /// Seconds, 3600..=43200.
+    pub max_session_seconds: i64,
+    /// Attached managed policies: ARN → name.
+    pub attached: BTreeMap<String, String>,
+    /// Its tags.
+    pub tags: Tags,
+    /// When it was made.
+    pub created: Millis,
+}
+
+impl Object for Role {
+    const KIND: &'static str = "iam/role";
+}
+
+impl Role {
+    /// The key of an account's role.
+    pub fn key(account: &str, name: &str) -> Key<Role> {
+        Key::new(format!("{account}/{}", name.to_lowercase()))
+    }
+
+    /// Its ARN, path included.
+    pub fn arn(&self) -> Arn {
+        Arn::new("iam", "", &self.account, format!("role{}{}", self.path, self.name))
+    }
+}

@@ -1,0 +1,6 @@
+//! users.
+
+mod model;
+pub mod ops;
+
+pub use model::User;

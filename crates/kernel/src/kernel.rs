@@ -1,0 +1,108 @@
+use crate::audit;
+use crate::authorize::{self, Policies};
+use crate::caller::{Caller, Secrets};
+use crate::idempotency::Token;
+use crate::service::{Handler, Service};
+use roadstead_store::{Tx, View};
+use roadstead_wire::fault::Fault;
+use roadstead_wire::schema::{AnyOperation, Value};
+use std::collections::HashMap;
+
+/// All services, and who may call them.
+pub struct Kernel<P: Policies> {
+    handlers: HashMap<(&'static str, &'static str), (&'static AnyOperation, Handler)>,
+    policies: P,
+    secrets: Box<dyn Secrets>,
+}
+
+/// What a read says.
+pub struct Answer {
+    /// The output.
+    pub value: Value,
+    /// It will change by itself: a waiter may be held up for that.
+    pub hold: bool,
+}
+
+impl<P: Policies> Kernel<P> {
+    /// Puts services together.
+    ///
+    /// # Panics
+    /// If an operation is registered twice.
+    pub fn new(policies: P, secrets: Box<dyn Secrets>, services: Vec<Service>) -> Kernel<P> {
+        let mut handlers = HashMap::new();
+        for (operation, handler) in services.into_iter().flat_map(|s| s.operations) {
+            let before = handlers.insert(id(operation), (operation, handler));
+            assert!(before.is_none(), "{} is registered twice", operation.action);
+        }
+        Kernel { handlers, policies, secrets }
+    }
+
+    /// The operations that are served.
+    pub fn operations(&self) -> impl Iterator<Item = &'static AnyOperation> {
+        self.handlers.values().map(|(operation, _)| *operation)
+    }
+
+    /// Whether the operation changes nothing: [`Kernel::read`] answers it, else [`Kernel::write`] does.
+    pub fn is_read(&self, operation: &AnyOperation) -> bool {
+        matches!(self.handlers.get(&id(operation)), Some((_, Handler::Read(_))))
+    }
+
+    /// Whether the caller may; a write is asked again inside its transaction.
+    pub fn admit(&self, view: &View, operation: &AnyOperation, caller: &Caller, input: &Value) -> Result<(), Fault> {
+        operation.validate(input)?;
+        authorize::check(&self.policies, view, operation, caller, input)
+    }
+
+    /// Answers a read.
+    pub fn read(&self, view: &View, operation: &AnyOperation, caller: &Caller, input: Value) -> Result<Answer, Fault> {
+        self.admit(view, operation, caller, &input)?;
+        match self.handlers.get(&id(operation)) {
+            Some((_, Handler::Read(handler))) => {
+                let held = handler(view, caller, input)?;
+                Ok(Answer { value: held.value, hold: held.hold })
+            }
+            _ => Err(not_served(operation)),
+        }
+    }
+
+    /// Runs an operation that changes something, in its transaction. On a fault the transaction must be dropped.
+    pub fn write(
+        &self,
+        tx: &mut Tx,
+        operation: &AnyOperation,
+        caller: &Caller,
+        input: Value,
+    ) -> Result<Value, Fault> {
+        operation.validate(&input)?;
+        authorize::check(&self.policies, tx, operation, caller, &input)?;
+        let token = Token::of(operation, caller, &input);
+        if let Some(result) = token.as_ref().and_then(|t| t.replay(tx, operation)) {
+            return result;
+        }
+        let output = self.handle(tx, operation, caller, input.clone())?;
+        if let Some(token) = token {
+            token.remember(tx, operation, &output);
+        }
+        audit::succeeded(tx, operation, caller, &input, &output);
+        Ok(output)
+    }
+
+    fn handle(&self, tx: &mut Tx, operation: &AnyOperation, caller: &Caller, input: Value) -> Result<Value, Fault> {
+        match self.handlers.get(&id(operation)) {
+            Some((_, Handler::Write(handler))) => handler(tx, caller, input),
+            Some((_, Handler::WriteSecret(handler))) => {
+                let secret = self.secrets.mint(operation.action).map_err(Fault::internal)?;
+                handler(tx, caller, input, secret)
+            }
+            _ => Err(not_served(operation)),
+        }
+    }
+}
+
+fn id(operation: &AnyOperation) -> (&'static str, &'static str) {
+    (operation.service.name, operation.name)
+}
+
+fn not_served(operation: &AnyOperation) -> Fault {
+    Fault::internal(format!("{} was routed here and is not served so", operation.action))
+}

@@ -1,0 +1,202 @@
+//! Configuration: a file, the environment, flags; the later wins. Read here and nowhere else.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use roadstead_types::AccountId;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// What may be said on the command line and in the environment.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Flags {
+    /// Configuration file (TOML) [default: /etc/roadstead.toml if it is there]
+    #[arg(long, env = "ROADSTEAD_CONFIG", global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Everything the region keeps [default: /var/lib/roadstead]
+    #[arg(long, env = "ROADSTEAD_DATA_DIR", global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Address of the region's API [default: 127.0.0.1:7433; port 0 takes a free one]
+    #[arg(long, env = "ROADSTEAD_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Name of the region [default: us-east-1]
+    #[arg(long, env = "ROADSTEAD_REGION", global = true)]
+    pub region: Option<String>,
+    /// Id of the account, twelve digits [default: 111122223333]
+    #[arg(long, env = "ROADSTEAD_ACCOUNT_ID", global = true)]
+    pub account_id: Option<String>,
+    /// Availability zones, at least three [default: REGIONa,REGIONb,REGIONc]
+    #[arg(long, env = "ROADSTEAD_ZONES", global = true, value_delimiter = ',', value_name = "ZONE,ZONE,ZONE")]
+    pub zones: Option<Vec<String>>,
+    /// Where the pinned upstream programs stand [default: the component cache of this user]
+    #[arg(long, env = "ROADSTEAD_COMPONENTS", global = true, value_name = "DIR")]
+    pub components: Option<PathBuf>,
+    /// File of the root key, outside the data directory [default: DATA_DIR.root-key]
+    #[arg(long, env = "ROADSTEAD_ROOT_KEY", global = true, value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Written {
+    data_dir: Option<PathBuf>,
+    listen: Option<SocketAddr>,
+    region: Option<String>,
+    account_id: Option<String>,
+    zones: Option<Vec<String>>,
+    components: Option<PathBuf>,
+    root_key: Option<PathBuf>,
+}
+
+/// The configuration of a region on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Everything the region keeps.
+    pub data_dir: PathBuf,
+    /// Address of its API.
+    pub listen: SocketAddr,
+    /// Its name.
+    pub region: String,
+    /// The account.
+    pub account: String,
+    /// Its zones.
+    pub zones: Vec<String>,
+    /// Where the pinned upstream programs stand: `SET/PROGRAM`.
+    pub components: PathBuf,
+    /// File of the root key.
+    pub root_key: PathBuf,
+}
+
+const DEFAULT_FILE: &str = "/etc/roadstead.toml";
+
+impl Config {
+    /// The configuration that file, environment and flags make together.
+    ///
+    /// # Errors
+    /// What cannot be read or does not make sense, with what to do.
+    pub fn load(flags: &Flags) -> Result<Config> {
+        let written = written(flags.config.as_deref())?;
+        let data_dir = flags.data_dir.clone().or(written.data_dir).unwrap_or_else(|| "/var/lib/roadstead".into());
+        let data_dir = std::path::absolute(&data_dir)?;
+        let region = flags.region.clone().or(written.region).unwrap_or_else(|| "us-east-1".into());
+        let zones = flags.zones.clone().or(written.zones);
+        let zones = zones.unwrap_or_else(|| ["a", "b", "c"].map(|z| format!("{region}{z}")).to_vec());
+        let config = Config {
+            listen: flags.listen.or(written.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7433))),
+            account: flags.account_id.clone().or(written.account_id).unwrap_or_else(|| "111122223333".into()),
+            components: flags.components.clone().or(written.components).map_or_else(default_components, Ok)?,
+            root_key: flags.root_key.clone().or(written.root_key).unwrap_or_else(|| beside(&data_dir, "root-key")),
+            data_dir,
+            region,
+            zones,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let name = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        ensure!(name(&self.region), "region '{}': use lower-case letters, digits and hyphens", self.region);
+        ensure!(AccountId::parse(&self.account).is_some(), "account id '{}': it has twelve digits", self.account);
+        ensure!(self.account != roadstead_cloud::settings::SERVICE_ACCOUNT, "account id 000000000000 is the service's own");
+        let distinct: BTreeSet<_> = self.zones.iter().collect();
+        ensure!(distinct.len() >= 3 && distinct.len() == self.zones.len(), "name at least three different zones");
+        for zone in &self.zones {
+            ensure!(zone.starts_with(&self.region), "zone '{zone}' is not of region {}", self.region);
+        }
+        if self.root_key.starts_with(&self.data_dir) {
+            bail!("the root key must stand outside the data directory {}", self.data_dir.display());
+        }
+        Ok(())
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> PathBuf {
+        self.data_dir.join("region.journal")
+    }
+
+    /// What only this machine knows of the region: slot, bound address, process ids.
+    pub fn local(&self) -> PathBuf {
+        self.data_dir.join("local.json")
+    }
+
+    /// The admin user's access key, mode 0600.
+    pub fn admin(&self) -> PathBuf {
+        self.data_dir.join("admin.json")
+    }
+
+    /// The host agent's durable state.
+    pub fn host_state(&self) -> PathBuf {
+        self.data_dir.join("host")
+    }
+
+    /// Logs of the region's own processes.
+    pub fn logs(&self) -> PathBuf {
+        self.data_dir.join("log")
+    }
+}
+
+fn written(named: Option<&Path>) -> Result<Written> {
+    let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+    if named.is_none() && !path.exists() {
+        return Ok(Written::default());
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("configuration file {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("configuration file {}", path.display()))
+}
+
+fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{extension}"));
+    name.into()
+}
+
+/// The view folder that `cargo xtask components` fills.
+fn default_components() -> Result<PathBuf> {
+    let cache = match (std::env::var_os("ROADSTEAD_CACHE"), std::env::var_os("XDG_CACHE_HOME")) {
+        (Some(own), _) => PathBuf::from(own),
+        (None, Some(xdg)) => PathBuf::from(xdg).join("roadstead"),
+        (None, None) => PathBuf::from(std::env::var_os("HOME").context("HOME is not set: name --components")?)
+            .join(".cache/roadstead"),
+    };
+    Ok(cache.join("components"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, flags: Flags) -> Result<Config> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        Config::load(&Flags { config: Some(file.path().into()), components: Some("/c".into()), ..flags })
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let flags = Flags { region: Some("eu-west-1".into()), ..Flags::default() };
+        let config = load("region = 'us-west-2'\naccount-id = '123456789012'\ndata-dir = '/srv/r'", flags).unwrap();
+        assert_eq!((config.region.as_str(), config.account.as_str()), ("eu-west-1", "123456789012"));
+        assert_eq!(config.zones, ["eu-west-1a", "eu-west-1b", "eu-west-1c"]);
+        assert_eq!(config.root_key, Path::new("/srv/r.root-key"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_in_words() {
+        let bad = [
+            ("account-id = '12'", "twelve digits"),
+            ("region = 'Us'", "lower-case"),
+            ("zones = ['us-east-1a', 'us-east-1a', 'us-east-1b']", "three different"),
+            ("zones = ['a', 'b', 'c']", "not of region"),
+            ("data-dir = '/d'\nroot-key = '/d/key'", "outside"),
+            ("datadir = '/d'", "unknown field"),
+            ("listen = 'here'", "socket address"),
+        ];
+        for (text, expected) in bad {
+            let error = format!("{:#}", load(text, Flags::default()).unwrap_err());
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

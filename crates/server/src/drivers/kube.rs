@@ -1,0 +1,209 @@
+//! The kube driver: keeps what must be in a cluster's own API, and probes it the way a client goes: through the
+//! balancer, inside the VPC, by certificate and by token.
+
+use super::host::Dialer;
+use anyhow::{Context as _, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use roadstead_cloud::eks::kube::{KubeSpec, KubeState};
+use roadstead_kernel::driver::Driver;
+use roadstead_store::Record;
+use roadstead_types::Millis;
+use roadstead_vault::Vault;
+use roadstead_wire::sigv4;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+
+/// Between probes of an API that is not there yet.
+const EAGER: Duration = Duration::from_millis(150);
+/// Between probes of one that is.
+const CALM: Duration = Duration::from_secs(5);
+/// One probe, all its requests together.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+/// No answer that a probe asks for is longer, bytes.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// Reaches the clusters' own APIs.
+pub struct Kube {
+    /// The way into VPCs.
+    pub dialer: Dialer,
+    /// Opens the service's client keys.
+    pub vault: Arc<Vault>,
+    /// The clock.
+    pub now: fn() -> Millis,
+}
+
+impl Driver for Kube {
+    type Desired = KubeSpec;
+    type Observed = KubeState;
+
+    async fn converge(&self, desired: &Record<KubeSpec>, saw: &(dyn Fn(KubeState) + Send + Sync)) {
+        let spec = &desired.body;
+        let mut last: Option<KubeState> = None;
+        loop {
+            let outcome = match timeout(PROBE_LIMIT, self.probe(spec)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(anyhow::anyhow!("the API gave no answer within {PROBE_LIMIT:?}")),
+            };
+            let (ready, why) = match outcome {
+                Ok(version) => (true, version),
+                Err(error) => (false, format!("{error:#}")),
+            };
+            if last.as_ref().is_none_or(|l| (l.ready, &l.why) != (ready, &why)) {
+                let since = last.as_ref().filter(|l| l.ready == ready).map_or_else(self.now, |l| l.since);
+                let state = KubeState { ready, why, since };
+                saw(state.clone());
+                last = Some(state);
+            }
+            sleep(if ready { CALM } else { EAGER }).await;
+        }
+    }
+}
+
+impl Kube {
+    /// The API server's version once all is well.
+    async fn probe(&self, spec: &KubeSpec) -> Result<String> {
+        let mut service = self.connect(spec, true).await?;
+        let version = service.get("/version").await?;
+        publish(&mut service, spec).await?;
+        let account = "/api/v1/namespaces/default/serviceaccounts/default";
+        service.get(account).await.context("the default service account is not there yet")?;
+        self.probe_token(spec).await.context("a token of the probe")?;
+        let version = version["gitVersion"].as_str().unwrap_or("unknown");
+        Ok(format!("Kubernetes {version}"))
+    }
+
+    /// A client with a token is who it should be.
+    async fn probe_token(&self, spec: &KubeSpec) -> Result<()> {
+        let mut client = self.connect(spec, false).await?;
+        client.bearer = Some(self.token(spec)?);
+        let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
+        let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+        let answer = client.call(Method::POST, path, "application/json", &review).await?;
+        let user = answer["status"]["userInfo"]["username"].as_str().unwrap_or_default();
+        ensure!(user == spec.probe_user, "is known as '{user}', not as '{}'", spec.probe_user);
+        Ok(())
+    }
+
+    /// A token as `aws eks get-token` makes it.
+    fn token(&self, spec: &KubeSpec) -> Result<String> {
+        let secret = self.vault.unseal(&spec.probe_secret)?;
+        let secret = std::str::from_utf8(&secret)?;
+        let url = sigv4::presign_get_caller_identity(
+            &spec.probe_key_id,
+            secret,
+            &spec.region,
+            &[("x-k8s-aws-id", &spec.cluster)],
+            (self.now)(),
+        );
+        Ok(format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(url)))
+    }
+
+    async fn connect(&self, spec: &KubeSpec, as_service: bool) -> Result<Client> {
+        let address = *spec.addresses.first().context("the cluster's balancer has no address")?;
+        let stream = self.dialer.dial(&spec.network, address, spec.port).await?;
+        let tls = TlsConnector::from(Arc::new(self.tls(spec, as_service)?));
+        let stream = tls.connect(ServerName::IpAddress(IpAddr::V4(address).into()), stream).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Ends with the sender; its errors reach the sender's requests.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Client { sender, host: address.to_string(), bearer: None })
+    }
+
+    fn tls(&self, spec: &KubeSpec, as_service: bool) -> Result<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(spec.authority.as_bytes())?)?;
+        let config = ClientConfig::builder().with_root_certificates(roots);
+        if !as_service {
+            return Ok(config.with_no_client_auth());
+        }
+        let chain = vec![CertificateDer::from_pem_slice(spec.certificate.as_bytes())?];
+        let key = PrivateKeyDer::from_pem_slice(&self.vault.unseal(&spec.key)?)?;
+        Ok(config.with_client_auth_cert(chain, key)?)
+    }
+}
+
+/// Keeps the balancer as the endpoints of the `kubernetes` Service, the older form beside the newer as kube-apiserver
+/// itself does (`pkg/controlplane/reconcilers`). The service accounts' controller needs none of it: pods do.
+async fn publish(service: &mut Client, spec: &KubeSpec) -> Result<()> {
+    let addresses: Vec<String> = spec.addresses.iter().map(ToString::to_string).collect();
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+        "endpoints": addresses.iter().map(|a| json!({"addresses": [a], "conditions": {"ready": true}})).collect::<Vec<_>>(),
+        "ports": [{"name": "https", "port": spec.port, "protocol": "TCP"}],
+    });
+    let endpoints = json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {"name": "kubernetes", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        "subsets": [{
+            "addresses": addresses.iter().map(|a| json!({"ip": a})).collect::<Vec<_>>(),
+            "ports": [{"name": "https", "port": spec.port, "protocol": "TCP"}],
+        }],
+    });
+    service.apply("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", &slice).await?;
+    service.apply("/api/v1/namespaces/default/endpoints/kubernetes", &endpoints).await
+}
+
+/// One connection to an API server.
+struct Client {
+    sender: http1::SendRequest<Full<Bytes>>,
+    host: String,
+    bearer: Option<String>,
+}
+
+impl Client {
+    async fn get(&mut self, path: &str) -> Result<Value> {
+        self.call(Method::GET, path, "application/json", &Value::Null).await
+    }
+
+    /// Server-side apply: makes the object, or gives it these fields.
+    async fn apply(&mut self, path: &str, object: &Value) -> Result<()> {
+        let path = format!("{path}?fieldManager=eks&force=true");
+        self.call(Method::PATCH, &path, "application/apply-patch+yaml", object).await.map(drop)
+    }
+
+    async fn call(&mut self, method: Method, path: &str, content_type: &str, body: &Value) -> Result<Value> {
+        let body = if body.is_null() { vec![] } else { serde_json::to_vec(body)? };
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(path)
+            .header("host", &self.host)
+            .header("accept", "application/json")
+            .header("content-type", content_type);
+        if let Some(bearer) = &self.bearer {
+            request = request.header("authorization", format!("Bearer {bearer}"));
+        }
+        let request = request.body(Full::new(Bytes::from(body)))?;
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
+        let body = body.map_err(|e| anyhow::anyhow!("{method} {path}: {e}"))?.to_bytes();
+        if !status.is_success() {
+            bail!("{method} {path}: {}", refusal(status, &body));
+        }
+        Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+/// A Kubernetes `Status` in one line.
+fn refusal(status: StatusCode, body: &[u8]) -> String {
+    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
+    match parsed["message"].as_str() {
+        Some(message) => format!("{status}: {message}"),
+        None => status.to_string(),
+    }
+}

@@ -1,0 +1,106 @@
+//! What only this machine knows of a region: which slot of it the region has, and where its sockets stand.
+
+use crate::config::Config;
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+/// State that vanishes with the power, for all regions of this machine.
+const RUN: &str = "/run/roadstead";
+
+/// A region's place on this machine. Its slot keeps its names and addresses apart from other regions' there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Local {
+    /// 0..=255.
+    pub slot: u8,
+}
+
+impl Local {
+    /// What an earlier start wrote down.
+    pub fn read(config: &Config) -> Option<Local> {
+        serde_json::from_slice(&fs::read(config.local()).ok()?).ok()
+    }
+
+    /// The slot this region had, or a free one.
+    pub fn claim(config: &Config) -> Result<Local> {
+        fs::create_dir_all(slots())?;
+        if let Some(local) = Local::read(config) {
+            return match local.take(config)? {
+                true => Ok(local),
+                false => bail!("slot {} of this machine was given to another region while this one was away: remove {} to take a new one (existing clusters keep their old public addresses and must be recreated)", local.slot, config.local().display()),
+            };
+        }
+        for slot in 0..=u8::MAX {
+            let local = Local { slot };
+            if local.take(config)? {
+                fs::write(config.local(), serde_json::to_vec(&local)?)?;
+                return Ok(local);
+            }
+        }
+        bail!("256 regions already have a slot on this machine: stop one with `roadstead down --purge`")
+    }
+
+    /// True if the slot is this region's, now or before.
+    fn take(&self, config: &Config) -> Result<bool> {
+        let path = slots().join(self.slot.to_string());
+        let owner = config.data_dir.to_str().context("the data directory's name is not UTF-8")?;
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(mut file) => file.write_all(owner.as_bytes()).map(|()| true).map_err(Into::into),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(fs::read_to_string(&path)? == owner),
+            Err(error) => Err(error).with_context(|| format!("cannot claim {}", path.display())),
+        }
+    }
+
+    /// Gives the slot back.
+    pub fn release(&self) -> Result<()> {
+        Ok(fs::remove_file(slots().join(self.slot.to_string()))?)
+    }
+
+    /// Where its sockets stand.
+    pub fn paths(&self) -> Paths {
+        Paths { slot: self.slot, run_dir: Path::new(RUN).join(self.slot.to_string()) }
+    }
+}
+
+fn slots() -> PathBuf {
+    Path::new(RUN).join("slots")
+}
+
+/// Where a region's sockets stand.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    slot: u8,
+    /// State that vanishes with the power.
+    pub run_dir: PathBuf,
+}
+
+impl Paths {
+    /// The host agent's session.
+    pub fn host_socket(&self) -> PathBuf {
+        self.run_dir.join("host.sock")
+    }
+
+    /// The region's own, for `status` and `admin`.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.run_dir.join("admin.sock")
+    }
+
+    /// The supervisor's process id.
+    pub fn pid(&self) -> PathBuf {
+        self.run_dir.join("up.pid")
+    }
+
+    /// The host agent's configuration.
+    pub fn host(&self, config: &Config) -> Result<roadstead_host::Config> {
+        Ok(roadstead_host::Config {
+            slot: self.slot,
+            state_dir: config.host_state(),
+            run_dir: self.run_dir.clone(),
+            components_dir: config.components.clone(),
+            root_key: config.root_key.clone(),
+            program: std::env::current_exe()?,
+        })
+    }
+}

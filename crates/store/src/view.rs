@@ -1,0 +1,259 @@
+use crate::object::{SharedRow, typed};
+use crate::reads::Interest;
+use crate::{AnyKey, Key, Object, Record, Registry};
+use imbl::{OrdMap, OrdSet};
+use roadstead_types::Millis;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// What may be asked of the state. Code that only looks is generic over this, so that an operation, a planner and a
+/// read-only operation share it.
+pub trait Read {
+    /// The record under this key.
+    fn get<T: Object>(&self, key: &Key<T>) -> Option<Record<T>>;
+
+    /// The records of a range, in the order of their names. Costs what it returns, however many others there are.
+    fn list<T: Object>(&self, by: Index<T>) -> Vec<Record<T>>;
+
+    /// The keys of everything, of whatever kind, that belongs to this record. Sorted.
+    fn owned_by(&self, owner: &AnyKey) -> Vec<AnyKey>;
+
+    /// The time: of the transaction in a [`crate::Tx`]; of the last one in a [`View`], or as [`View::at`] says.
+    fn now(&self) -> Millis;
+}
+
+/// A range of the records of kind `T`.
+pub struct Index<T> {
+    range: Range,
+    of: PhantomData<fn() -> T>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Range {
+    Prefix(Arc<str>),
+    By(&'static str, Arc<str>),
+    Owner(AnyKey),
+}
+
+impl<T: Object> Index<T> {
+    /// All of them.
+    pub fn all() -> Index<T> {
+        Index::prefix("")
+    }
+
+    /// Those whose names begin so. End it with the separator: `acct/us-east-1` begins `acct/us-east-11` too.
+    pub fn prefix(prefix: impl Into<Arc<str>>) -> Index<T> {
+        Index { range: Range::Prefix(prefix.into()), of: PhantomData }
+    }
+
+    /// Those with this value in the index of this name: see [`Object::index`].
+    pub fn by(index: &'static str, value: impl Into<Arc<str>>) -> Index<T> {
+        Index { range: Range::By(index, value.into()), of: PhantomData }
+    }
+
+    /// Those that belong to this record.
+    pub fn owner(owner: &AnyKey) -> Index<T> {
+        Index { range: Range::Owner(owner.clone()), of: PhantomData }
+    }
+
+    pub(crate) fn range(&self) -> &Range {
+        &self.range
+    }
+}
+
+impl Range {
+    pub(crate) fn interest(&self, kind: &'static str) -> Interest {
+        match self {
+            Range::Prefix(prefix) => Interest::Prefix { kind, prefix: prefix.clone() },
+            Range::By(index, value) => Interest::By { kind, index, value: value.clone() },
+            Range::Owner(owner) => Interest::Owner { kind, owner: owner.clone() },
+        }
+    }
+}
+
+/// The whole state at one revision: immutable, shared, cheap to clone.
+#[derive(Clone)]
+pub struct View {
+    revision: u64,
+    now: Millis,
+    registry: Arc<Registry>,
+    ids: Ids,
+    tables: OrdMap<&'static str, Table>,
+    /// (owner, owned), for records of all kinds.
+    owned: OrdSet<(AnyKey, AnyKey)>,
+}
+
+/// The records of one kind by name, and the values of their indexes: (index, value, name).
+#[derive(Clone, Default)]
+struct Table {
+    rows: OrdMap<Arc<str>, SharedRow>,
+    indexes: OrdSet<(&'static str, Arc<str>, Arc<str>)>,
+}
+
+/// Where ids come from: see [`crate::Tx::fresh_id`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ids {
+    pub seed: u64,
+    pub used: u64,
+}
+
+impl Read for View {
+    fn get<T: Object>(&self, key: &Key<T>) -> Option<Record<T>> {
+        self.row(T::KIND, key.name()).map(|row| typed(row).clone())
+    }
+
+    fn list<T: Object>(&self, by: Index<T>) -> Vec<Record<T>> {
+        self.select(T::KIND, by.range()).into_iter().map(|row| typed(row).clone()).collect()
+    }
+
+    fn owned_by(&self, owner: &AnyKey) -> Vec<AnyKey> {
+        self.owned_range(owner, "").map(|(_, owned)| owned.clone()).collect()
+    }
+
+    fn now(&self) -> Millis {
+        self.now
+    }
+}
+
+impl View {
+    pub(crate) fn empty(registry: Arc<Registry>, seed: u64) -> View {
+        let ids = Ids { seed, used: 0 };
+        View { revision: 0, now: Millis(0), registry, ids, tables: OrdMap::new(), owned: OrdSet::new() }
+    }
+
+    /// The number of the batch that made this state.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The same state seen at another time: a view otherwise stands at the time of its last transaction.
+    pub fn at(&self, now: Millis) -> View {
+        View { now, ..self.clone() }
+    }
+
+    /// Whether the record exists.
+    pub fn contains(&self, key: &AnyKey) -> bool {
+        self.row(key.kind(), key.name()).is_some()
+    }
+
+    /// The keys of a kind whose names begin with `prefix`, sorted.
+    pub fn keys(&self, kind: &'static str, prefix: &str) -> Vec<AnyKey> {
+        self.names(kind, prefix).map(|(name, _)| AnyKey::new(kind, name.clone())).collect()
+    }
+
+    /// The record as one line of JSON, as it stands in the journal: for people.
+    pub fn json(&self, key: &AnyKey) -> Option<String> {
+        let mut line = Vec::new();
+        self.row(key.kind(), key.name())?.write_line(&mut line).ok()?;
+        String::from_utf8(line).ok()
+    }
+
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    pub(crate) fn ids(&self) -> Ids {
+        self.ids
+    }
+
+    pub(crate) fn set_ids_used(&mut self, used: u64) {
+        self.ids.used = used;
+    }
+
+    pub(crate) fn set_now(&mut self, now: Millis) {
+        self.now = now;
+    }
+
+    pub(crate) fn set_revision(&mut self, revision: u64) {
+        self.revision = revision;
+    }
+
+    /// Takes over what a frame's head says about the whole state.
+    pub(crate) fn restore(&mut self, revision: u64, now: Millis, ids: Ids) {
+        (self.revision, self.now, self.ids) = (revision, now, ids);
+    }
+
+    pub(crate) fn row(&self, kind: &str, name: &str) -> Option<&SharedRow> {
+        self.tables.get(kind)?.rows.get(name)
+    }
+
+    /// All rows: by kind, then by name.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (AnyKey, &SharedRow)> {
+        let tables = self.tables.iter();
+        tables.flat_map(|(kind, table)| table.rows.iter().map(|(name, row)| (AnyKey::new(kind, name.clone()), row)))
+    }
+
+    fn select<'a>(&'a self, kind: &'static str, range: &'a Range) -> Vec<&'a SharedRow> {
+        match range {
+            Range::Prefix(prefix) => self.names(kind, prefix).map(|(_, row)| row).collect(),
+            Range::By(index, value) => self.indexed(kind, index, value),
+            Range::Owner(owner) => {
+                let owned = self.owned_range(owner, kind).take_while(|(_, owned)| owned.kind() == kind);
+                owned.filter_map(|(_, owned)| self.row(kind, owned.name())).collect()
+            }
+        }
+    }
+
+    fn names<'a>(&'a self, kind: &str, prefix: &'a str) -> impl Iterator<Item = (&'a Arc<str>, &'a SharedRow)> {
+        let table = self.tables.get(kind).into_iter();
+        let bounds = (Bound::Included(prefix), Bound::Unbounded);
+        let from = table.flat_map(move |table| table.rows.range::<_, str>(bounds));
+        from.take_while(move |(name, _)| name.starts_with(prefix))
+    }
+
+    fn indexed(&self, kind: &str, index: &'static str, value: &Arc<str>) -> Vec<&SharedRow> {
+        let Some(table) = self.tables.get(kind) else { return vec![] };
+        let from = table.indexes.range((index, value.clone(), Arc::from(""))..);
+        let entries = from.take_while(|(i, v, _)| *i == index && v == value);
+        entries.filter_map(|(_, _, name)| table.rows.get(name)).collect()
+    }
+
+    fn owned_range(&self, owner: &AnyKey, kind: &'static str) -> impl Iterator<Item = &(AnyKey, AnyKey)> {
+        let from = (owner.clone(), AnyKey::new(kind, ""));
+        let owner = owner.clone();
+        self.owned.range(from..).take_while(move |(of, _)| *of == owner)
+    }
+
+    /// Puts `row` under this key, or nothing, and gives back what stood there. Keeps every index true.
+    pub(crate) fn replace(&mut self, kind: &'static str, name: &Arc<str>, row: Option<SharedRow>) -> Option<SharedRow> {
+        let before = self.row(kind, name).cloned();
+        if let Some(before) = &before {
+            self.forget_entries(kind, name, before);
+        }
+        let table = self.tables.entry(kind).or_default();
+        match row {
+            Some(row) => {
+                table.indexes.extend(index_entries(&row, name));
+                if let Some(owner) = row.owner() {
+                    self.owned.insert((owner.clone(), AnyKey::new(kind, name.clone())));
+                }
+                table.rows.insert(name.clone(), row);
+            }
+            None => drop(table.rows.remove(name)),
+        }
+        before
+    }
+
+    fn forget_entries(&mut self, kind: &'static str, name: &Arc<str>, row: &SharedRow) {
+        let table = self.tables.entry(kind).or_default();
+        for entry in index_entries(row, name) {
+            table.indexes.remove(&entry);
+        }
+        if let Some(owner) = row.owner() {
+            self.owned.remove(&(owner.clone(), AnyKey::new(kind, name.clone())));
+        }
+    }
+}
+
+fn index_entries(row: &SharedRow, name: &Arc<str>) -> impl Iterator<Item = (&'static str, Arc<str>, Arc<str>)> {
+    let name = name.clone();
+    row.index().into_iter().map(move |(index, value)| (index, value.into(), name.clone()))
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "View(revision {}, at {})", self.revision, self.now)
+    }
+}

@@ -1,0 +1,314 @@
+//! An input against the constraints of its model, in AWS's own words.
+//!
+//! Most services share one framework and its texts ("1 validation error detected: Value 'x' at 'roleName' failed to
+//! satisfy constraint: Member must .."); EC2 has its own. Patterns are matched against the whole text, as that
+//! framework does.
+
+use super::{AnyOperation, Kind, Member, Protocol, Schema, Value};
+use crate::fault::{Common, Fault};
+use regex::Regex;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+impl AnyOperation {
+    /// Refuses an input that breaks the model's constraints: required members, lengths, ranges, patterns,
+    /// enumerations. The fault is [`AnyOperation::invalid`] (EC2: `MissingParameter`, `InvalidParameterValue`).
+    pub fn validate(&self, input: &Value) -> Result<(), Fault> {
+        let ec2 = self.service.protocols.first() == Some(&Protocol::Ec2Query);
+        let mut found = Vec::new();
+        check(self.input, input, &Path { text: String::new(), ec2 }, &mut found);
+        match found.first() {
+            None => Ok(()),
+            Some(first) if ec2 => Err(first.ec2()),
+            Some(_) => Err(self.invalid.fault(coral(&found))),
+        }
+    }
+}
+
+/// One constraint that one value breaks.
+struct Violation {
+    /// Where, in the service's spelling.
+    path: String,
+    /// The value as a text; none if it must not be shown or is missing.
+    shown: Option<String>,
+    constraint: Constraint,
+}
+
+#[derive(Clone)]
+enum Constraint {
+    Missing,
+    Min(i64, Measure),
+    Max(i64, Measure),
+    Pattern(&'static str),
+    OneOf(&'static [&'static str]),
+    /// On the elements, keys or values of a collection.
+    Inside(&'static str, Vec<Constraint>),
+}
+
+#[derive(Clone, Copy)]
+enum Measure {
+    Value,
+    Length,
+}
+
+/// The place of a value.
+struct Path {
+    text: String,
+    ec2: bool,
+}
+
+impl Path {
+    fn member(&self, member: &Member) -> Path {
+        self.join(&lower_first(if self.ec2 { member.wire_name() } else { member.name }))
+    }
+
+    fn element(&self, index: usize) -> Path {
+        self.join(&if self.ec2 { format!("{}", index + 1) } else { format!("{}.member", index + 1) })
+    }
+
+    fn join(&self, name: &str) -> Path {
+        let text = if self.text.is_empty() { name.to_owned() } else { format!("{}.{name}", self.text) };
+        Path { text, ec2: self.ec2 }
+    }
+}
+
+fn check(schema: &Schema, value: &Value, path: &Path, found: &mut Vec<Violation>) {
+    let shown = (!schema.sensitive).then(|| show(value));
+    let violation = |constraint| Violation { path: path.text.clone(), shown: shown.clone(), constraint };
+    found.extend(broken(schema, value).into_iter().map(violation));
+    match (value, &schema.kind) {
+        (Value::Struct(values), Kind::Structure(_)) => {
+            for member in schema.members() {
+                check_member(member, values.get(member.name), &path.member(member), found);
+            }
+        }
+        (Value::List(elements), Kind::List(list)) => {
+            found.extend(inside("Member", list.member.schema, elements.iter()).map(violation));
+            let nested = elements.iter().enumerate().filter(|_| is_nested(list.member.schema));
+            nested.for_each(|(i, e)| check(list.member.schema, e, &path.element(i), found));
+        }
+        (Value::Map(entries), Kind::Map(map)) => {
+            let keys: Vec<Value> = entries.keys().map(|k| Value::String(k.clone())).collect();
+            found.extend(inside("Map keys", map.key.schema, keys.iter()).map(violation));
+            found.extend(inside("Map value", map.value.schema, entries.values()).map(violation));
+            let nested = entries.iter().filter(|_| is_nested(map.value.schema));
+            nested.for_each(|(k, v)| check(map.value.schema, v, &path.join(k).join("member"), found));
+        }
+        _ => {}
+    }
+}
+
+fn check_member(member: &Member, value: Option<&Value>, path: &Path, found: &mut Vec<Violation>) {
+    let missing = || Violation { path: path.text.clone(), shown: None, constraint: Constraint::Missing };
+    match value {
+        // EC2 takes an empty parameter for none.
+        Some(Value::String(text)) if path.ec2 && member.required && text.is_empty() => found.push(missing()),
+        Some(value) => check(member.schema, value, path, found),
+        None if member.required => found.push(missing()),
+        None => {}
+    }
+}
+
+/// Whether its violations are told at its own place, not at its collection's.
+fn is_nested(schema: &Schema) -> bool {
+    matches!(schema.kind, Kind::Structure(_) | Kind::List(_) | Kind::Map(_))
+}
+
+/// If one of a collection's plain elements breaks a constraint, all constraints on the elements.
+fn inside<'a>(
+    what: &'static str,
+    schema: &Schema,
+    mut elements: impl Iterator<Item = &'a Value>,
+) -> Option<Constraint> {
+    let wrong = !is_nested(schema) && elements.any(|e| !broken(schema, e).is_empty());
+    wrong.then(|| Constraint::Inside(what, all(schema)))
+}
+
+/// Every constraint of a shape.
+fn all(schema: &Schema) -> Vec<Constraint> {
+    let measure = measure(schema);
+    let max = schema.max.map(|n| Constraint::Max(n, measure));
+    let min = schema.min.map(|n| Constraint::Min(n, measure));
+    let pattern = schema.pattern.map(Constraint::Pattern);
+    let allowed = (!schema.allowed.is_empty()).then_some(Constraint::OneOf(schema.allowed));
+    [max, min, pattern, allowed].into_iter().flatten().collect()
+}
+
+/// The constraints that the value itself breaks, not what is in it.
+fn broken(schema: &Schema, value: &Value) -> Vec<Constraint> {
+    let size = size(value);
+    all(schema)
+        .into_iter()
+        .filter(|constraint| match (constraint, value) {
+            (Constraint::Min(min, _), _) => size.is_some_and(|n| n < *min as f64),
+            (Constraint::Max(max, _), _) => size.is_some_and(|n| n > *max as f64),
+            (Constraint::Pattern(pattern), Value::String(text)) => !matches_whole(pattern, text),
+            (Constraint::OneOf(allowed), Value::String(text)) => !allowed.contains(&text.as_str()),
+            _ => false,
+        })
+        .collect()
+}
+
+fn measure(schema: &Schema) -> Measure {
+    match schema.kind {
+        Kind::Integer | Kind::Long | Kind::Float | Kind::Double => Measure::Value,
+        _ => Measure::Length,
+    }
+}
+
+/// A number's value; the length of anything else that has one.
+fn size(value: &Value) -> Option<f64> {
+    let length = match value {
+        Value::Integer(n) => return Some(*n as f64),
+        Value::Double(n) => return Some(*n),
+        Value::String(text) => text.chars().count(),
+        Value::Blob(bytes) => bytes.len(),
+        Value::List(elements) => elements.len(),
+        Value::Map(entries) => entries.len(),
+        _ => return None,
+    };
+    Some(length as f64)
+}
+
+impl Violation {
+    fn coral(&self) -> String {
+        let value = match (&self.constraint, &self.shown) {
+            (Constraint::Missing, _) => "Value null".to_owned(),
+            (_, Some(shown)) => format!("Value '{shown}'"),
+            (_, None) => "Value".to_owned(),
+        };
+        format!("{value} at '{}' failed to satisfy constraint: {}", self.path, self.constraint.text())
+    }
+
+    fn ec2(&self) -> Fault {
+        let value = self.shown.as_deref().unwrap_or("***");
+        let invalid = |more: &str| {
+            let text = format!("Value ({value}) for parameter {} is invalid.{more}", self.path);
+            Common::InvalidParameterValue.fault(text)
+        };
+        match &self.constraint {
+            Constraint::Missing => {
+                Common::MissingParameter.fault(format!("The request must contain the parameter {}", self.path))
+            }
+            Constraint::Min(n, Measure::Value) => invalid(&format!(" Expecting a value greater than or equal to {n}.")),
+            Constraint::Max(n, Measure::Value) => invalid(&format!(" Expecting a value less than or equal to {n}.")),
+            _ => invalid(""),
+        }
+    }
+}
+
+impl Constraint {
+    fn text(&self) -> String {
+        match self {
+            Constraint::Missing => "Member must not be null".into(),
+            Constraint::Min(n, measure) => format!("Member must have {} greater than or equal to {n}", measure.text()),
+            Constraint::Max(n, measure) => format!("Member must have {} less than or equal to {n}", measure.text()),
+            Constraint::Pattern(p) => format!("Member must satisfy regular expression pattern: {p}"),
+            Constraint::OneOf(values) => format!("Member must satisfy enum value set: [{}]", values.join(", ")),
+            Constraint::Inside(what, all) => {
+                let all: Vec<String> = all.iter().map(Constraint::text).collect();
+                format!("{what} must satisfy constraint: [{}]", all.join(", "))
+            }
+        }
+    }
+}
+
+impl Measure {
+    fn text(self) -> &'static str {
+        match self {
+            Measure::Value => "value",
+            Measure::Length => "length",
+        }
+    }
+}
+
+fn coral(found: &[Violation]) -> String {
+    let texts: Vec<String> = found.iter().map(Violation::coral).collect();
+    let errors = if texts.len() == 1 { "error" } else { "errors" };
+    format!("{} validation {errors} detected: {}", texts.len(), texts.join("; "))
+}
+
+/// A value as the framework (a Java one) prints it.
+fn show(value: &Value) -> String {
+    let join = |texts: Vec<String>| texts.join(", ");
+    match value {
+        Value::Null => "null".into(),
+        Value::Boolean(v) => v.to_string(),
+        Value::Integer(v) => v.to_string(),
+        Value::Double(v) => v.to_string(),
+        Value::String(v) => v.clone(),
+        Value::Blob(v) => format!("{} bytes", v.len()),
+        Value::Timestamp(v) => crate::timestamp::format(*v, super::TimestampFormat::Iso8601),
+        Value::List(elements) => format!("[{}]", join(elements.iter().map(show).collect())),
+        Value::Map(entries) => {
+            format!("{{{}}}", join(entries.iter().map(|(k, v)| format!("{k}={}", show(v))).collect()))
+        }
+        Value::Struct(values) => {
+            format!("{{{}}}", join(values.iter().map(|(k, v)| format!("{k}={}", show(v))).collect()))
+        }
+    }
+}
+
+fn lower_first(name: &str) -> String {
+    let mut chars = name.chars();
+    chars.next().map_or_else(String::new, |first| format!("{}{}", first.to_ascii_lowercase(), chars.as_str()))
+}
+
+/// Whether a Java pattern matches the whole text. A pattern that does not compile matches everything; the
+/// generator refuses such a pattern, so that none gets here.
+fn matches_whole(pattern: &'static str, text: &str) -> bool {
+    compiled(pattern).is_none_or(|regex| regex.is_match(text))
+}
+
+/// Compiled patterns, kept: a service has a handful of them and each costs some 10 µs to compile.
+fn compiled(pattern: &'static str) -> Option<Arc<Regex>> {
+    static KEPT: Mutex<Option<HashMap<&'static str, Option<Arc<Regex>>>>> = Mutex::new(None);
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let compile = || Regex::new(&whole(pattern)).ok().map(Arc::new);
+    kept.get_or_insert_default().entry(pattern).or_insert_with(compile).clone()
+}
+
+/// The pattern in our regex crate's words, anchored at both ends.
+fn whole(pattern: &str) -> String {
+    format!(r"\A(?:{})\z", ascii_classes(pattern))
+}
+
+/// In Java `\w`, `\d` and `\s` are ASCII's, here they are Unicode's.
+fn ascii_classes(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut bracket = false;
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some(class @ ('w' | 'd' | 's')) => out.push_str(&ascii_class(class, bracket)),
+                Some(other) => out.extend(['\\', other]),
+                None => out.push('\\'),
+            },
+            '[' => {
+                bracket = true;
+                out.push(c);
+            }
+            ']' => {
+                bracket = false;
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+fn ascii_class(class: char, in_bracket: bool) -> String {
+    let name = match class {
+        'w' => "[:word:]",
+        'd' => "[:digit:]",
+        _ => "[:space:]",
+    };
+    if in_bracket { name.to_owned() } else { format!("[{name}]") }
+}
+
+/// Whether a pattern of a model can be checked here.
+pub fn is_supported(pattern: &str) -> bool {
+    Regex::new(&whole(pattern)).is_ok()
+}

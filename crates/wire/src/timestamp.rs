@@ -1,0 +1,65 @@
+//! Instants as texts.
+
+use crate::schema::TimestampFormat;
+use roadstead_types::Millis;
+use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+const SECONDS: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+const MILLIS: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+const HTTP: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+/// ISO 8601 basic, as SigV4 dates are.
+const BASIC: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]T[hour][minute][second]Z");
+
+/// The text of an instant. A fraction is written only if there is one.
+pub(crate) fn format(at: Millis, format: TimestampFormat) -> String {
+    let text = |items| utc(at).format(items).expect("years 1970 to 9999 have all of a format's parts");
+    match format {
+        TimestampFormat::Epoch if at.0.is_multiple_of(1000) => (at.0 / 1000).to_string(),
+        TimestampFormat::Epoch => at.as_secs_f64().to_string(),
+        TimestampFormat::Iso8601 if at.0.is_multiple_of(1000) => text(SECONDS),
+        TimestampFormat::Iso8601 => text(MILLIS),
+        TimestampFormat::HttpDate => text(HTTP),
+    }
+}
+
+/// `20150830T123600Z`.
+pub(crate) fn format_basic(at: Millis) -> String {
+    utc(at).format(BASIC).expect("years 1970 to 9999 have all of a format's parts")
+}
+
+/// The instant of `20150830T123600Z`.
+pub(crate) fn parse_basic(text: &str) -> Option<Millis> {
+    millis(PrimitiveDateTime::parse(text, BASIC).ok()?.assume_utc())
+}
+
+/// The instant that a text names, to the millisecond; none before 1970.
+pub(crate) fn parse(text: &str, format: TimestampFormat) -> Option<Millis> {
+    match format {
+        TimestampFormat::Epoch => epoch(text),
+        TimestampFormat::Iso8601 => millis(OffsetDateTime::parse(text, &Rfc3339).ok()?),
+        TimestampFormat::HttpDate => millis(OffsetDateTime::parse(text, &Rfc2822).ok()?),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+fn epoch(text: &str) -> Option<Millis> {
+    let seconds: f64 = text.parse().ok()?;
+    (0.0..=LAST_SECOND).contains(&seconds).then(|| Millis((seconds * 1000.0).round() as u64))
+}
+
+/// 9999-12-31T23:59:59Z: the last that a four-digit year can write.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
+fn utc(at: Millis) -> OffsetDateTime {
+    let nanos = i128::from(at.0) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn millis(at: OffsetDateTime) -> Option<Millis> {
+    u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok().map(Millis)
+}

@@ -17,6 +17,8 @@ use crate::iam::user::User;
 use crate::keys::{KeySpec, KeyState};
 use crate::settings::Settings;
 use roadstead_hostspec as hostspec;
+use crate::{ec2, eks, iam, sts};
+use roadstead_kernel::Service;
 use roadstead_kernel::planner::Planners;
 use roadstead_store::Registry;
 
@@ -69,4 +71,9 @@ pub fn planners() -> Planners {
         .add(fabric::BalancerPlanner)
         .add(fabric::CredentialPlanner);
     planners
+}
+
+/// Every service of a region.
+pub fn services() -> Vec<Service> {
+    vec![eks::service(), ec2::service(), iam::service(), sts::service()]
 }

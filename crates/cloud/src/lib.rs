@@ -15,4 +15,4 @@ pub mod keys;
 pub mod settings;
 pub mod sts;
 
-pub use assembly::{planners, registry};
+pub use assembly::{planners, registry, services};

@@ -1,7 +1,7 @@
 //! What a region is: its name, its account, its zones. One record, written at every start from the configuration.
 
 use roadstead_store::{Key, Object, Read};
-use roadstead_types::Cidr;
+use roadstead_types::{Cidr, Millis};
 use serde::{Deserialize, Serialize};
 
 /// The account that owns what a service runs for its users (etcd networks, control plane machines). No user is in it.
@@ -46,8 +46,8 @@ pub struct KubernetesVersion {
     pub components: String,
     /// Whether a cluster whose creator names no version gets this one.
     pub default: bool,
-    /// Day upstream released the minor, `YYYY-MM-DD`.
-    pub released: String,
+    /// When upstream released the minor.
+    pub released: Millis,
 }
 
 impl Object for Settings {

@@ -13,7 +13,7 @@ mod handle;
 
 pub use handle::{Clock, Handle, Running, Subscriber};
 
-use crate::planner::{Chooser, Engine, Explanation, Planners, panic_text};
+use crate::planner::{Chooser, Engine, Explanation, Planners, Rehearsal, panic_text};
 use roadstead_store::{AnyKey, Commit, CommitError, Core, Tx, View};
 use roadstead_types::Millis;
 use std::collections::VecDeque;
@@ -123,11 +123,11 @@ impl Region {
         let plans = self.run_plans(now);
         let committed = self.core.commit();
         if let (Ok(Some(commit)), Some(call)) = (&committed, &mut self.on_commit) {
-            call(commit);
+            surviving("what runs on each commit", || call(commit));
         }
         let stopped = committed.as_ref().err().map(CommitError::to_string);
         for complete in completions {
-            complete(stopped.as_deref());
+            surviving("an answer", || complete(stopped.as_deref()));
         }
         let left_over = !self.jobs.is_empty() || self.engine.due() > 0;
         let next_wake = if left_over { Some(now) } else { self.engine.next_wake() };
@@ -142,6 +142,11 @@ impl Region {
     /// What there is to say about the plans of an object: why each ended as it did, what it waits for, what it read.
     pub fn explain(&self, key: &AnyKey) -> Vec<Explanation> {
         self.engine.explain(key)
+    }
+
+    /// What the planners would do with an object at this time, without doing it.
+    pub fn rehearse(&self, key: &AnyKey, now: Millis) -> Vec<Rehearsal> {
+        self.engine.rehearse(key, &self.core, now)
     }
 
     /// The plans that panic or never settle: health issues of the region.
@@ -171,8 +176,15 @@ impl Region {
 
     fn refuse_all(&mut self, why: &str) {
         for job in self.jobs.drain(..) {
-            job.refuse(why);
+            surviving("an answer", || job.refuse(why));
         }
+    }
+}
+
+/// Runs code that was handed in and that has nothing to decide: its panic is logged and stops nobody else.
+fn surviving(what: &str, call: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
+        tracing::error!("{what} panicked: {}", panic_text(&*panic));
     }
 }
 

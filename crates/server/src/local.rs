@@ -77,6 +77,11 @@ pub struct Paths {
 }
 
 impl Paths {
+    /// The slot.
+    pub fn slot(&self) -> u8 {
+        self.slot
+    }
+
     /// The host agent's session.
     pub fn host_socket(&self) -> PathBuf {
         self.run_dir.join("host.sock")

@@ -1,2 +1,113 @@
-//! The `roadstead` command.
-fn main() {}
+//! The `roadstead` command: every role of the product in one program.
+
+mod admin;
+mod bootstrap;
+mod clock;
+mod config;
+mod credentials;
+mod doctor;
+mod drivers;
+mod env;
+mod http;
+mod local;
+mod serve;
+mod supervise;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use config::{Config, Flags};
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+#[derive(Parser)]
+#[command(name = "roadstead", version, about = "Amazon EKS outside Amazon", propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the region on this machine and keep it running (needs root)
+    Up {
+        /// Return once the API answers
+        #[arg(long)]
+        detach: bool,
+    },
+    /// Stop the region and everything it runs; its data stays (needs root)
+    Down {
+        /// Remove its data as well: every cluster, every key
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Show the region and its clusters
+    Status {
+        /// Show every change until interrupted
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Print what points aws, boto3, Terraform and kubectl at the region: eval $(roadstead env)
+    Env {
+        /// Write an AWS profile of that name instead, for `aws --profile NAME`
+        #[arg(long, value_name = "NAME")]
+        profile: Option<String>,
+    },
+    /// Check whether this machine can run a region, and say what to do where it cannot
+    Doctor,
+    /// The region: API, store, planners, drivers (`up` runs it)
+    #[command(hide = true)]
+    Serve,
+    /// The host agent: machines, networks, balancers (`up` runs it)
+    #[command(hide = true)]
+    Host,
+    /// What runs inside a machine
+    #[command(hide = true, disable_help_flag = true)]
+    Guest {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // PID 1 of a machine: no threads, no logging of ours, its own exit code.
+    if let Command::Guest { arguments } = cli.command {
+        return roadstead_guest::main(&arguments);
+    }
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("roadstead: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let config = Config::load(&cli.flags)?;
+    match cli.command {
+        Command::Up { detach: true } => {
+            supervise::detach(&config)?;
+            env::explain(&config)?;
+        }
+        Command::Up { detach: false } => in_runtime(supervise::up(&config))?,
+        Command::Down { purge } => supervise::down(&config, purge)?,
+        Command::Status { watch } => in_runtime(admin::status(&config, watch))?,
+        Command::Env { profile: None } => print!("{}", env::exports(&config)?),
+        Command::Env { profile: Some(name) } => env::write_profile(&config, &name)?,
+        Command::Doctor => return doctor::run(&config),
+        Command::Serve => in_runtime(serve::run(&config))?,
+        Command::Host => in_runtime(serve::host(&config))?,
+        Command::Guest { .. } => unreachable!("handled before anything else"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let filter = EnvFilter::try_from_env("ROADSTEAD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(false).init();
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -1,5 +1,5 @@
-use crate::tx::{Effect, Writes};
 use crate::AnyKey;
+use crate::tx::{Effect, Writes};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::hash::Hash;
@@ -72,9 +72,7 @@ impl ReadSet {
     pub fn touched_by(&self, effect: &Effect) -> bool {
         let touched: BTreeSet<Interest> = effect.interests().into_iter().collect();
         self.0.iter().any(|asked| match asked {
-            Interest::Prefix { kind, prefix } => {
-                effect.key.kind() == *kind && effect.key.name().starts_with(&**prefix)
-            }
+            Interest::Prefix { kind, prefix } => effect.key.kind() == *kind && effect.key.name().starts_with(&**prefix),
             exact => touched.contains(exact),
         })
     }

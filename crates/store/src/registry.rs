@@ -25,7 +25,11 @@ impl Registry {
     /// `service/noun`, both of which are mistakes in the program.
     pub fn add<T: Object>(&mut self) -> &mut Registry {
         let segments: Vec<&str> = T::KIND.split('/').collect();
-        assert!(matches!(segments[..], [a, b] if !a.is_empty() && !b.is_empty()), "kind {:?} is not service/noun", T::KIND);
+        assert!(
+            matches!(segments[..], [a, b] if !a.is_empty() && !b.is_empty()),
+            "kind {:?} is not service/noun",
+            T::KIND
+        );
         let of = TypeId::of::<T>();
         let known = self.kinds.entry(T::KIND).or_insert(Codec { of, read_line: read_line::<T> });
         assert!(known.of == of, "two types claim the kind {}", T::KIND);

@@ -16,7 +16,11 @@ pub(crate) fn replay(journal: &str, stored: Stored, registry: Arc<Registry>) -> 
     match stored.acknowledged {
         Some(seq) if seq > replay.link.seq => {
             let last = replay.link.seq;
-            Err(replay.damaged(&format!("batch {seq}"), format!("it was acknowledged, but the chain ends at {last}")))
+            let what = format!(
+                "it was acknowledged, but the chain ends at {last}: its end is lost, or an older journal was put here \
+                 without the rest of its directory"
+            );
+            Err(replay.damaged(&format!("batch {seq}"), what))
         }
         _ => Ok((replay.view, replay.link)),
     }

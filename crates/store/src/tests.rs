@@ -1,9 +1,11 @@
 mod chain;
+mod crashes;
+mod disk;
 mod model;
 mod transactions;
 
 use crate::journal::{Journal, JournalError, Memory};
-use crate::{AnyKey, Core, Index, Key, Object, Options, Read, Record, Registry, Tx};
+use crate::{AnyKey, Core, Index, Key, Object, Options, Read, Record, Registry, Tx, Writes};
 use roadstead_types::Millis;
 use serde::{Deserialize, Serialize};
 
@@ -49,9 +51,14 @@ fn core() -> Core {
     open(Memory::new()).unwrap()
 }
 
+/// Runs `work` at 1 s, applies it and doesn't commit.
+fn stage<R>(core: &mut Core, work: impl FnOnce(&mut Tx) -> R) -> (R, Writes) {
+    core.transact(Millis::secs(1), |tx| Ok::<R, ()>(work(tx))).unwrap()
+}
+
 /// Runs `work` at 1 s and commits.
 fn commit<R>(core: &mut Core, work: impl FnOnce(&mut Tx) -> R) -> R {
-    let (result, _) = core.transact(Millis::secs(1), |tx| Ok::<R, ()>(work(tx))).unwrap();
+    let (result, _) = stage(core, work);
     core.commit().unwrap();
     result
 }

@@ -108,14 +108,18 @@ impl Tx {
         self.reads.borrow().clone()
     }
 
-    pub(crate) fn finish(self) -> (View, Writes, ReadSet) {
-        let view = self.view;
-        let effects = self.before.into_iter().map(|(key, before)| {
-            let after = view.row(key.kind(), key.name()).cloned();
-            Effect { key, before, after }
+    /// What was changed so far.
+    pub fn writes(&self) -> Writes {
+        let effects = self.before.iter().map(|(key, before)| {
+            let after = self.view.row(key.kind(), key.name()).cloned();
+            Effect { key: key.clone(), before: before.clone(), after }
         });
-        let writes = Writes(effects.filter(|effect| effect.before.is_some() || effect.after.is_some()).collect());
-        (view, writes, self.reads.into_inner())
+        Writes(effects.filter(|effect| effect.before.is_some() || effect.after.is_some()).collect())
+    }
+
+    pub(crate) fn finish(self) -> (View, Writes, ReadSet) {
+        let writes = self.writes();
+        (self.view, writes, self.reads.into_inner())
     }
 
     fn note(&self, asked: Interest) {

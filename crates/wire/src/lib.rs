@@ -18,8 +18,8 @@
 //! trait Shape: Data + Clone + Debug + PartialEq + Send + Sync + 'static { const SCHEMA: &'static Schema; }
 //!
 //! struct Operation<I, O>                   // shapes::eks::CREATE_CLUSTER; derefs to AnyOperation
-//! struct AnyOperation { service, name, method, uri, status, input, output, action, resources, pass_role, errors,
-//!                       invalid, readonly, idempotency_token, pagination, waiter, unsigned }
+//! struct AnyOperation { service, name, method, uri, status, input, output, action, open, resources, pass_role,
+//!                       errors, invalid, readonly, idempotency_token, pagination, waiter, unsigned }
 //! AnyOperation::validate(&self, &Value) -> Result<(), Fault>                 // required, length, range, pattern, enum
 //! AnyOperation::targets(&self, &Value, &AccountId, &Region) -> Vec<String>   // the ARNs it touches
 //!
@@ -35,6 +35,7 @@
 
 pub mod fault;
 pub mod schema;
+pub mod sigv4;
 
 mod json;
 mod timestamp;

@@ -43,7 +43,8 @@ pub fn command(folder: &Path) -> Command {
 pub fn run(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().context(INSTALL)?;
     if !output.status.success() {
-        bail!("{}", explain(&String::from_utf8_lossy(&output.stderr)));
+        let said = [output.stderr, output.stdout].concat(); // with -json it complains on standard output
+        bail!("{}", explain(&String::from_utf8_lossy(&said)));
     }
     Ok(String::from_utf8(output.stdout)?)
 }
@@ -81,34 +82,33 @@ pub fn explain(stderr: &str) -> String {
 }
 
 fn remedy(stderr: &str) -> Option<&'static str> {
-    let says = |any: &[&str]| any.iter().any(|phrase| stderr.contains(phrase));
-    if says(&["no space left on device"]) {
-        Some(
-            "The disk is full. A cold build needs about 6 GB: free some, or point ROADSTEAD_CACHE and GOCACHE elsewhere.",
-        )
-    } else if says(&["running go 1", "requires go >= ", "toolchain not available"]) {
-        Some("This Go is too old for what is pinned: install the version that it names, or newer.")
-    } else if says(&["checksum mismatch", "SECURITY ERROR"]) {
-        Some(
-            "A downloaded module is not the one pinned in go.sum. Don't go on before you know why; `go clean -modcache` removes a damaged download.",
-        )
-    } else if says(&[
-        "dial tcp",
-        "no such host",
-        "i/o timeout",
-        "connection refused",
-        "TLS handshake",
-        "proxyconnect",
-        "network is unreachable",
-    ]) {
-        Some(
-            "The Go module proxy can't be reached. Look at the network and at GOPROXY (`go env GOPROXY`), then run this again: what was built stays.",
-        )
-    } else if says(&["updates to go.mod needed", "missing go.sum entry"]) {
-        Some(
-            "components/ is not as it was committed: `git status components`, or pin the set again (`cargo xtask components --pin NAME=VERSION`).",
-        )
-    } else {
-        None
-    }
+    let says = |(phrases, _): &&(&[&str], _)| phrases.iter().any(|phrase| stderr.contains(phrase));
+    REMEDIES.iter().find(says).map(|(_, remedy)| *remedy)
 }
+
+/// What Go says when something fails, and what to do then.
+const REMEDIES: &[(&[&str], &str)] = &[
+    (
+        &["no space left on device"],
+        "The disk is full. A cold build needs about 6 GB: free some, or point ROADSTEAD_CACHE and GOCACHE elsewhere.",
+    ),
+    (
+        &["running go 1", "requires go >= ", "toolchain not available"],
+        "This Go is too old for what is pinned: install the version that it names, or newer.",
+    ),
+    (
+        &["checksum mismatch", "SECURITY ERROR"],
+        "A downloaded module is not the one pinned in go.sum. Don't go on before you know why; `go clean -modcache` \
+         removes a damaged download.",
+    ),
+    (
+        &["dial tcp", "no such host", "i/o timeout", "connection refused", "TLS handshake", "module lookup disabled"],
+        "The Go module proxy can't be reached. Look at the network and at GOPROXY (`go env GOPROXY`), then run this \
+         again: what was built stays.",
+    ),
+    (
+        &["updates to go.mod needed", "missing go.sum entry"],
+        "components/ is not as it was committed: `git status components`, or pin the set again (`cargo xtask \
+         components --pin NAME=VERSION`).",
+    ),
+];

@@ -144,12 +144,16 @@ impl Manifest {
         &self.families[&set.family]
     }
 
-    /// All programs, those that are needed first in front.
+    /// All programs, those that are needed first in front: of the default sets by stage, then of the others set by set.
     pub fn items(&self) -> Vec<Item<'_>> {
-        let of = |set| self.family(set).programs.iter().map(move |program| (set, program));
-        let mut items: Vec<_> = self.sets.iter().flat_map(of).collect();
-        items.sort_by_key(|(set, program)| (!set.default, program.stage)); // stable: otherwise the manifest's order
-        items.into_iter().map(|(set, program)| Item { set, family: self.family(set), program }).collect()
+        let mut items = Vec::new();
+        for (place, set) in self.sets.iter().enumerate() {
+            let family = self.family(set);
+            let rank = |stage| if set.default { (0, stage, place) } else { (1 + place, stage, place) };
+            items.extend(family.programs.iter().map(|p| (rank(p.stage), Item { set, family, program: p })));
+        }
+        items.sort_by_key(|(rank, _)| *rank); // stable: within a stage of a set, the manifest's order
+        items.into_iter().map(|(_, item)| item).collect()
     }
 
     /// The programs that are asked for, in the order of need.

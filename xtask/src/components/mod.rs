@@ -63,7 +63,7 @@ pub fn run(args: &Args) -> Result<()> {
         return pin::pin(&folder, &text, name, version);
     }
     let manifest = Manifest::parse(&text)?;
-    let everything = args.all || args.list && args.sets.is_empty();
+    let everything = args.all || args.list && args.sets.is_empty() && args.only.is_none();
     let items = manifest.select(&Selection { sets: &args.sets, only: args.only.as_deref(), all: everything })?;
     let cache = Cache::of_user()?;
     if args.list || args.verify {
@@ -119,16 +119,20 @@ fn build(cache: &Cache, folder: &Path, items: Vec<Item<'_>>) -> Result<()> {
         let toolchain = &first.recipe.toolchain;
         say(
             "toolchain",
-            &format!("{}; {} programs to build, {} ready", toolchain.fingerprint(), missing.len(), ready.len()),
+            &format!("{}; {} to build, {} ready", toolchain.fingerprint(), programs(missing.len()), ready.len()),
         );
         preflight::check(&missing.iter().map(|c| &c.recipe.item).collect::<Vec<_>>(), toolchain, cache)?;
     }
     for component in &missing {
         make(cache, component)?;
     }
-    let (count, time) = (components.len(), elapsed(started));
-    say("ready", &format!("{count} programs in {} ({} built, {time})", cache.root().display(), missing.len()));
+    let (count, built, time) = (components.len(), missing.len(), elapsed(started));
+    say("ready", &format!("{} in {} ({built} built, {time})", programs(count), cache.root().display()));
     Ok(())
+}
+
+fn programs(count: usize) -> String {
+    format!("{count} program{}", if count == 1 { "" } else { "s" })
 }
 
 fn make(cache: &Cache, component: &Component<'_>) -> Result<()> {

@@ -62,6 +62,8 @@ fn everything_ends_with_the_minors_that_nobody_needs_yet() {
     let first_other = all.iter().position(|item| !item.set.default).unwrap();
     assert!(all[first_other..].iter().all(|item| !item.set.default));
     assert!(all[..first_other].is_sorted_by_key(|item| item.program.stage));
+    let others = all[first_other..].iter().map(|item| &item.set.name).collect::<Vec<_>>();
+    assert!(others.is_sorted(), "set by set: {others:?}");
     assert_eq!(all[first_other].program.stage, Stage::ControlPlane);
 }
 

@@ -55,6 +55,9 @@ impl Deny {
         let banned = self.bans.deny.iter().find(|ban| ban.name == *name);
         let mut found: Vec<_> =
             banned.map(|ban| format!("{name} {version} is not wanted: {}", ban.reason)).into_iter().collect();
+        if package.source.as_deref().is_some_and(|source| !source.starts_with("registry+")) {
+            found.push(format!("{name} {version} does not come from the registry"));
+        }
         match license.as_deref().map(|license| self.permits(license)) {
             Some(Ok(true)) => {}
             Some(Ok(false)) => {

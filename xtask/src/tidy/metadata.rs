@@ -29,6 +29,8 @@ pub struct Package {
     pub id: String,
     /// Its licence, an SPDX expression.
     pub license: Option<String>,
+    /// Where it comes from; none: a path.
+    pub source: Option<String>,
     /// Where its Cargo.toml stands.
     pub manifest_path: PathBuf,
     /// What it asks for.

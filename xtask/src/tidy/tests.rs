@@ -24,7 +24,7 @@ const PACKAGES: &str = r#"{
      "manifest_path": "/repo/crates/store/Cargo.toml",
      "dependencies": [{"name": "redb", "req": "*", "source": "registry", "kind": null}]},
     {"name": "redb", "version": "4.6.0", "id": "redb", "license": "MIT OR Apache-2.0", "manifest_path": "/r", "dependencies": []},
-    {"name": "tokio", "version": "1.0.0", "id": "tokio", "license": "GPL-3.0", "manifest_path": "/t", "dependencies": []},
+    {"name": "tokio", "version": "1.0.0", "id": "tokio", "license": "GPL-3.0", "source": "git+x", "manifest_path": "/t", "dependencies": []},
     {"name": "unused", "version": "1.0.0", "id": "unused", "license": null, "manifest_path": "/u", "dependencies": []}
   ]}"#;
 
@@ -134,6 +134,7 @@ fn what_we_may_not_link_is_named() {
         Deny::parse(deny).unwrap().violations(&metadata()),
         [
             "redb 4.6.0 is not wanted: no",
+            "tokio 1.0.0 does not come from the registry",
             "tokio 1.0.0 is under GPL-3.0, which deny.toml does not allow",
             "roadstead-store takes any version of redb: name one"
         ]

@@ -2,3 +2,19 @@
 
 pub mod cluster;
 pub mod kube;
+
+use roadstead_kernel::Service;
+use roadstead_shapes::eks as api;
+
+/// The service's operations.
+pub fn service() -> Service {
+    Service::new()
+        .write(&api::CREATE_CLUSTER, cluster::ops::create)
+        .read_held(&api::DESCRIBE_CLUSTER, cluster::ops::describe, cluster::ops::is_passing)
+        .read(&api::LIST_CLUSTERS, cluster::ops::list)
+        .write(&api::DELETE_CLUSTER, cluster::ops::delete)
+        .read(&api::DESCRIBE_CLUSTER_VERSIONS, cluster::versions::describe)
+        .write(&api::TAG_RESOURCE, cluster::tags::tag)
+        .write(&api::UNTAG_RESOURCE, cluster::tags::untag)
+        .read(&api::LIST_TAGS_FOR_RESOURCE, cluster::tags::list)
+}

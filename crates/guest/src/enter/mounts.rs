@@ -22,7 +22,13 @@ const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
 const READ_ONLY: [&str; 5] = ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
 /// And what it could read there about others on the host.
 const HIDDEN: [&str; 7] = [
-    "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/latency_stats", "/proc/acpi", "/proc/scsi", "/sys/firmware",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/timer_list",
+    "/proc/latency_stats",
+    "/proc/acpi",
+    "/proc/scsi",
+    "/sys/firmware",
 ];
 
 /// Builds the root of `launch` in a new mount namespace and makes it the root of this process.
@@ -34,14 +40,16 @@ pub fn build(launch: &Launch) -> Result<()> {
     devices()?;
     kernel()?;
     cgroups()?;
+    copies()?;
     bind(&launch.logs, Path::new("/var/log"), true)?;
     program(&launch.program)?;
     for b in &launch.binds {
         bind(&b.source, &b.target, b.writable)?;
     }
-    umask(Mode::from_bits_truncate(0o022));
     umount2(HOST, MntFlags::MNT_DETACH).context("leaving the host's file system")?;
-    fs::remove_dir(HOST).context("leaving the host's file system")
+    fs::remove_dir(HOST).context("leaving the host's file system")?;
+    umask(Mode::from_bits_truncate(0o022));
+    Ok(())
 }
 
 /// Makes a tmpfs on `root` the root of this process; the old one is then at [`HOST`].
@@ -57,7 +65,9 @@ fn enter(root: &Path) -> Result<()> {
 }
 
 fn folders() -> Result<()> {
-    for path in ["/usr", "/etc", "/dev", "/proc", "/sys", "/run", "/run/roadstead", "/opt", "/var", "/var/lib", "/var/log"] {
+    for path in
+        ["/usr", "/etc", "/dev", "/proc", "/sys", "/run", "/run/roadstead", "/opt", "/var", "/var/lib", "/var/log"]
+    {
         folder(Path::new(path), 0o755)?;
     }
     folder(Path::new("/root"), 0o700)?;
@@ -85,7 +95,15 @@ fn devices() -> Result<()> {
     let options = Some("mode=0755,size=64k");
     mount(Some("tmpfs"), "/dev", Some("tmpfs"), MsFlags::MS_NOSUID, options).context("mounting /dev")?;
     // What reads the kernel's messages reads nothing: they are the host's.
-    let nodes = [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0), ("kmsg", 1, 3)];
+    let nodes = [
+        ("null", 1, 3),
+        ("zero", 1, 5),
+        ("full", 1, 7),
+        ("random", 1, 8),
+        ("urandom", 1, 9),
+        ("tty", 5, 0),
+        ("kmsg", 1, 3),
+    ];
     for (name, major, minor) in nodes {
         let path = Path::new("/dev").join(name);
         let mode = Mode::from_bits_truncate(0o666);
@@ -100,7 +118,8 @@ fn devices() -> Result<()> {
         .context("mounting /dev/pts")?;
     mount(Some("shm"), "/dev/shm", Some("tmpfs"), quiet, Some("mode=1777")).context("mounting /dev/shm")?;
     mount(Some("mqueue"), "/dev/mqueue", Some("mqueue"), quiet, None::<&str>).context("mounting /dev/mqueue")?;
-    let links = [("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")];
+    let links =
+        [("ptmx", "pts/ptmx"), ("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")];
     for (name, to) in links {
         symlink(to, Path::new("/dev").join(name)).with_context(|| format!("/dev/{name}"))?;
     }
@@ -159,6 +178,26 @@ fn cgroup(at: &Path, kind: &str, options: Option<&str>) -> Result<()> {
         Ok(mount(Some("cgroup"), at, Some(kind), PLAIN | MsFlags::MS_NOEXEC, options)?)
     };
     mounted().with_context(|| format!("mounting {}", at.display()))
+}
+
+/// The two files of the host's `/etc` without which its programs don't run: where libraries are, and whom to trust.
+fn copies() -> Result<()> {
+    const CERTIFICATES: [&str; 3] =
+        ["etc/ssl/certs/ca-certificates.crt", "etc/pki/tls/certs/ca-bundle.crt", "etc/ssl/ca-bundle.pem"];
+    let copy = |from: &str, to: &str| -> Result<()> {
+        let from = Path::new(HOST).join(from);
+        folder(Path::new(to).parent().context("it has no folder")?, 0o755)?;
+        // Read and written, not `fs::copy`: that takes the mode and the links along.
+        let bytes = fs::read(&from).with_context(|| from.display().to_string())?;
+        fs::write(to, bytes).with_context(|| to.to_owned())
+    };
+    if let Some(bundle) = CERTIFICATES.into_iter().find(|path| Path::new(HOST).join(path).exists()) {
+        copy(bundle, "/etc/ssl/certs/ca-certificates.crt")?;
+    }
+    match Path::new(HOST).join("etc/ld.so.cache").exists() {
+        true => copy("etc/ld.so.cache", "/etc/ld.so.cache"),
+        false => Ok(()),
+    }
 }
 
 /// The program that becomes PID 1: a bind of its file, so that an upgrade of the host leaves running machines theirs.

@@ -10,20 +10,20 @@ use rtnetlink::packet_core::{
     NetlinkPayload,
 };
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteScope};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteScope, RouteType};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use rtnetlink::sys::{Socket, SocketAddr};
-use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use roadstead_types::Cidr;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 /// As the VPC's: jumbo frames.
-pub(super) const MTU: u32 = 9001;
+const MTU: u32 = 9001;
 
 /// An interface as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Netlink {
 
     /// The interface called `name`, if there is one.
     pub fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
-        let ask = LinkMessageBuilder::<LinkUnspec>::new_with_name(name).build();
+        let ask = LinkUnspec::new_with_name(name).build();
         let answer = match self.request(RouteNetlinkMessage::GetLink(ask), 0) {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
             other => other?,
@@ -90,32 +90,31 @@ impl Netlink {
 
     /// Makes a pair of interfaces: `name` here, `far` in the namespace `there`. Both are down.
     pub fn add_pair(&mut self, name: &str, mac: Option<Mac>, far: &Far<'_>) -> io::Result<()> {
-        let mut peer = LinkMessageBuilder::<LinkUnspec>::new_with_name(far.name).mtu(MTU);
+        let mut peer = LinkUnspec::new_with_name(far.name).mtu(MTU);
         peer = peer.setns_by_fd(far.namespace.as_raw_fd()).address(far.mac.0.to_vec());
         let mut pair = LinkVeth::new(name, far.name).mtu(MTU);
         if let Some(mac) = mac {
             pair = pair.address(mac.0.to_vec());
         }
-        use rtnetlink::packet_route::link::{InfoData, InfoVeth};
         let pair = pair.set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build()))).build();
         self.change(RouteNetlinkMessage::NewLink(pair), NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Brings the interface up.
     pub fn set_up(&mut self, name: &str) -> io::Result<()> {
-        let message = LinkMessageBuilder::<LinkUnspec>::new_with_name(name).up().build();
+        let message = LinkUnspec::new_with_name(name).up().build();
         self.change(RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// Brings the interface up and writes `alias` on it.
     pub fn set_up_as(&mut self, name: &str, alias: &str) -> io::Result<()> {
-        let message = LinkMessageBuilder::<LinkUnspec>::new_with_name(name).up().alias(alias).build();
+        let message = LinkUnspec::new_with_name(name).up().alias(alias).build();
         self.change(RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// Removes the interface, and with it the other end of its pair. One that is gone is fine.
     pub fn delete_link(&mut self, name: &str) -> io::Result<()> {
-        let message = LinkMessageBuilder::<LinkUnspec>::new_with_name(name).build();
+        let message = LinkUnspec::new_with_name(name).build();
         gone_is_fine(self.change(RouteNetlinkMessage::DelLink(message), 0))
     }
 
@@ -337,7 +336,6 @@ fn route_message(route: Route) -> RouteMessage {
 }
 
 fn into_route(message: &RouteMessage) -> Option<Route> {
-    use rtnetlink::packet_route::route::RouteType;
     if message.header.kind != RouteType::Unicast || message.header.address_family != AddressFamily::Inet {
         return None;
     }

@@ -11,24 +11,24 @@
 //! Every chain's policy is accept and the last rule decides, because while a table is replaced the kernel consults
 //! both versions of a chain, one of them empty: an empty chain whose policy is drop would lose packets.
 
-use super::state::Layout;
+use super::layout::Layout;
 use roadstead_types::Cidr;
-use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
 /// The router's end of the wire to the host.
 pub(super) const UPLINK: &str = "uplink";
 
 /// The table `table` of a router with this layout, as input of `nft -f`.
-pub(crate) fn render(table: &str, layout: &Layout) -> String {
+pub(super) fn render(table: &str, layout: &Layout) -> String {
     let mut text = format!("table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n");
     set(&mut text, "set inside", "ipv4_addr", "flags interval;", outermost(&layout.cidrs));
     set(&mut text, "set callers", "ipv4_addr . ipv4_addr", "flags interval;", callers(layout));
     set(&mut text, "set services", "ipv4_addr . ipv4_addr . inet_service", "flags interval;", services(layout));
     set(&mut text, "map faces", "ipv4_addr : ipv4_addr", "", faces(layout));
     set(&mut text, "map publics", "ipv4_addr : ipv4_addr", "", publics(layout));
-    set(&mut text, "map listeners", "ipv4_addr . inet_service : verdict", "", listeners(layout, &mut String::new()));
-    listeners(layout, &mut text);
+    let (chains, dialled) = listeners(layout);
+    text.push_str(&chains);
+    set(&mut text, "map listeners", "ipv4_addr . inet_service : verdict", "", dialled);
     text.push_str(CHAINS);
     text.push_str("}\n");
     text
@@ -57,6 +57,7 @@ const CHAINS: &str = r#"
     iifname "uplink" drop
     ip daddr 127.0.0.0/8 drop
     fib saddr . iif oif missing drop
+    ip daddr != @inside reject with icmp net-unreachable
   }
   chain spread {
     type nat hook prerouting priority dstnat; policy accept;
@@ -96,8 +97,7 @@ const CHAINS: &str = r#"
 fn set(text: &mut String, head: &str, kind: &str, flags: &str, elements: Vec<String>) {
     let elements = elements.join(", ");
     let elements = if elements.is_empty() { elements } else { format!("elements = {{ {elements} }}") };
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "  {head} {{ type {kind}; {flags} {elements}\n  }}");
+    *text += &format!("  {head} {{ type {kind}; {flags} {elements}\n  }}\n");
 }
 
 fn callers(layout: &Layout) -> Vec<String> {
@@ -123,21 +123,23 @@ fn publics(layout: &Layout) -> Vec<String> {
     publics.map(face).collect()
 }
 
-/// Elements that lead each dialled address and port to the chain of its listener; the chains go to `chains`. A
-/// listener without targets has none, so its connections arrive at the router itself and are refused.
-fn listeners(layout: &Layout, chains: &mut String) -> Vec<String> {
-    let mut elements = Vec::new();
+/// The chain of each listener, and the elements that lead each dialled address and port to its chain. A listener
+/// without targets has none, so its connections arrive at the router itself and are refused.
+fn listeners(layout: &Layout) -> (String, Vec<String>) {
+    let (mut chains, mut elements) = (String::new(), Vec::new());
     let all = layout.frontends.values().flat_map(|f| f.listeners.iter().map(move |(port, targets)| (f, port, targets)));
     for (n, (frontend, port, targets)) in all.filter(|(_, _, targets)| !targets.is_empty()).enumerate() {
         let dialled = frontend.addresses.iter().chain(frontend.public.as_ref().map(|(address, _)| address));
         elements.extend(dialled.map(|address| format!("{address} . {port} : goto listener-{n}")));
         let places = targets.iter().enumerate().map(|(i, (address, port))| format!("{i} : {address} . {port}"));
-        let places = places.collect::<Vec<_>>().join(", ");
-        let (count, spread) = (targets.len(), "dnat ip to jhash ip saddr . tcp sport mod");
-        // Writing to a String cannot fail.
-        let _ = writeln!(chains, "  chain listener-{n} {{\n    {spread} {count} map {{ {places} }}\n  }}");
+        let (count, places) = (targets.len(), places.collect::<Vec<_>>().join(", "));
+        chains += &format!(
+            "  chain listener-{n} {{
+    dnat ip to jhash ip saddr . tcp sport mod {count} map {{ {places} }}
+  }}\n"
+        );
     }
-    elements
+    (chains, elements)
 }
 
 /// The blocks without those that lie in another: nftables refuses overlapping intervals.

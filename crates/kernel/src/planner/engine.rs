@@ -13,7 +13,7 @@ const RETRY_MAX: Millis = Millis::mins(1);
 
 /// A plan that writes in so many runs in a row, each within `RESTLESS_GAP` of the one before, will never settle: two
 /// planners undo each other's work, or one always finds something to change.
-const RESTLESS_RUNS: u32 = 100;
+const RESTLESS_RUNS: u32 = 1000;
 const RESTLESS_GAP: Millis = Millis(100);
 
 /// The planners of a region.
@@ -137,6 +137,17 @@ pub struct Explanation {
     pub trouble: Option<String>,
 }
 
+/// What a planner would do with an object.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// [`Planner::NAME`]
+    pub planner: &'static str,
+    /// How it would end, or the text of its panic.
+    pub next: Result<Next, String>,
+    /// What it would change; in a panic, what it had changed until then.
+    pub writes: Writes,
+}
+
 impl Engine {
     /// An engine in which nothing is planned yet.
     pub fn new(planners: Planners) -> Engine {
@@ -211,6 +222,20 @@ impl Engine {
         let mut ids: Vec<PlanId> = troubled.map(|(id, _)| *id).collect();
         ids.sort_unstable();
         ids.into_iter().map(|id| self.explanation(id)).collect()
+    }
+
+    /// What the planners would do with an object now, one after the other on the same state, without doing it.
+    pub fn rehearse(&self, key: &AnyKey, core: &Core, now: Millis) -> Vec<Rehearsal> {
+        if !core.head().contains(key) {
+            return vec![];
+        }
+        let planners = self.by_kind.get(key.kind()).into_iter().flatten();
+        let rehearse = |planner: &dyn AnyPlanner| {
+            let mut tx = core.begin(now);
+            let next = catch_unwind(AssertUnwindSafe(|| planner.plan(key, &mut tx)));
+            Rehearsal { planner: planner.name(), next: next.map_err(|panic| panic_text(&*panic)), writes: tx.writes() }
+        };
+        planners.map(|&planner| rehearse(&*self.planners[planner])).collect()
     }
 
     fn explanation(&self, id: PlanId) -> Explanation {

@@ -18,7 +18,7 @@ mod engine;
 mod queue;
 
 pub(crate) use engine::panic_text;
-pub use engine::{Engine, Explanation, Planners};
+pub use engine::{Engine, Explanation, Planners, Rehearsal};
 pub use queue::Chooser;
 
 use roadstead_store::{Object, Record, Tx};

@@ -1,4 +1,4 @@
-use super::{Job, Region, Write, WriteError};
+use super::{Job, Region, Write, WriteError, surviving};
 use crate::planner::panic_text;
 use roadstead_store::{Commit, Tx, View};
 use roadstead_types::Millis;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The time of day.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
-/// Called with every batch once it is published, on the writer's thread: it must be quick and may not panic.
+/// Called with every batch once it is published, on the writer's thread: it must be quick.
 pub type Subscriber = Box<dyn Fn(&Arc<Commit>) + Send + Sync>;
 
 /// The writer sleeps no longer than this while a plan waits for a time, so a clock that is set forward is noticed.
@@ -48,6 +48,7 @@ type Question = Box<dyn FnOnce(&Region) + Send>;
 
 impl Handle {
     /// Starts the region's thread.
+    #[expect(clippy::disallowed_methods, reason = "the one thread of the kernel: all decisions run on it, in a row")]
     pub fn start(mut region: Region, clock: Clock) -> (Handle, Running) {
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
@@ -64,7 +65,8 @@ impl Handle {
     }
 
     /// Runs `work` in a transaction of the next batch. `done` is called on the writer's thread when the batch is
-    /// durable and published, or when there will be no result: see [`Region::submit`]. It must be quick.
+    /// durable and published, or when there will be no result: see [`Region::submit`]. It must be quick. It is dropped
+    /// uncalled only if the writer itself panics, which ends the region: then too the result is unknown.
     pub fn write<R, E>(
         &self,
         work: impl FnOnce(&mut Tx) -> Result<R, E> + Send + 'static,
@@ -147,7 +149,7 @@ impl Shared {
     fn publish(&self, commit: &Arc<Commit>) {
         *lock(&self.view) = commit.view.clone();
         for subscriber in lock(&self.subscribers).iter() {
-            subscriber(commit);
+            surviving("a subscriber", || subscriber(commit));
         }
     }
 
@@ -168,7 +170,7 @@ impl Shared {
         region.refuse_all(&why);
         let left = std::mem::take(&mut self.inbox().jobs);
         for job in left {
-            job.refuse(&why);
+            surviving("an answer", || job.refuse(&why));
         }
     }
 
@@ -188,7 +190,7 @@ impl Shared {
                 Err(halted) => return halted.to_string(),
             }
             for question in questions {
-                question(region);
+                surviving("a question", || question(region));
             }
         }
     }

@@ -29,8 +29,8 @@ pub fn start(handle: &Handle, vault: Arc<Vault>, host_socket: PathBuf) -> Driver
     let dialer = Dialer::new(host_socket.clone());
     let kube = Kube { dialer, vault: vault.clone(), now: clock::now };
     tasks.spawn(drive(Arc::new(kube), handle.clone(), changed.clone()));
-    tasks.spawn(make_keys(handle.clone(), vault, changed.clone()));
-    tasks.spawn(HostLink::new(handle.clone(), host_socket).run(changed));
+    tasks.spawn(make_keys(handle.clone(), vault, changed));
+    tasks.spawn(HostLink::new(handle.clone(), host_socket).run());
     Drivers { _tasks: tasks }
 }
 
@@ -77,7 +77,7 @@ async fn converge<D: Driver>(driver: Arc<D>, handle: Handle, record: Record<D::D
 /// Writes what was seen beside what is wanted, unless that is gone.
 fn observe<D: Object, O: Object>(handle: &Handle, desired: &Key<D>, observed: O) {
     let (desired, key) = (desired.clone(), Key::<O>::new(desired.name()));
-    handle.observe(move |tx| {
+    super::observe(handle, move |tx| {
         if tx.get(&desired).is_some() {
             tx.set(&key, Some(desired.any()), observed);
         }

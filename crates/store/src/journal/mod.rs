@@ -2,8 +2,12 @@
 //! appended survives any crash, and a snapshot takes the place of what it stands for in one step. What the bytes mean
 //! and whether they are whole is the business of [`crate::Core`].
 
+mod acknowledged;
+mod file;
+mod lock;
 mod memory;
 
+pub use file::File;
 pub use memory::Memory;
 
 use std::io;

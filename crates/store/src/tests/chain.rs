@@ -36,7 +36,7 @@ fn what_was_committed_is_there_again_and_the_chain_goes_on() {
 fn an_uncommitted_batch_is_gone_after_a_restart() {
     let journal = Memory::holding(written());
     let mut core = open(journal.clone()).unwrap();
-    core.transact(Millis(1), |tx| Ok::<_, ()>(tx.remove(&key::<Subnet>("a")))).unwrap();
+    stage(&mut core, |tx| tx.remove(&key::<Subnet>("a")));
     drop(core);
     assert_eq!(names(&open(journal).unwrap().view().list(Index::<Subnet>::all())), ["a", "b", "c"]);
 }
@@ -185,7 +185,7 @@ fn after_a_failed_write_nothing_is_acknowledged_and_nothing_more_is_taken() {
     let mut core = open(journal.clone()).unwrap();
     commit(&mut core, |tx| tx.create(key("a"), None, subnet("v")));
     journal.fail(true);
-    core.transact(Millis(2), |tx| Ok::<_, ()>(tx.create(key("b"), None, subnet("v")))).unwrap();
+    stage(&mut core, |tx| tx.create(key("b"), None, subnet("v")));
     let failed = core.commit().unwrap_err();
     assert!(failed.to_string().contains("halted after revision 1 and takes no more writes: can't write"), "{failed}");
     assert_eq!(names(&core.view().list(Index::<Subnet>::all())), ["a"], "what is published stays");

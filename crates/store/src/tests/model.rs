@@ -150,8 +150,7 @@ proptest! {
         let tx = core.begin(Millis::secs(1));
         let was: Vec<String> = asked.iter().map(|question| answer(&tx, question)).collect();
         let reads: ReadSet = tx.reads();
-        let work = |tx: &mut Tx| Ok::<_, ()>(change.iter().for_each(|write| apply(tx, write)));
-        let (_, writes) = core.transact(Millis::secs(2), work).unwrap();
+        let (_, writes) = stage(&mut core, |tx| change.iter().for_each(|write| apply(tx, write)));
         let is: Vec<String> = asked.iter().map(|question| answer(core.head(), question)).collect();
 
         let touched = writes.iter().any(|effect| reads.touched_by(effect));
@@ -173,8 +172,7 @@ proptest! {
         tx.list(Index::<Vpc>::all());
         tx.list(Index::<Subnet>::by("vpc", "other"));
         let reads = tx.reads();
-        let work = |tx: &mut Tx| Ok::<_, ()>(elsewhere.iter().for_each(|write| apply(tx, write)));
-        let (_, writes) = core.transact(Millis::secs(2), work).unwrap();
+        let (_, writes) = stage(&mut core, |tx| elsewhere.iter().for_each(|write| apply(tx, write)));
         prop_assert!(!writes.iter().any(|effect| reads.touched_by(effect)));
     }
 }

@@ -28,7 +28,7 @@ fn a_new_record_has_its_time_and_generation_one() {
 fn a_put_of_an_equal_record_is_no_write() {
     let mut core = core();
     let made = commit(&mut core, |tx| tx.create(key("a"), None, subnet("v")));
-    let (_, writes) = core.transact(Millis::secs(2), |tx| Ok::<_, ()>(tx.put(made))).unwrap();
+    let (_, writes) = stage(&mut core, |tx| tx.put(made));
     assert!(writes.is_empty());
     assert!(core.commit().unwrap().is_none());
 }
@@ -61,7 +61,7 @@ fn a_deletion_is_asked_for_once_and_carried_out_by_remove() {
     let a = key::<Subnet>("a");
     commit(&mut core, |tx| tx.create(a.clone(), None, subnet("v")));
     commit(&mut core, |tx| tx.delete(&a));
-    let (_, writes) = core.transact(Millis::secs(5), |tx| Ok::<_, ()>(tx.delete(&a))).unwrap();
+    let (_, writes) = stage(&mut core, |tx| tx.delete(&a));
     assert!(writes.is_empty());
     let is = core.view().get(&a).unwrap();
     assert_eq!((is.deleting, is.generation), (Some(Millis::secs(1)), 1));
@@ -123,13 +123,10 @@ fn an_error_undoes_everything_ids_included() {
 fn a_commit_says_what_a_batch_changed_in_all() {
     let mut core = core();
     commit(&mut core, |tx| tx.create(key("old"), None, subnet("v")));
-    let step = |core: &mut Core, work: &dyn Fn(&mut Tx)| {
-        core.transact(Millis(2), |tx| Ok::<_, ()>(work(tx))).unwrap();
-    };
-    step(&mut core, &|tx| drop(tx.create(key("new"), None, subnet("v"))));
-    step(&mut core, &|tx| drop(tx.create(key("brief"), None, subnet("v"))));
-    step(&mut core, &|tx| tx.remove(&key::<Subnet>("brief")));
-    step(&mut core, &|tx| tx.remove(&key::<Subnet>("old")));
+    stage(&mut core, |tx| tx.create(key("new"), None, subnet("v")));
+    stage(&mut core, |tx| tx.create(key("brief"), None, subnet("v")));
+    stage(&mut core, |tx| tx.remove(&key::<Subnet>("brief")));
+    stage(&mut core, |tx| tx.remove(&key::<Subnet>("old")));
     let batch = core.commit().unwrap().unwrap();
     let changes: Vec<_> = batch.changes.iter().map(|c| (c.key.name(), c.before, c.after)).collect();
     assert_eq!(changes, [("new", false, true), ("old", true, false)]);
@@ -159,15 +156,13 @@ fn ids_look_like_those_of_aws_and_never_repeat_even_after_a_restart() {
 fn ids_of_a_batch_whose_records_are_gone_again_are_not_given_out_twice() {
     let journal = Memory::new();
     let brief = |core: &mut Core| {
-        let mut make = |tx: &mut Tx| {
+        let (made, _) = stage(core, |tx| {
             let id = tx.fresh_id("i-");
-            tx.create(key(&id), None, vpc(""));
-            Ok::<_, ()>(id)
-        };
-        let id = core.transact(Millis(1), &mut make).unwrap().0;
-        core.transact(Millis(1), |tx| Ok::<_, ()>(tx.remove(&key::<Vpc>(&id)))).unwrap();
+            tx.create(key(&id), None, vpc(""))
+        });
+        stage(core, |tx| tx.remove(&made.key));
         core.commit().unwrap();
-        id
+        made.key
     };
     let before = brief(&mut open(journal.clone()).unwrap());
     let after = brief(&mut open(journal).unwrap());

@@ -4,7 +4,7 @@ mod common;
 
 pub use common::{Common, Spelling};
 
-use crate::schema::{Protocol, Schema, Struct, Value};
+use crate::schema::{Member, Protocol, Schema, Struct, Structure, Value};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -46,7 +46,16 @@ pub struct Fault {
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
+/// The members of an error that has only a message.
+static PLAIN: Schema = Schema::structure("Error", &Structure::new(&[Member::new("message", &TEXT)]));
+static TEXT: Schema = Schema::string("String");
+
 impl ErrorShape {
+    /// An error of the caller's that a service documents and its model does not declare, as all of EC2's.
+    pub const fn plain(code: &'static str, status: u16) -> ErrorShape {
+        ErrorShape { name: code, code, status, sender: true, schema: &PLAIN }
+    }
+
     /// This error with a message.
     pub fn fault(&'static self, message: impl Into<String>) -> Fault {
         Fault::new(self, message)
@@ -69,7 +78,7 @@ impl Code {
     /// As that protocol spells it.
     pub fn name(self, protocol: Protocol) -> &'static str {
         match self {
-            Code::Modelled(error) if protocol.is_query() => error.code,
+            Code::Modelled(error) if protocol.is_xml() => error.code,
             Code::Modelled(error) => error.name,
             Code::Common(common) => common.spelling(protocol).code,
         }

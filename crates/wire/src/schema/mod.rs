@@ -10,6 +10,7 @@ mod value;
 
 pub use operation::{AnyOperation, Operation, Pagination, Protocol, Scope, Service};
 pub use shape::{Data, Mismatch, Shape};
+pub use validate::is_supported;
 pub use value::{Struct, Value};
 
 /// A shape of an AWS model.

@@ -84,6 +84,8 @@ pub struct AnyOperation {
     pub output: &'static Schema,
     /// The IAM action that a caller needs: `eks:CreateCluster`.
     pub action: &'static str,
+    /// Any authenticated caller may: no policy is asked (`sts:GetCallerIdentity`).
+    pub open: bool,
     /// Templates of the ARNs that it touches; see [`AnyOperation::targets`].
     pub resources: &'static [&'static str],
     /// Input members that name a role which the caller passes to the service (needs `iam:PassRole` on it).
@@ -190,8 +192,8 @@ fn texts(member: &str, input: &Value) -> Vec<String> {
 }
 
 impl Protocol {
-    /// Whether errors go by the codes of the query protocols.
-    pub const fn is_query(self) -> bool {
-        matches!(self, Protocol::AwsQuery | Protocol::Ec2Query)
+    /// Whether it answers in XML. Errors then go by their codes, else by their shapes' names.
+    pub const fn is_xml(self) -> bool {
+        matches!(self, Protocol::AwsQuery | Protocol::Ec2Query | Protocol::RestXml)
     }
 }

@@ -168,7 +168,7 @@ impl Shape for () {
 /// canonical form) for a generated structure: `shape!(Type = SCHEMA { field: "member", .. })`.
 #[macro_export]
 macro_rules! shape {
-    ($type:ident = $schema:ident { $($field:ident : $name:literal),* $(,)? }) => {
+    ($type:ident = $schema:path { $($field:ident : $name:literal),* $(,)? }) => {
         impl $crate::schema::Data for $type {
             fn to_value(&self) -> $crate::schema::Value {
                 #[allow(unused_mut, reason = "a structure may have no members")]

@@ -1,1 +1,122 @@
-//! Operations.
+//! The subnet operations.
+
+use super::Subnet;
+use crate::ec2::describe::{Query, select, tag_values};
+use crate::ec2::network_interface::{self, NetworkInterface};
+use crate::ec2::{tags, vpc};
+use crate::settings::Settings;
+use roadstead_kernel::Caller;
+use roadstead_shapes::ec2 as api;
+use roadstead_store::{Index, Read, Tx, View};
+use roadstead_types::{Arn, Cidr};
+use roadstead_wire::fault::{Common, Fault};
+
+/// EC2 CreateSubnet.
+pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateSubnetRequest) -> Result<api::CreateSubnetResult, Fault> {
+    let account = &caller.identity.account;
+    let tags = tags::given(input.tag_specifications, api::ResourceType::Subnet)?;
+    let vpc = vpc::ops::find(tx, account, &input.vpc_id)?.body;
+    let text = input.cidr_block.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
+    let malformed = || Common::InvalidParameterValue.fault(format!("Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."));
+    let cidr: Cidr = text.parse().map_err(|_| malformed())?;
+    // VPC user guide, "Subnet CIDR blocks": /16 to /28, inside the VPC's.
+    if !vpc.cidr.contains_cidr(cidr) || !(16..=28).contains(&cidr.prefix()) {
+        return Err(api::INVALID_SUBNET_RANGE.fault(format!("The CIDR '{text}' is invalid.")));
+    }
+    let others = tx.list(Index::<Subnet>::by("vpc", vpc.id.as_str()));
+    if others.iter().any(|s| s.body.cidr.overlaps(cidr)) {
+        return Err(api::INVALID_SUBNET_CONFLICT.fault(format!("The CIDR '{text}' conflicts with another subnet")));
+    }
+    let zones = Settings::of(tx).zones;
+    let asked = |z: &&crate::settings::Zone| match (&input.availability_zone, &input.availability_zone_id) {
+        (Some(name), _) => z.name == *name,
+        (None, Some(id)) => z.id == *id,
+        (None, None) => true,
+    };
+    let zone = zones.iter().find(asked).ok_or_else(|| {
+        let named = input.availability_zone.as_ref().or(input.availability_zone_id.as_ref());
+        let all: Vec<_> = zones.iter().map(|z| z.name.as_str()).collect();
+        Common::InvalidParameterValue.fault(format!(
+            "Value ({}) for parameter availabilityZone is invalid. Subnets can currently only be created in the following availability zones: {}.",
+            named.map_or("", String::as_str),
+            all.join(", ")
+        ))
+    })?;
+    tags::not_dry(input.dry_run)?;
+    let mut subnet = super::create(tx, None, &vpc, cidr, zone, false);
+    subnet.tags = tags;
+    tx.set(&Subnet::key(account, &subnet.id), None, subnet.clone());
+    Ok(api::CreateSubnetResult { subnet: Some(view(tx, &caller.region, &subnet)) })
+}
+
+/// EC2 DescribeSubnets.
+pub fn describe(
+    view_: &View,
+    caller: &Caller,
+    input: api::DescribeSubnetsRequest,
+) -> Result<api::DescribeSubnetsResult, Fault> {
+    tags::not_dry(input.dry_run)?;
+    let account = &caller.identity.account;
+    let query = Query {
+        scope: format!("ec2:DescribeSubnets/{account}"),
+        ids: input.subnet_ids.as_deref().unwrap_or_default(),
+        filters: input.filters.as_deref().unwrap_or_default(),
+        max: input.max_results,
+        token: input.next_token.as_deref(),
+    };
+    let all = view_.list(Index::<Subnet>::prefix(format!("{account}/")));
+    let all = all.into_iter().map(|r| (r.body.id.clone(), r.body)).collect();
+    let page = select(&query, all, values, missing)?;
+    let subnets = page.items.iter().map(|s| view(view_, &caller.region, s)).collect();
+    Ok(api::DescribeSubnetsResult { subnets: Some(subnets), next_token: page.next })
+}
+
+fn values(subnet: &Subnet, filter: &str) -> Option<Vec<String>> {
+    Some(vec![match filter {
+        "subnet-id" => subnet.id.clone(),
+        "vpc-id" => subnet.vpc.clone(),
+        "cidr" | "cidr-block" | "cidrBlock" => subnet.cidr.to_string(),
+        "availability-zone" | "availabilityZone" => subnet.zone.clone(),
+        "availability-zone-id" | "availabilityZoneId" => subnet.zone_id.clone(),
+        "default-for-az" | "defaultForAz" => subnet.default_for_zone.to_string(),
+        "owner-id" => subnet.account.clone(),
+        "state" => "available".into(),
+        _ => return tag_values(&subnet.tags, filter),
+    }])
+}
+
+/// EC2 DeleteSubnet: only when no interface is in it.
+pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteSubnetRequest) -> Result<(), Fault> {
+    let key = Subnet::key(&caller.identity.account, &input.subnet_id);
+    let subnet = tx.get(&key).ok_or_else(|| missing(&input.subnet_id))?.body;
+    if !tx.list(Index::<NetworkInterface>::by("subnet", subnet.id.as_str())).is_empty() {
+        let why = format!("The subnet '{}' has dependencies and cannot be deleted.", subnet.id);
+        return Err(api::DEPENDENCY_VIOLATION.fault(why));
+    }
+    tags::not_dry(input.dry_run)?;
+    tx.remove(&key);
+    Ok(())
+}
+
+fn missing(id: &str) -> Fault {
+    api::INVALID_SUBNET_ID_NOT_FOUND.fault(format!("The subnet ID '{id}' does not exist"))
+}
+
+fn view(read: &impl Read, region: &str, subnet: &Subnet) -> api::Subnet {
+    let arn = Arn::new("ec2", region, &subnet.account, format!("subnet/{}", subnet.id));
+    api::Subnet {
+        subnet_id: Some(subnet.id.clone()),
+        subnet_arn: Some(arn.to_string()),
+        owner_id: Some(subnet.account.clone()),
+        vpc_id: Some(subnet.vpc.clone()),
+        cidr_block: Some(subnet.cidr.to_string()),
+        availability_zone: Some(subnet.zone.clone()),
+        availability_zone_id: Some(subnet.zone_id.clone()),
+        available_ip_address_count: i32::try_from(network_interface::free_addresses(read, subnet)).ok(),
+        default_for_az: Some(subnet.default_for_zone),
+        map_public_ip_on_launch: Some(subnet.default_for_zone),
+        state: Some(api::SubnetState::Available),
+        tags: tags::shown(&subnet.tags),
+        ..Default::default()
+    }
+}

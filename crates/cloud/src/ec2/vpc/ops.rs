@@ -1,1 +1,112 @@
-//! Operations.
+//! The VPC operations.
+
+use super::Vpc;
+use crate::ec2::describe::{Query, select, tag_values};
+use crate::ec2::security_group::SecurityGroup;
+use crate::ec2::subnet::Subnet;
+use crate::ec2::tags;
+use roadstead_kernel::Caller;
+use roadstead_shapes::ec2 as api;
+use roadstead_store::{Index, Read, Record, Tx, View};
+use roadstead_types::Cidr;
+use roadstead_wire::fault::{Common, Fault};
+use std::net::Ipv4Addr;
+
+/// EC2 quota "VPCs per region", raised from AWS's 5: clusters in VPCs of their own are what this region is for.
+const VPCS_MAX: usize = 100;
+
+/// EC2 CreateVpc.
+pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateVpcRequest) -> Result<api::CreateVpcResult, Fault> {
+    let account = &caller.identity.account;
+    let tags = tags::given(input.tag_specifications, api::ResourceType::Vpc)?;
+    let text = input.cidr_block.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
+    let cidr = block(&text)?;
+    if tx.list(Index::<Vpc>::prefix(format!("{account}/"))).len() >= VPCS_MAX {
+        return Err(api::VPC_LIMIT_EXCEEDED.fault("The maximum number of VPCs has been reached."));
+    }
+    tags::not_dry(input.dry_run)?;
+    let mut vpc = super::create(tx, account, cidr, false);
+    vpc.tags = tags;
+    tx.set(&Vpc::key(account, &vpc.id), None, vpc.clone());
+    Ok(api::CreateVpcResult { vpc: Some(view(&vpc)) })
+}
+
+/// A VPC's block: /16 to /28 (VPC user guide, "VPC CIDR blocks"), apart from what services use inside.
+fn block(text: &str) -> Result<Cidr, Fault> {
+    let malformed = || Common::InvalidParameterValue.fault(format!("Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."));
+    let cidr: Cidr = text.parse().map_err(|_| malformed())?;
+    let reserved = [([198, 19, 0, 0], 16), ([127, 0, 0, 0], 8), ([169, 254, 0, 0], 16), ([224, 0, 0, 0], 4), ([0, 0, 0, 0], 8)];
+    let taken = reserved.iter().any(|(base, prefix)| Cidr::containing(Ipv4Addr::from(*base), *prefix).overlaps(cidr));
+    if taken || !(16..=28).contains(&cidr.prefix()) {
+        return Err(api::INVALID_VPC_RANGE.fault(format!("The CIDR '{text}' is invalid.")));
+    }
+    Ok(cidr)
+}
+
+/// EC2 DescribeVpcs.
+pub fn describe(view_: &View, caller: &Caller, input: api::DescribeVpcsRequest) -> Result<api::DescribeVpcsResult, Fault> {
+    tags::not_dry(input.dry_run)?;
+    let account = &caller.identity.account;
+    let query = Query {
+        scope: format!("ec2:DescribeVpcs/{account}"),
+        ids: input.vpc_ids.as_deref().unwrap_or_default(),
+        filters: input.filters.as_deref().unwrap_or_default(),
+        max: input.max_results,
+        token: input.next_token.as_deref(),
+    };
+    let all = view_.list(Index::<Vpc>::prefix(format!("{account}/")));
+    let all = all.into_iter().map(|r| (r.body.id.clone(), r.body)).collect();
+    let page = select(&query, all, values, missing)?;
+    Ok(api::DescribeVpcsResult { vpcs: Some(page.items.iter().map(view).collect()), next_token: page.next })
+}
+
+fn values(vpc: &Vpc, filter: &str) -> Option<Vec<String>> {
+    Some(vec![match filter {
+        "vpc-id" => vpc.id.clone(),
+        "cidr" | "cidr-block" | "cidrBlock" | "cidr-block-association.cidr-block" => vpc.cidr.to_string(),
+        "is-default" | "isDefault" => vpc.is_default.to_string(),
+        "owner-id" => vpc.account.clone(),
+        "state" => "available".into(),
+        _ => return tag_values(&vpc.tags, filter),
+    }])
+}
+
+/// EC2 DeleteVpc: only when nothing but its default security group is in it.
+pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteVpcRequest) -> Result<(), Fault> {
+    let record = find(tx, &caller.identity.account, &input.vpc_id)?;
+    let vpc = &record.body;
+    let groups = tx.list(Index::<SecurityGroup>::by("vpc", vpc.id.as_str()));
+    let subnets = tx.list(Index::<Subnet>::by("vpc", vpc.id.as_str()));
+    if !subnets.is_empty() || groups.iter().any(|g| g.body.name != "default") {
+        let why = format!("The vpc '{}' has dependencies and cannot be deleted.", vpc.id);
+        return Err(api::DEPENDENCY_VIOLATION.fault(why));
+    }
+    tags::not_dry(input.dry_run)?;
+    for group in groups {
+        tx.remove(&group.key);
+    }
+    tx.delete(&record.key);
+    Ok(())
+}
+
+/// An account's VPC.
+pub fn find(read: &impl Read, account: &str, id: &str) -> Result<Record<Vpc>, Fault> {
+    read.get(&Vpc::key(account, id)).filter(|r| r.deleting.is_none()).ok_or_else(|| missing(id))
+}
+
+fn missing(id: &str) -> Fault {
+    api::INVALID_VPC_ID_NOT_FOUND.fault(format!("The vpc ID '{id}' does not exist"))
+}
+
+fn view(vpc: &Vpc) -> api::Vpc {
+    api::Vpc {
+        vpc_id: Some(vpc.id.clone()),
+        owner_id: Some(vpc.account.clone()),
+        cidr_block: Some(vpc.cidr.to_string()),
+        state: Some(api::VpcState::Available),
+        is_default: Some(vpc.is_default),
+        instance_tenancy: Some(api::Tenancy::Default),
+        tags: tags::shown(&vpc.tags),
+        ..Default::default()
+    }
+}

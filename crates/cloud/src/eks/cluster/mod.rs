@@ -1,16 +1,20 @@
 //! Clusters.
 
+mod check;
 mod control_plane;
 mod model;
 pub mod ops;
 mod pki;
 mod placement;
 mod plan;
+pub mod tags;
 mod teardown;
 #[cfg(test)]
 mod tests;
+pub mod versions;
 mod view;
 
+pub use check::CLUSTER_POLICY;
 pub use model::{Cluster, Issue, Member, Placement, Server, Spec, State, Status, VpcConfig};
 pub use plan::ClusterPlanner;
 

@@ -1,6 +1,29 @@
-//! roles.
+//! Roles.
 
 mod model;
 pub mod ops;
 
 pub use model::Role;
+
+use crate::iam::{managed, unique_id};
+use roadstead_store::{Read as _, Tx};
+use roadstead_types::Tags;
+
+/// Makes a role with AWS-managed policies attached.
+pub fn create(tx: &mut Tx, account: &str, name: &str, path: &str, trust_policy: &str, policies: &[&str]) -> Role {
+    let attached = policies.iter().filter_map(|arn| Some(((*arn).to_owned(), managed::name(arn)?.to_owned())));
+    let role = Role {
+        name: name.into(),
+        id: unique_id(tx, "AROA"),
+        account: account.into(),
+        path: path.into(),
+        trust_policy: trust_policy.into(),
+        description: None,
+        max_session_seconds: 3600,
+        attached: attached.collect(),
+        tags: Tags::new(),
+        created: tx.now(),
+    };
+    tx.create(Role::key(account, name), None, role.clone());
+    role
+}

@@ -1,0 +1,25 @@
+//! The managed policies of AWS that are known here, by ARN.
+
+/// Name of the AWS-managed policy, if it is one that this region knows.
+pub fn name(arn: &str) -> Option<&'static str> {
+    let name = arn.strip_prefix("arn:aws:iam::aws:policy/")?;
+    KNOWN.into_iter().find(|known| *known == name)
+}
+
+/// What EKS and its nodes use (EKS user guide, "AWS managed policies").
+const KNOWN: [&str; 14] = [
+    "AdministratorAccess",
+    "AmazonEKSClusterPolicy",
+    "AmazonEKSServicePolicy",
+    "AmazonEKSVPCResourceController",
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKSWorkerNodeMinimalPolicy",
+    "AmazonEKS_CNI_Policy",
+    "AmazonEKSFargatePodExecutionRolePolicy",
+    "AmazonEKSComputePolicy",
+    "AmazonEKSBlockStoragePolicy",
+    "AmazonEKSLoadBalancingPolicy",
+    "AmazonEKSNetworkingPolicy",
+    "AmazonEC2ContainerRegistryReadOnly",
+    "AmazonSSMManagedInstanceCore",
+];

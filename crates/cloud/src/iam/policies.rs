@@ -1,0 +1,24 @@
+//! Who may do what. Until policies are evaluated, a principal may do what its account owns, and nobody else may.
+
+use roadstead_kernel::{Ask, Decision, Policies};
+use roadstead_store::Read;
+use roadstead_types::Arn;
+
+/// Decides by account.
+pub struct OwnAccount;
+
+impl Policies for OwnAccount {
+    fn decide(&self, _read: &impl Read, ask: Ask<'_>) -> Decision {
+        if ask.resource == "*" {
+            return Decision::Allow;
+        }
+        match ask.resource.parse::<Arn>() {
+            Ok(arn) if arn.account == ask.identity.account => Decision::Allow,
+            // What AWS owns for everybody: `arn:aws:iam::aws:policy/…`.
+            Ok(arn) if arn.account == "aws" || arn.account.is_empty() => Decision::Allow,
+            Ok(_) => Decision::Deny("no resource-based policy allows the action"),
+            // Not an ARN: the operation refuses it in its own words.
+            Err(_) => Decision::Allow,
+        }
+    }
+}

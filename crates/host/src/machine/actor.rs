@@ -1,0 +1,320 @@
+//! The task of one machine.
+
+use super::driver::{Life, News, Start};
+use super::{Machines, check, digest};
+use crate::Config;
+use crate::backoff::Backoff;
+use anyhow::{Context as _, Result};
+use roadstead_guest::{Marks, Placed};
+use roadstead_hostspec::{
+    Content, File, ItemKey, ItemKind, Machine, MachinePhase, MachineStatus, ProcessStatus, Status,
+};
+use roadstead_types::Millis;
+use roadstead_vault::Vault;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// From the wish that a machine stops until it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+/// Between looks whether what a machine waits for is there.
+const LOOK: Duration = Duration::from_millis(200);
+/// A machine that ran so long has earned a first pause again.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// What a task is told.
+#[derive(Clone, Debug)]
+pub(super) enum Want {
+    /// It must run.
+    Run { generation: u64, machine: Arc<Machine> },
+    /// Nothing of it may be left.
+    Gone,
+}
+
+impl Want {
+    /// Takes the place of this one, unless it is older.
+    pub fn supersede(&mut self, newer: Want) -> bool {
+        let older = match (&*self, &newer) {
+            (Want::Run { generation: known, .. }, Want::Run { generation, .. }) => generation < known,
+            _ => false,
+        };
+        if !older {
+            *self = newer;
+        }
+        !older
+    }
+}
+
+pub(super) struct Actor {
+    area: Machines,
+    id: String,
+    want: watch::Receiver<Want>,
+    /// Of the body that is being made true.
+    generation: u64,
+    status: MachineStatus,
+    /// What was said last, under which generation.
+    said: Option<(u64, MachineStatus)>,
+    backoff: Backoff,
+    /// The network knows what is plugged into the machine that runs.
+    plugged: bool,
+}
+
+/// The want has changed: look at it again.
+struct Changed;
+
+/// What a machine needs and is not there yet, for people.
+#[derive(Debug)]
+enum Missing {
+    /// A program that is not built yet.
+    Component(String),
+    /// A disk that is not made yet, or that another machine has mounted.
+    Disk(String),
+    /// A port that its network does not know yet.
+    Port(String),
+}
+
+/// Why a machine does not run now.
+enum Obstacle {
+    Missing(Missing),
+    /// It was tried.
+    Failed(anyhow::Error),
+}
+
+impl Actor {
+    pub fn new(area: Machines, id: String, want: watch::Receiver<Want>) -> Actor {
+        let phase = MachinePhase::Waiting { for_what: "its turn".to_owned() };
+        let status = MachineStatus { phase, since: now(), processes: Vec::new() };
+        Actor { area, id, want, generation: 0, status, said: None, backoff: Backoff::new(), plugged: false }
+    }
+
+    /// Makes what is wanted true, and keeps it so until nothing is wanted.
+    pub async fn run(mut self) {
+        loop {
+            let want = self.want.borrow_and_update().clone();
+            match want {
+                Want::Run { generation, machine } => {
+                    self.generation = generation;
+                    let Err(Changed) = self.keep(&machine).await;
+                }
+                Want::Gone => {
+                    if let Err(why) = self.clear().await {
+                        tracing::warn!(machine = self.id, "removing it: {why:#}");
+                        let _ = self.unless_changed(LOOK).await;
+                    } else if self.leave() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps a machine running until something else is wanted.
+    async fn keep(&mut self, machine: &Arc<Machine>) -> Result<std::convert::Infallible, Changed> {
+        let body = body_of(machine);
+        loop {
+            let obstacle = match self.up(machine, &body).await {
+                Ok(life) => Obstacle::Failed(self.live(life, machine).await?),
+                Err(obstacle) => obstacle,
+            };
+            match obstacle {
+                Obstacle::Missing(what) => {
+                    let (Missing::Component(name) | Missing::Disk(name) | Missing::Port(name)) = &what;
+                    self.phase(MachinePhase::Waiting { for_what: name.clone() });
+                    self.look_again(&what, machine).await?;
+                }
+                Obstacle::Failed(why) => {
+                    tracing::warn!(machine = self.id, "it failed: {why:#}");
+                    self.phase(MachinePhase::Failed { why: format!("{why:#}") });
+                    tokio::select! {
+                        () = self.backoff.pause() => {}
+                        _ = self.want.changed() => return Err(Changed),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds it running with `body`, or starts it so.
+    async fn up(&mut self, machine: &Arc<Machine>, body: &str) -> Result<Life, Obstacle> {
+        let driver = self.area.0.driver.clone();
+        match driver.watch(&self.id) {
+            Some(life) if life.marks.body == body => {
+                self.plugged = false;
+                return Ok(life);
+            }
+            Some(_) => {
+                self.phase(MachinePhase::Waiting { for_what: "the machine of its older body to stop".to_owned() });
+                self.stop().await.map_err(Obstacle::Failed)?;
+            }
+            None => {}
+        }
+        let start = self.prepare(machine, body).await?;
+        self.plugged = true;
+        blocking(move || driver.start(start)).await.map_err(Obstacle::Failed)?;
+        let driver = &self.area.0.driver;
+        driver.watch(&self.id).context("PID 1 ended at once; its log is roadstead/init.log").map_err(Obstacle::Failed)
+    }
+
+    /// Gathers all that the machine needs.
+    async fn prepare(&self, machine: &Arc<Machine>, body: &str) -> Result<Start, Obstacle> {
+        check::check(machine).map_err(|why| Obstacle::Failed(anyhow::Error::msg(why)))?;
+        let area = &self.area.0;
+        if let Some(path) = missing_component(&area.config, machine) {
+            return Err(Obstacle::Missing(Missing::Component(format!("component {path}"))));
+        }
+        // Before the ports: those follow the machine that gets the disk.
+        let disks = machine.disks.iter().map(|d| area.disks.lend(&d.disk, &self.id));
+        let disks: Vec<PathBuf> =
+            disks.collect::<Result<_, _>>().map_err(|why| Obstacle::Missing(Missing::Disk(why)))?;
+        if let Some(port) = area.network.missing(&machine.ports) {
+            return Err(Obstacle::Missing(Missing::Port(format!("port {port}"))));
+        }
+        let netns = area.network.attach(&self.id, &machine.ports).await.map_err(Obstacle::Failed)?;
+        let files = self.open(&machine.files).map_err(Obstacle::Failed)?;
+        let ids = machine.disks.iter().map(|d| d.disk.clone()).collect();
+        let marks = Marks { machine: self.id.clone(), body: body.to_owned(), disks: ids };
+        Ok(Start { machine: machine.clone(), marks, netns, disks, files })
+    }
+
+    fn open(&self, files: &[File]) -> Result<Vec<Placed>> {
+        let sealed = files.iter().any(|f| matches!(f.content, Content::Sealed(_)));
+        let vault = sealed.then(|| Vault::open(&self.area.0.config.root_key)).transpose()?;
+        let open = |file: &File| -> Result<Placed> {
+            let bytes = match (&file.content, &vault) {
+                (Content::Sealed(secret), Some(vault)) => vault.unseal(secret)?.to_vec(),
+                (Content::Text(text), _) => text.clone().into_bytes(),
+                (Content::Sealed(_), None) => unreachable!("the vault is open if anything is sealed"),
+            };
+            Ok(Placed { path: file.path.clone().into(), mode: file.mode, bytes })
+        };
+        files.iter().map(open).collect()
+    }
+
+    /// Passes on what a running machine says, until it ends (why) or something else is wanted.
+    async fn live(&mut self, mut life: Life, machine: &Arc<Machine>) -> Result<anyhow::Error, Changed> {
+        let (began, network) = (Instant::now(), self.area.0.network.clone());
+        loop {
+            tokio::select! {
+                news = life.news.recv() => match news {
+                    Some(News::Report(processes)) => self.report(MachinePhase::Running, processes),
+                    Some(News::Ended(why)) => {
+                        if began.elapsed() >= STEADY {
+                            self.backoff = Backoff::new();
+                        }
+                        return Ok(anyhow::Error::msg(why));
+                    }
+                    // The listener broke, not the machine: find it again.
+                    None => return Ok(anyhow::Error::msg("lost sight of PID 1")),
+                },
+                _ = self.want.changed() => self.still(machine)?,
+                () = network.wait(&machine.ports), if !self.plugged => self.plug(machine).await,
+            }
+        }
+    }
+
+    /// Tells the network of a new agent what is plugged in where. What is wrong there is the network's to repair.
+    async fn plug(&mut self, machine: &Arc<Machine>) {
+        self.plugged = true;
+        if let Err(why) = self.area.0.network.attach(&self.id, &machine.ports).await {
+            tracing::warn!(machine = self.id, "its ports: {why:#}");
+        }
+    }
+
+    /// A want with the same body changes nothing but the generation that is reported.
+    fn still(&mut self, running: &Arc<Machine>) -> Result<(), Changed> {
+        let Want::Run { generation, machine } = self.want.borrow_and_update().clone() else { return Err(Changed) };
+        if machine != *running {
+            // So that `run` sees it again.
+            self.want.mark_changed();
+            return Err(Changed);
+        }
+        self.generation = generation;
+        self.say();
+        Ok(())
+    }
+
+    /// Waits until what was missing may be there.
+    async fn look_again(&mut self, what: &Missing, machine: &Machine) -> Result<(), Changed> {
+        let (area, mut disks) = (self.area.clone(), self.area.0.disks.changes());
+        tokio::select! {
+            _ = disks.changed(), if matches!(what, Missing::Disk(_)) => Ok(()),
+            () = area.0.network.wait(&machine.ports), if matches!(what, Missing::Port(_)) => Ok(()),
+            result = self.unless_changed(LOOK) => result,
+        }
+    }
+
+    async fn unless_changed(&mut self, pause: Duration) -> Result<(), Changed> {
+        match tokio::time::timeout(pause, self.want.changed()).await {
+            Ok(_) => Err(Changed),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Returns when no process of it is left.
+    async fn stop(&self) -> Result<()> {
+        let (driver, id) = (self.area.0.driver.clone(), self.id.clone());
+        blocking(move || driver.stop(&id, GRACE)).await?;
+        self.area.0.disks.give_back(&self.id);
+        Ok(())
+    }
+
+    /// Removes all of it but its disks.
+    async fn clear(&self) -> Result<()> {
+        self.stop().await?;
+        self.area.0.network.detach(&self.id).await?;
+        let (driver, id) = (self.area.0.driver.clone(), self.id.clone());
+        blocking(move || driver.clear(&id)).await
+    }
+
+    /// Ends the task, unless the machine is wanted again by now.
+    fn leave(&mut self) -> bool {
+        let mut wants = self.area.wants();
+        let leaves = matches!(*self.want.borrow(), Want::Gone);
+        if leaves {
+            wants.remove(&self.id);
+        }
+        leaves
+    }
+
+    fn phase(&mut self, phase: MachinePhase) {
+        self.report(phase, Vec::new());
+    }
+
+    fn report(&mut self, phase: MachinePhase, processes: Vec<ProcessStatus>) {
+        let since = if phase == self.status.phase { self.status.since } else { now() };
+        self.status = MachineStatus { phase, since, processes };
+        self.say();
+    }
+
+    fn say(&mut self) {
+        let news = Some((self.generation, self.status.clone()));
+        if self.said == news {
+            return;
+        }
+        self.said = news;
+        let key = ItemKey { kind: ItemKind::Machine, id: self.id.clone() };
+        (self.area.0.saw)(key, self.generation, Status::Machine(self.status.clone()));
+    }
+}
+
+/// The first of the pinned programs that is not built yet: `SET/PROGRAM`.
+fn missing_component(config: &Config, machine: &Machine) -> Option<String> {
+    let programs = machine.processes.iter().filter_map(|p| p.argv.first()?.strip_prefix("/opt/components/"));
+    let sets = machine.components.iter().map(String::as_str);
+    programs.chain(sets).find(|path| !config.components_dir.join(path).exists()).map(str::to_owned)
+}
+
+/// Names a machine's body: what runs with another one must be started anew.
+fn body_of(machine: &Machine) -> String {
+    digest(&serde_json::to_vec(machine).expect("a machine's map keys are strings"))
+}
+
+async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(step).await.context("the step was interrupted")?
+}
+
+fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

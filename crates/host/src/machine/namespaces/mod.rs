@@ -1,0 +1,225 @@
+//! Machines made of namespaces: a process tree of this host that sees a root, a network, processes and cgroups of its
+//! own. No wall against whoever is privileged inside; its programs therefore aren't.
+//!
+//! A machine is found by its mark: the cgroup `roadstead/MARK/ID`, in it the process whose number in its own PID
+//! namespace is 1, and that one's arguments.
+
+mod cgroup;
+mod life;
+
+use super::driver::{Driver, Life, Start};
+use crate::Config;
+use anyhow::{Context as _, Result, anyhow, bail};
+use cgroup::{Cgroups, Limits};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use roadstead_guest::{Bind, Launch, Marks};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{ErrorKind, Write as _, read_to_string};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// From the launch until PID 1 runs. It takes some 20 ms.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Makes machines out of namespaces.
+pub struct Namespaces {
+    config: Arc<Config>,
+    cgroups: Cgroups,
+}
+
+/// The first process of a machine.
+struct Init {
+    pidfd: OwnedFd,
+    marks: Marks,
+}
+
+impl Namespaces {
+    /// For the machines of this region on this host.
+    pub fn new(config: Arc<Config>) -> Result<Namespaces> {
+        let cgroups = Cgroups::detect(&config.mark())?;
+        Ok(Namespaces { config, cgroups })
+    }
+
+    /// Removes what is left of no machine in particular.
+    pub fn clear_all(&self) {
+        self.cgroups.remove_mark();
+    }
+
+    /// What may vanish with the power: socket and mount point.
+    fn run_dir(&self, id: &str) -> PathBuf {
+        self.config.run_dir.join("machines").join(id)
+    }
+
+    /// What may not: logs.
+    fn state_dir(&self, id: &str) -> PathBuf {
+        self.config.state_dir.join("machines").join(id)
+    }
+
+    fn init(&self, id: &str) -> Option<Init> {
+        let ours = depth("self")?;
+        self.cgroups.processes(id).into_iter().find_map(|pid| {
+            // Opened first: if the number is another process's by now, what is read then does not fit.
+            let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::NONBLOCK).ok()?;
+            let (deep, inside) = nested(&pid.to_string())?;
+            if deep != ours + 1 || inside != 1 {
+                return None;
+            }
+            let marks = Marks::from_cmdline(&fs::read(format!("/proc/{pid}/cmdline")).ok()?)?;
+            (marks.machine == id).then_some(Init { pidfd, marks })
+        })
+    }
+
+    fn launch(&self, start: Start) -> Result<Launch> {
+        let machine = &start.machine;
+        let run = self.run_dir(&machine.id);
+        let limits = Limits { cpu_millis: machine.cpu_millis, memory_bytes: machine.memory_bytes };
+        let components = machine.components.iter().map(|set| Bind {
+            source: self.config.components_dir.join(set),
+            target: Path::new("/opt/components").join(set),
+            writable: false,
+        });
+        let disks = machine.disks.iter().zip(start.disks).map(|(disk, source)| Bind {
+            source,
+            target: disk.path.clone().into(),
+            writable: true,
+        });
+        Ok(Launch {
+            hostname: machine.hostname.clone(),
+            machine_id: super::digest(machine.id.as_bytes())[..32].to_owned(),
+            netns: start.netns,
+            cgroups: self.cgroups.create(&machine.id, limits)?,
+            program: self.config.program.clone(),
+            root: run.join("root"),
+            socket: run.join(life::SOCKET),
+            logs: self.state_dir(&machine.id).join("log"),
+            binds: components.chain(disks).collect(),
+            files: start.files,
+            processes: machine.processes.clone(),
+            marks: start.marks,
+        })
+    }
+}
+
+impl Driver for Namespaces {
+    fn ids(&self) -> Vec<String> {
+        let folders = ["state", "run"].map(|which| match which {
+            "state" => self.state_dir(""),
+            _ => self.run_dir(""),
+        });
+        let names = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name());
+        let left = folders.into_iter().flat_map(names).map(|name| name.to_string_lossy().into_owned());
+        left.chain(self.cgroups.ids()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn marks(&self, id: &str) -> Option<Marks> {
+        self.init(id).map(|init| init.marks)
+    }
+
+    fn watch(&self, id: &str) -> Option<Life> {
+        self.init(id).map(|init| life::listen(init.pidfd, init.marks, self.run_dir(id)))
+    }
+
+    fn start(&self, start: Start) -> Result<()> {
+        let id = start.machine.id.clone();
+        self.stop(&id, Duration::ZERO)?;
+        let logs = self.state_dir(&id).join("log");
+        make_folder(&logs.join("roadstead"), 0o755)?;
+        make_folder(&self.run_dir(&id).join("root"), 0o700)?;
+        let launch = self.launch(start)?;
+        let log = OpenOptions::new().create(true).append(true).mode(0o644).open(logs.join("roadstead/init.log"))?;
+        run_launch(&self.config.program, &launch, log.into())
+    }
+
+    fn stop(&self, id: &str, grace: Duration) -> Result<()> {
+        if let Some(init) = self.init(id).filter(|_| !grace.is_zero()) {
+            // An error means that it is gone already.
+            if pidfd_send_signal(&init.pidfd, Signal::TERM).is_ok() {
+                wait(&init.pidfd, grace)?;
+            }
+        }
+        self.cgroups.kill(id)?;
+        self.cgroups.remove(id)
+    }
+
+    fn clear(&self, id: &str) -> Result<()> {
+        for folder in [self.run_dir(id), self.state_dir(id)] {
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("removing {}", folder.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Spawns `guest enter` and returns when PID 1 runs.
+fn run_launch(program: &Path, launch: &Launch, log: OwnedFd) -> Result<()> {
+    // It holds opened secrets.
+    let text = Zeroizing::new(serde_json::to_vec(launch)?);
+    let mut child = Command::new(program)
+        .args(["guest", "enter"])
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin")
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .with_context(|| format!("running {}", program.display()))?;
+    let (input, output) = (child.stdin.take(), child.stdout.take());
+    let (mut input, output) = (input.context("no standard input")?, output.context("no standard output")?);
+    // If it doesn't take it, it says why.
+    let handed = input.write_all(&text);
+    drop(input);
+    let said = match wait(&output, START_PATIENCE)? {
+        true => read_to_string(output).context("reading what guest enter says"),
+        false => {
+            child.kill().context("PID 1 did not come up in time").and_then(|()| bail!("PID 1 did not come up in time"))
+        }
+    };
+    let status = child.wait().context("waiting for guest enter")?;
+    match said {
+        Ok(said) if said.is_empty() && status.success() => Ok(handed?),
+        Ok(said) if said.is_empty() => bail!("guest enter: {status}"),
+        Ok(said) => Err(anyhow!(said)),
+        Err(why) => Err(why),
+    }
+}
+
+/// Waits until `fd` is readable; `false` if it was not in time.
+fn wait(fd: &impl AsFd, patience: Duration) -> Result<bool> {
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    loop {
+        match poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], timeout) {
+            Err(Errno::EINTR) => {}
+            result => return Ok(result.context("waiting")? > 0),
+        }
+    }
+}
+
+/// How many PID namespaces below the one that `/proc` shows a process is, counted from 1.
+fn depth(process: &str) -> Option<usize> {
+    nested(process).map(|(depth, _)| depth)
+}
+
+/// [`depth`], and the process's number in the innermost: `NSpid` of proc_pid_status(5).
+fn nested(process: &str) -> Option<(usize, i32)> {
+    let status = fs::read_to_string(Path::new("/proc").join(process).join("status")).ok()?;
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    let numbers: Vec<i32> = numbers.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    Some((numbers.len(), *numbers.last()?))
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(path).with_context(|| format!("making {}", path.display()))
+}

@@ -1,0 +1,72 @@
+//! From the router that is to the router that is wanted. Pure.
+
+use super::state::{Route, Router, Wire};
+use std::net::Ipv4Addr;
+
+/// One change of a router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    SetRules(String),
+    RemoveRoute(Ipv4Addr, Route),
+    RemoveWire(String),
+    RemovePublic(Ipv4Addr),
+    RemoveUplink,
+    RemoveAddress(Ipv4Addr),
+    AddAddress(Ipv4Addr),
+    AddUplink,
+    AddPublic(Ipv4Addr),
+    AddWire(String, Wire),
+    SetRoute(Ipv4Addr, Route),
+}
+
+impl Op {
+    /// The router's end of the one wire that this is about.
+    pub fn link(&self) -> Option<&str> {
+        match self {
+            Op::AddWire(link, _) | Op::RemoveWire(link) => Some(link),
+            Op::SetRoute(_, route) | Op::RemoveRoute(_, route) => Some(&route.link),
+            _ => None,
+        }
+    }
+}
+
+/// What turns `have` into `want`, in an order in which nothing is open for a moment that should be closed: rules
+/// first, then what goes, then what comes, each after what it stands on.
+pub(super) fn diff(have: &Router, want: &Router) -> Vec<Op> {
+    let mut ops = Vec::new();
+    if let Some(rules) = want.rules.as_ref().filter(|rules| have.rules.as_ref() != Some(*rules)) {
+        ops.push(Op::SetRules(rules.clone()));
+    }
+    let stays = |link: &String| have.wires.get(link).is_some_and(|wire| want.wires.get(link) == Some(wire));
+    // A route goes with its wire, and with the address that it speaks from.
+    let survives = |route: &Route| stays(&route.link) && want.addresses.contains(&route.source);
+    let routes = have.routes.iter().filter(|(_, route)| survives(route));
+    ops.extend(routes.filter(|(to, _)| !want.routes.contains_key(to)).map(|(to, r)| Op::RemoveRoute(*to, r.clone())));
+    ops.extend(have.wires.keys().filter(|link| !stays(link)).cloned().map(Op::RemoveWire));
+    remove_uplink(have, want, &mut ops);
+    ops.extend(have.addresses.difference(&want.addresses).copied().map(Op::RemoveAddress));
+    ops.extend(want.addresses.difference(&have.addresses).copied().map(Op::AddAddress));
+    add_uplink(have, want, &mut ops);
+    ops.extend(want.wires.iter().filter(|(link, _)| !stays(link)).map(|(l, wire)| Op::AddWire(l.clone(), wire.clone())));
+    let stands = |to: &Ipv4Addr, route: &Route| have.routes.get(to) == Some(route) && survives(route);
+    let routes = want.routes.iter().filter(|(to, route)| !stands(to, route));
+    ops.extend(routes.map(|(to, route)| Op::SetRoute(*to, route.clone())));
+    ops
+}
+
+fn remove_uplink(have: &Router, want: &Router, ops: &mut Vec<Op>) {
+    match (&have.uplink, &want.uplink) {
+        (Some(have), Some(want)) => ops.extend(have.difference(want).copied().map(Op::RemovePublic)),
+        (Some(_), None) => ops.push(Op::RemoveUplink),
+        (None, _) => {}
+    }
+}
+
+fn add_uplink(have: &Router, want: &Router, ops: &mut Vec<Op>) {
+    let Some(want) = &want.uplink else { return };
+    let none = Default::default();
+    if have.uplink.is_none() {
+        ops.push(Op::AddUplink);
+    }
+    ops.extend(want.difference(have.uplink.as_ref().unwrap_or(&none)).copied().map(Op::AddPublic));
+}

@@ -1,0 +1,399 @@
+//! Routers in Linux. Everything here blocks; nothing dumps a kernel table but `observe`, `sweep` and `purge`.
+
+use super::diff::Op;
+use super::netlink::{Far, Link, Netlink, Route as NetlinkRoute, TABLE_LOCAL, rules_generation};
+use super::state::{Mac, Route, Router, Wire, uplink_name};
+use super::{netns, rules};
+use crate::Config;
+use anyhow::{Context as _, Result, bail, ensure};
+use roadstead_types::Cidr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, io};
+
+/// The kernel as routers need it.
+pub(super) trait Kernel: Send + Sync + 'static {
+    /// The router as it stands. One that does not exist is made, empty.
+    fn observe(&self, network: &str) -> Result<Router>;
+    /// Changes the router. After an error it is unknown how far that went.
+    fn apply(&self, network: &str, op: &Op) -> Result<()>;
+    /// Removes the router and all that hangs on it.
+    fn remove(&self, network: &str) -> Result<()>;
+    /// Ends connections through a balancer whose flows match, so that both sides learn of it with their next packet.
+    fn cut(&self, network: &str, flows: &[Flow]) -> Result<()>;
+    /// Networks whose routers exist.
+    fn networks(&self) -> Result<Vec<String>>;
+    /// Inode of the network namespace whose file is `path`, if there is one. No two that live have the same.
+    fn inode(&self, path: &Path) -> Option<u64>;
+}
+
+/// Connections through a balancer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// The address and port that was dialled; all if none.
+    pub dialled: Option<(Ipv4Addr, u16)>,
+    /// The target that it was led to.
+    pub target: Ipv4Addr,
+    /// The target's port; all if none.
+    pub port: Option<u16>,
+}
+
+impl Flow {
+    /// All connections that lead to the target.
+    pub fn to(target: Ipv4Addr) -> Flow {
+        Flow { dialled: None, target, port: None }
+    }
+}
+
+/// The real one.
+pub(super) struct Linux {
+    config: Arc<Config>,
+    /// By network: the rules last written, and the generation that the kernel gave them.
+    written: Mutex<BTreeMap<String, (u32, String)>>,
+    /// The host's guard table as nft listed it after it was written. Held while uplinks come and go.
+    guard: Mutex<Option<String>>,
+}
+
+/// Next hops on an uplink. They are nobody's address (RFC 3927 §2.1 reserves the block), only keys of the neighbour
+/// table, so they cannot collide with a network's blocks.
+const HOST_HOP: (Ipv4Addr, Mac) = (Ipv4Addr::new(169, 254, 0, 1), Mac([2, 0, 0, 0, 0, 1]));
+const ROUTER_HOP: (Ipv4Addr, Mac) = (Ipv4Addr::new(169, 254, 0, 2), Mac([2, 0, 0, 0, 0, 2]));
+
+/// What a router sends back to the host.
+fn loopback() -> Cidr {
+    Cidr::containing(Ipv4Addr::LOCALHOST, 8)
+}
+
+/// Settings of a router's namespace. A new namespace copies some of the host's, so all that matter are written.
+/// - `proxy_arp`: a machine asks for its subnet's other addresses by ARP, and the router answers for them.
+/// - `route_localnet`: clients on the host dial from 127.0.0.0/8, and the answers come in by the ports.
+/// - `rp_filter`: the rules do it, with an exception for the uplink.
+/// - `icmp_ratelimit`: one machine's second refused connection should not wait; `icmp_msgs_per_sec` still bounds all.
+const SYSCTLS: [(&str, &str); 15] = [
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv4/icmp_ratelimit", "0"),
+    ("net/ipv4/conf/default/proxy_arp", "1"),
+    ("net/ipv4/conf/all/route_localnet", "1"),
+    ("net/ipv4/conf/default/route_localnet", "1"),
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
+    ("net/ipv4/conf/all/send_redirects", "0"),
+    ("net/ipv4/conf/default/send_redirects", "0"),
+    ("net/ipv4/conf/all/accept_redirects", "0"),
+    ("net/ipv4/conf/default/accept_redirects", "0"),
+    ("net/ipv4/conf/default/arp_ignore", "0"),
+    ("net/ipv4/conf/all/arp_ignore", "0"),
+    ("net/ipv6/conf/all/disable_ipv6", "1"),
+    ("net/ipv6/conf/default/disable_ipv6", "1"),
+];
+
+/// Settings that exist once the rules use connection tracking. A packet of a connection that is not known (its target
+/// was cut off) must not count as a new one: the router answers it with a reset. Packets out of the window stay in
+/// their connection, or they would pass untranslated.
+const CONNTRACK_SYSCTLS: [(&str, &str); 2] =
+    [("net/netfilter/nf_conntrack_tcp_loose", "0"), ("net/netfilter/nf_conntrack_tcp_be_liberal", "1")];
+
+impl Linux {
+    pub fn new(config: Arc<Config>) -> Linux {
+        Linux { config, written: Mutex::default(), guard: Mutex::default() }
+    }
+
+    fn namespace(&self, network: &str) -> String {
+        super::router_namespace(&self.config, network)
+    }
+
+    fn set_rules(&self, network: &str, text: &str) -> Result<()> {
+        let generation = netns::run_in(&self.namespace(network), || -> Result<u32> {
+            nft(text)?;
+            write_sysctls(&CONNTRACK_SYSCTLS)?;
+            Ok(rules_generation()?)
+        })??;
+        lock(&self.written).insert(network.to_owned(), (generation, text.to_owned()));
+        Ok(())
+    }
+
+    /// The rules as they were written, if nobody wrote since.
+    fn rules(&self, network: &str, generation: Option<u32>) -> Option<String> {
+        lock(&self.written).get(network).filter(|(at, _)| Some(*at) == generation).map(|(_, text)| text.clone())
+    }
+
+    fn add_uplink(&self, network: &str) -> Result<()> {
+        let (namespace, name) = (self.namespace(network), uplink_name(&self.config.mark(), network));
+        let mut listing = lock(&self.guard);
+        self.write_guard(&mut listing)?;
+        let (mut host, mut router) = (Netlink::open()?, netns::run_in(&namespace, Netlink::open)??);
+        if host.link(&name)?.is_none() || router.link(rules::UPLINK)?.is_none() {
+            host.delete_link(&name)?;
+            router.delete_link(rules::UPLINK)?;
+            let namespace = netns::open(&netns::path(&namespace))?;
+            let far = Far { namespace: namespace.as_fd(), name: rules::UPLINK, mac: ROUTER_HOP.1 };
+            host.add_pair(&name, Some(HOST_HOP.1), &far)?;
+        }
+        write_sysctl(&format!("net/ipv4/conf/{name}/route_localnet"), "1")?;
+        write_sysctl(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1")?;
+        router.set_up(rules::UPLINK)?;
+        host.set_up(&name)?;
+        let (here, there) = (host.index(&name)?, router.index(rules::UPLINK)?);
+        host.set_neighbour(here, ROUTER_HOP.0, ROUTER_HOP.1)?;
+        router.set_neighbour(there, HOST_HOP.0, HOST_HOP.1)?;
+        router.set_route(NetlinkRoute { via: Some(HOST_HOP.0), ..NetlinkRoute::new(loopback(), there) })?;
+        Ok(host.set_up_as(&name, network)?)
+    }
+
+    fn remove_uplink(&self, network: &str) -> Result<()> {
+        let mark = self.config.mark();
+        let mut listing = lock(&self.guard);
+        let mut host = Netlink::open()?;
+        host.delete_link(&uplink_name(&mark, network))?;
+        if !host.links()?.iter().any(|link| is_uplink(link, &mark)) {
+            remove_guard(&mark)?;
+            *listing = None;
+        }
+        Ok(())
+    }
+
+    /// Writes the host's guard table if it is not there as it was written.
+    fn write_guard(&self, listing: &mut Option<String>) -> Result<()> {
+        let mark = self.config.mark();
+        if listing.is_none() || *listing != list_guard(&mark)? {
+            nft(&rules::guard(&mark))?;
+            *listing = list_guard(&mark)?;
+        }
+        Ok(())
+    }
+
+    /// A route of the host to a public address. In the table of local addresses, because 127.0.0.0/8 is one of those.
+    fn public_route(&self, link: u32, address: Ipv4Addr) -> NetlinkRoute {
+        let (via, source) = (Some(ROUTER_HOP.0), Some(Ipv4Addr::new(127, 43, self.config.slot, 1)));
+        NetlinkRoute { via, source, table: TABLE_LOCAL, ..NetlinkRoute::new(Cidr::containing(address, 32), link) }
+    }
+
+    fn change_public(&self, network: &str, f: impl FnOnce(&mut Netlink, u32) -> io::Result<()>) -> Result<()> {
+        let mut host = Netlink::open()?;
+        let link = host.index(&uplink_name(&self.config.mark(), network))?;
+        Ok(f(&mut host, link)?)
+    }
+
+    /// The public addresses that lead to the network, if its uplink is whole.
+    fn observe_uplink(&self, network: &str, routes: &[NetlinkRoute]) -> Result<Option<BTreeSet<Ipv4Addr>>> {
+        let mark = self.config.mark();
+        let listing = lock(&self.guard);
+        let mut host = Netlink::open()?;
+        let Some(link) = host.link(&uplink_name(&mark, network))? else { return Ok(None) };
+        let guarded = listing.is_some() && *listing == list_guard(&mark)?;
+        let leads_back = routes.iter().any(|r| r.to == loopback() && r.via == Some(HOST_HOP.0));
+        if !(guarded && leads_back && link.up && link.alias == network) {
+            return Ok(None);
+        }
+        let expected = |route: &NetlinkRoute| *route == self.public_route(link.index, route.to.base());
+        Ok(Some(host.routes()?.iter().filter(|route| expected(route)).map(|route| route.to.base()).collect()))
+    }
+
+    fn with_router(&self, network: &str, f: impl FnOnce(&mut Netlink) -> io::Result<()>) -> Result<()> {
+        let mut router = netns::run_in(&self.namespace(network), Netlink::open)??;
+        Ok(f(&mut router)?)
+    }
+
+    fn add_wire(&self, network: &str, link: &str, wire: &Wire) -> Result<()> {
+        let namespace = self.namespace(network);
+        let netns = netns::open(&wire.far.netns)?;
+        ensure!(netns.metadata()?.ino() == wire.inode, "the machine's namespace was replaced: attach it again");
+        let mut router = netns::run_in(&namespace, Netlink::open)??;
+        router.add_pair(link, None, &Far { namespace: netns.as_fd(), name: &wire.name, mac: wire.mac })?;
+        // By default the router would answer a machine's first ARP question up to 0.8 s late.
+        let delay = format!("net/ipv4/neigh/{link}/proxy_delay");
+        netns::run_in(&namespace, || write_sysctl(&delay, "0"))??;
+        router.set_up(link)?;
+        let mut machine = netns::run_in_path(&wire.far.netns, Netlink::open)??;
+        let index = machine.index(&wire.name)?;
+        machine.set_up(&wire.name)?;
+        machine.add_address(index, wire.address, wire.prefix)?;
+        for to in &wire.far.routes {
+            machine.set_route(NetlinkRoute { via: wire.far.gateway, ..NetlinkRoute::new(*to, index) })?;
+        }
+        Ok(router.set_up_as(link, &wire.alias())?)
+    }
+}
+
+impl Kernel for Linux {
+    fn observe(&self, network: &str) -> Result<Router> {
+        let namespace = self.namespace(network);
+        netns::create(&namespace).with_context(|| format!("make network namespace {namespace}"))?;
+        let (mut netlink, generation) = netns::run_in(&namespace, || -> Result<_> {
+            write_sysctls(&SYSCTLS)?;
+            Ok((Netlink::open()?, rules_generation().ok()))
+        })??;
+        let links = netlink.links()?;
+        let all = netlink.routes()?;
+        let loopback = links.iter().find(|link| link.name == "lo").context("the router has no loopback")?;
+        let ports = links.iter().filter(|link| link.name.starts_with('p'));
+        Ok(Router {
+            addresses: netlink.addresses(loopback.index)?.into_iter().collect(),
+            wires: ports.map(into_wire).collect(),
+            routes: all.iter().filter_map(|route| into_port_route(route, &links)).collect(),
+            uplink: self.observe_uplink(network, &all)?,
+            rules: self.rules(network, generation),
+        })
+    }
+
+    fn apply(&self, network: &str, op: &Op) -> Result<()> {
+        match op {
+            Op::SetRules(text) => self.set_rules(network, text),
+            Op::AddUplink => self.add_uplink(network),
+            Op::RemoveUplink => self.remove_uplink(network),
+            Op::AddPublic(to) => self.change_public(network, |n, link| n.set_route(self.public_route(link, *to))),
+            Op::RemovePublic(to) => self.change_public(network, |n, link| n.delete_route(self.public_route(link, *to))),
+            Op::AddWire(link, wire) => self.add_wire(network, link, wire),
+            Op::RemoveWire(link) => self.with_router(network, |n| n.delete_link(link)),
+            Op::AddAddress(address) => self.with_router(network, |n| {
+                let lo = n.index("lo")?;
+                n.add_address(lo, *address, 32)
+            }),
+            Op::RemoveAddress(address) => self.with_router(network, |n| {
+                let lo = n.index("lo")?;
+                n.delete_address(lo, *address)
+            }),
+            Op::SetRoute(to, route) => self.with_router(network, |n| {
+                let route = from_port_route(n, *to, route)?;
+                n.set_route(route)
+            }),
+            Op::RemoveRoute(to, route) => self.with_router(network, |n| match from_port_route(n, *to, route) {
+                // It went with its link.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                found => n.delete_route(found?),
+            }),
+        }
+        .with_context(|| format!("network {network}: {op:?}"))
+    }
+
+    fn remove(&self, network: &str) -> Result<()> {
+        self.remove_uplink(network)?;
+        lock(&self.written).remove(network);
+        remove_router(&self.namespace(network))
+    }
+
+    fn cut(&self, network: &str, flows: &[Flow]) -> Result<()> {
+        netns::run_in(&self.namespace(network), || flows.iter().try_for_each(conntrack_delete))?
+    }
+
+    fn networks(&self) -> Result<Vec<String>> {
+        let prefix = self.namespace("");
+        Ok(netns::list(&prefix)?.iter().map(|name| name[prefix.len()..].to_owned()).collect())
+    }
+
+    fn inode(&self, path: &Path) -> Option<u64> {
+        netns::open(path).and_then(|file| file.metadata()).ok().map(|metadata| metadata.ino())
+    }
+}
+
+/// Removes every router and uplink of the region from this machine.
+pub(super) fn purge(config: &Config) -> Result<()> {
+    let mark = config.mark();
+    let mut host = Netlink::open()?;
+    for link in host.links()?.iter().filter(|link| is_uplink(link, &mark)) {
+        host.delete_link(&link.name)?;
+    }
+    for namespace in netns::list(&super::router_namespace(config, ""))? {
+        remove_router(&namespace)?;
+    }
+    remove_guard(&mark)
+}
+
+/// Removes a router. Its links go first: a namespace that ends takes them along only some time later.
+fn remove_router(namespace: &str) -> Result<()> {
+    let opened = match netns::run_in(namespace, Netlink::open) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(netns::delete(namespace)?),
+        other => other?,
+    };
+    let mut netlink = opened?;
+    for link in netlink.links()?.iter().filter(|link| link.name != "lo") {
+        netlink.delete_link(&link.name)?;
+    }
+    Ok(netns::delete(namespace)?)
+}
+
+fn is_uplink(link: &Link, mark: &str) -> bool {
+    link.name.strip_prefix(mark).is_some_and(|rest| rest.starts_with('-'))
+}
+
+fn into_wire(link: &Link) -> (String, Wire) {
+    let whole = Wire::from_alias(&link.alias).filter(|_| link.up);
+    (link.name.clone(), whole.unwrap_or_else(Wire::foreign))
+}
+
+fn into_port_route(route: &NetlinkRoute, links: &[Link]) -> Option<(Ipv4Addr, Route)> {
+    let link = links.iter().find(|link| link.index == route.link && link.name.starts_with('p'))?;
+    let whole = route.to.prefix() == 32 && route.table != TABLE_LOCAL;
+    whole.then_some((route.to.base(), Route { link: link.name.clone(), source: route.source? }))
+}
+
+fn from_port_route(netlink: &mut Netlink, to: Ipv4Addr, route: &Route) -> io::Result<NetlinkRoute> {
+    let link = netlink.index(&route.link)?;
+    Ok(NetlinkRoute { source: Some(route.source), ..NetlinkRoute::new(Cidr::containing(to, 32), link) })
+}
+
+fn write_sysctls(all: &[(&str, &str)]) -> io::Result<()> {
+    all.iter().try_for_each(|(key, value)| write_sysctl(key, value))
+}
+
+/// Writes a setting of the calling thread's namespace. A host without IPv6 has none of its settings.
+fn write_sysctl(key: &str, value: &str) -> io::Result<()> {
+    match fs::write(Path::new("/proc/sys").join(key), value) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && key.starts_with("net/ipv6/") => Ok(()),
+        Err(error) => Err(io::Error::new(error.kind(), format!("write {value} to /proc/sys/{key}: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// One transaction of nftables, in the calling thread's namespace.
+fn nft(script: &str) -> Result<()> {
+    let mut nft = start(Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()))?;
+    let written = nft.stdin.take().expect("stdin is piped").write_all(script.as_bytes());
+    let output = nft.wait_with_output()?;
+    if !output.status.success() {
+        bail!("nft refused the rules: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(written?)
+}
+
+fn list_guard(mark: &str) -> Result<Option<String>> {
+    let output = start(Command::new("nft").args(["list", "table", "inet", mark]))?.wait_with_output()?;
+    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+fn remove_guard(mark: &str) -> Result<()> {
+    nft(&format!("table inet {mark}\ndelete table inet {mark}\n"))
+}
+
+fn conntrack_delete(flow: &Flow) -> Result<()> {
+    let mut command = Command::new("conntrack");
+    command.args(["-D", "-p", "tcp", "--dst-nat", "--reply-src", &flow.target.to_string()]);
+    if let Some((address, port)) = flow.dialled {
+        command.args(["--orig-dst", &address.to_string(), "--orig-port-dst", &port.to_string()]);
+    }
+    if let Some(port) = flow.port {
+        command.args(["--reply-port-src", &port.to_string()]);
+    }
+    let output = start(&mut command)?.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    // It exits with 1 when there was nothing to delete, and says how many it deleted either way.
+    ensure!(said.contains("flow entries have been deleted"), "conntrack: {}", said.trim());
+    Ok(())
+}
+
+fn start(command: &mut Command) -> Result<std::process::Child> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    spawned.with_context(|| format!("start {program}: install it (roadstead doctor lists what the host must have)"))
+}
+
+/// What a panic left is a map or a listing that the next observation puts right.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,135 @@
+//! What a region is given at its start: its settings each time; at the first one, what a set-up AWS account has.
+
+use crate::config::Config;
+use crate::drivers;
+use anyhow::{Context as _, Result};
+use roadstead_cloud::eks::cluster::CLUSTER_POLICY;
+use roadstead_cloud::settings::{KubernetesVersion, Settings, Zone};
+use roadstead_cloud::{ec2, iam};
+use roadstead_kernel::region::Handle;
+use roadstead_store::{Read as _, Tx};
+use roadstead_types::{Cidr, Millis, Sealed};
+use roadstead_vault::Vault;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The role that examples name as `--role-arn`.
+pub const CLUSTER_ROLE: &str = "eks-cluster-role";
+/// The first user.
+pub const ADMIN: &str = "admin";
+
+/// The admin user's access key, as it stands in the data directory.
+#[derive(Serialize, Deserialize)]
+pub struct Admin {
+    /// `AKIA…`.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: String,
+}
+
+/// Writes the settings, and at the first start the account's furniture.
+pub async fn run(config: &Config, handle: &Handle, vault: &Vault, address: SocketAddr, slot: u8) -> Result<()> {
+    let settings = settings(config, address, slot)?;
+    let first = handle.view().get(&Settings::key()).is_none();
+    if !first {
+        return drivers::write(handle, move |tx| tx.set(&Settings::key(), None, settings)).await;
+    }
+    let secret = crate::credentials::mint(vault, "iam/access-key").map_err(anyhow::Error::msg)?;
+    let id = format!("AKIA{}", unique()?);
+    // On disk before it is valid: a crash in between leaves a key that opens nothing, and the next start makes another.
+    let admin = Admin { access_key_id: id.clone(), secret_access_key: secret.plain.clone() };
+    write_private(&config.admin(), &serde_json::to_vec_pretty(&admin)?)?;
+    drivers::write(handle, move |tx| furnish(tx, settings, id, secret.sealed)).await
+}
+
+fn furnish(tx: &mut Tx, settings: Settings, access_key_id: String, secret: Sealed) {
+    let account = settings.account.clone();
+    tx.set(&Settings::key(), None, settings.clone());
+    let admin = iam::user::create(tx, &account, ADMIN, "/");
+    iam::access_key::create(tx, &admin, access_key_id, secret);
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
+    iam::role::create(tx, &account, CLUSTER_ROLE, "/", trust, &[CLUSTER_POLICY]);
+    ec2::vpc::create_default(tx, &settings);
+}
+
+fn settings(config: &Config, address: SocketAddr, slot: u8) -> Result<Settings> {
+    let components = components()?;
+    let zones = (1..).zip(&config.zones).map(|(n, name)| Zone { name: name.clone(), id: zone_id(&config.region, n) });
+    let kubernetes = components.iter().filter(|c| c.family == "kubernetes");
+    let mut kubernetes = kubernetes.map(kubernetes_version).collect::<Result<Vec<_>>>()?;
+    kubernetes.sort_by(|a, b| b.minor.cmp(&a.minor));
+    let etcd = components.iter().find(|c| c.family == "etcd" && c.default).context("no etcd among the components")?;
+    Ok(Settings {
+        region: config.region.clone(),
+        account: config.account.clone(),
+        zones: zones.collect(),
+        public_pool: Cidr::containing(Ipv4Addr::new(127, 43, slot, 0), 24),
+        sts_hosts: vec![address.to_string(), format!("localhost:{}", address.port())],
+        kubernetes,
+        etcd: format!("etcd-{}", etcd.version),
+    })
+}
+
+fn kubernetes_version(component: &Component) -> Result<KubernetesVersion> {
+    let released = component.minor_date.as_deref().context("a Kubernetes set of the components has no minor-date")?;
+    let released = OffsetDateTime::parse(released, &Rfc3339)?.unix_timestamp();
+    Ok(KubernetesVersion {
+        minor: component.name.trim_start_matches("kubernetes-").to_owned(),
+        patch: component.version.clone(),
+        components: format!("{}-{}", component.family, component.version),
+        default: component.default,
+        released: Millis::secs(released.try_into()?),
+    })
+}
+
+/// `us-east-1` → `use1-az1`, as AWS abbreviates.
+fn zone_id(region: &str, n: u32) -> String {
+    let mut parts = region.split('-');
+    let (country, number) = (parts.next().unwrap_or_default(), parts.next_back().unwrap_or_default());
+    let direction: String = parts.flat_map(|p| p.chars().next()).collect();
+    format!("{country}{direction}{number}-az{n}")
+}
+
+/// The one list of what is built and offered.
+#[derive(Deserialize)]
+struct Manifest {
+    set: Vec<Component>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Component {
+    name: String,
+    family: String,
+    version: String,
+    #[serde(default)]
+    default: bool,
+    /// When the first release of its minor came out.
+    minor_date: Option<String>,
+}
+
+fn components() -> Result<Vec<Component>> {
+    let manifest: Manifest = toml::from_str(include_str!("../../../components/components.toml"))?;
+    Ok(manifest.set)
+}
+
+/// Sixteen characters of A–Z and 2–7 (IAM user guide, "Unique identifiers").
+fn unique() -> Result<String> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).context("no random bytes from the system")?;
+    Ok(bytes.iter().map(|b| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[usize::from(b % 32)])).collect())
+}
+
+fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+    let aside = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    Ok(fs::rename(&aside, path)?)
+}

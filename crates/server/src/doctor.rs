@@ -1,0 +1,159 @@
+//! Can this machine run a region? Each check says what was found and, where it does not do, what to do.
+
+use crate::config::Config;
+use anyhow::Result;
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::statvfs::statvfs;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What a check found.
+enum Finding {
+    Good(String),
+    /// It will do, with a restriction.
+    Poor(String, &'static str),
+    /// It will not do.
+    Bad(String, &'static str),
+}
+
+/// Memory that one cluster takes at rest (measured: 0.8 GB), doubled.
+const MEMORY_MIN: u64 = 1600 << 20;
+/// Room for the components (1 GB) and a few clusters.
+const DISK_MIN: u64 = 4 << 30;
+/// inotify instances: a kubelet takes several, and 128 is the kernel's default.
+const INOTIFY_MIN: u64 = 512;
+/// File descriptors of the host agent.
+const DESCRIPTORS_MIN: u64 = 4096;
+
+/// Checks everything; fails if anything will not do.
+pub fn run(config: &Config) -> Result<ExitCode> {
+    let checks: [(&str, Finding); 9] = [
+        ("root", root()),
+        ("programs", programs()),
+        ("kernel", kernel()),
+        ("cgroups", cgroups()),
+        ("memory", memory()),
+        ("disk", disk(config)),
+        ("inotify", inotify()),
+        ("descriptors", descriptors()),
+        ("components", components(config)),
+    ];
+    let mut code = ExitCode::SUCCESS;
+    for (name, finding) in &checks {
+        println!("{:<12} {finding}", name);
+        if matches!(finding, Finding::Bad(..)) {
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Good(found) => write!(f, "ok    {found}"),
+            Finding::Poor(found, remedy) => write!(f, "poor  {found}; {remedy}"),
+            Finding::Bad(found, remedy) => write!(f, "BAD   {found}; {remedy}"),
+        }
+    }
+}
+
+fn root() -> Finding {
+    match nix::unistd::geteuid().is_root() {
+        true => Finding::Good("running as root".into()),
+        false => Finding::Bad("not root".into(), "run `roadstead up` with sudo"),
+    }
+}
+
+fn programs() -> Finding {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
+    let missing: Vec<_> =
+        ["nft", "conntrack"].into_iter().filter(|p| !folders.iter().any(|f| f.join(p).is_file())).collect();
+    match missing.as_slice() {
+        [] => Finding::Good("nft, conntrack".into()),
+        some => Finding::Bad(format!("missing: {}", some.join(", ")), "install the packages nftables and conntrack"),
+    }
+}
+
+fn kernel() -> Finding {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let missing: Vec<_> = ["/proc/self/ns/net", "/proc/self/ns/cgroup", "/proc/sys/net/ipv4/ip_forward"]
+        .into_iter()
+        .filter(|p| !Path::new(p).exists())
+        .collect();
+    match missing.as_slice() {
+        [] => Finding::Good(format!("Linux {}", release.trim())),
+        some => Finding::Bad(format!("Linux {} has no {}", release.trim(), some.join(", ")), "use a kernel with namespaces"),
+    }
+}
+
+fn cgroups() -> Finding {
+    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return Finding::Good("version 2".into());
+    }
+    let missing: Vec<_> = ["cpu", "memory", "pids", "freezer", "devices"]
+        .into_iter()
+        .filter(|c| !Path::new("/sys/fs/cgroup").join(c).is_dir())
+        .collect();
+    match missing.as_slice() {
+        [] => Finding::Good("version 1".into()),
+        some => Finding::Bad(format!("not mounted: {}", some.join(", ")), "mount the cgroup hierarchies"),
+    }
+}
+
+fn memory() -> Finding {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+    let free = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) << 10;
+    let found = format!("{} MB available", free >> 20);
+    match free >= MEMORY_MIN {
+        true => Finding::Good(found),
+        false => Finding::Bad(found, "a cluster takes 0.8 GB at rest and more while it starts: free 1.6 GB"),
+    }
+}
+
+fn disk(config: &Config) -> Finding {
+    let place = config.data_dir.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+    let free = statvfs(place).map(|s| s.blocks_available() * s.fragment_size()).unwrap_or(0);
+    let found = format!("{} GB free at {}", free >> 30, config.data_dir.display());
+    match free >= DISK_MIN {
+        true => Finding::Good(found),
+        false => Finding::Bad(found, "free 4 GB, or name another --data-dir"),
+    }
+}
+
+fn inotify() -> Finding {
+    let text = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").unwrap_or_default();
+    let limit: u64 = text.trim().parse().unwrap_or(0);
+    let found = format!("{limit} instances");
+    match limit >= INOTIFY_MIN {
+        true => Finding::Good(found),
+        false => Finding::Poor(found, "several nodes exhaust them: sysctl -w fs.inotify.max_user_instances=8192"),
+    }
+}
+
+fn descriptors() -> Finding {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map(|(_, hard)| hard).unwrap_or(0);
+    let found = format!("{limit} file descriptors");
+    match limit >= DESCRIPTORS_MIN {
+        true => Finding::Good(found),
+        false => Finding::Poor(found, "raise `ulimit -n` to 4096 or more"),
+    }
+}
+
+fn components(config: &Config) -> Finding {
+    let wanted = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+    let sets: Vec<_> = fs::read_dir(&config.components).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let missing: Vec<_> = wanted.into_iter().filter(|p| !sets.iter().any(|s| s.join(p).is_file())).collect();
+    let place = config.components.display();
+    match missing.as_slice() {
+        [] => Finding::Good(format!("in {place}")),
+        some => Finding::Poor(
+            format!("not in {place}: {}", some.join(", ")),
+            "build them with `cargo xtask components`; clusters wait for them",
+        ),
+    }
+}

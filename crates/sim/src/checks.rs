@@ -1,0 +1,453 @@
+//! What must be so at every moment, whatever happens: each check is a pure function of what was, what is, and what the
+//! last step changed.
+
+use crate::disk_text;
+use crate::host::{self, Host};
+use crate::ledger::{Changed, Ledger, Meta};
+use crate::server::{self, PRIVATE};
+use roadstead_cloud::autoscaling::Group;
+use roadstead_cloud::ec2::instance::Instance;
+use roadstead_cloud::ec2::network_interface::NetworkInterface;
+use roadstead_cloud::ec2::volume::Volume;
+use roadstead_cloud::eks::cluster::{Cluster, State};
+use roadstead_cloud::eks::kube::{self, KubeState};
+use roadstead_cloud::elb::load_balancer::LoadBalancer;
+use roadstead_cloud::fabric::Want;
+use roadstead_cloud::keys::KeyState;
+use roadstead_hostspec::Machine;
+use roadstead_kernel::planner::Explanation;
+use roadstead_store::{AnyKey, Index, Key, Object, Read, Record, View};
+use roadstead_types::Millis;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// A rule that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The name of the check.
+    pub check: &'static str,
+    /// What was found.
+    pub what: String,
+    /// When.
+    pub at: Millis,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = CHECKS.iter().find(|check| check.name == self.check).map_or("", |check| check.rule);
+        write!(f, "{}: {}\n  the rule: {rule}", self.check, self.what)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// What a check looks at: one durable batch and all around it.
+pub struct Batch<'a> {
+    /// The state before the batch.
+    pub before: &'a View,
+    /// The state with it.
+    pub after: &'a View,
+    /// What it changed.
+    pub changes: &'a [Changed],
+    /// The frame as it stands on the disk.
+    pub frame: &'a [u8],
+    /// Clusters that the kube driver has found to serve, by id.
+    pub served: &'a BTreeSet<String>,
+    /// Plans that panic or never settle.
+    pub troubled: &'a [Explanation],
+}
+
+/// A rule with a name.
+pub struct Check {
+    /// How it is called when it is broken.
+    pub name: &'static str,
+    /// What must be so, and why.
+    pub rule: &'static str,
+    test: Test,
+}
+
+enum Test {
+    /// After every durable batch.
+    Batch(fn(&Batch) -> Result<(), String>),
+    /// After everything that happens on the host; the view is the published one.
+    Event(fn(&host::Event, &View) -> Result<(), String>),
+    /// Tested by the world itself, where it happens.
+    World,
+}
+
+/// All checks.
+pub const CHECKS: &[Check] = &[
+    Check {
+        name: "generations-grow",
+        rule: "a record's generation never falls while the record lives, and a batch that removes a record and makes \
+               one of the same name starts no lower: a driver tells new from old by it",
+        test: Test::Batch(generations_grow),
+    },
+    Check {
+        name: "deleting-stays",
+        rule: "what was asked to be deleted is never asked back",
+        test: Test::Batch(deleting_stays),
+    },
+    Check {
+        name: "owner-outlives",
+        rule: "no record but what a driver saw outlives its owner; least of all a want, which nobody would take back",
+        test: Test::Batch(owner_outlives),
+    },
+    Check {
+        name: "states-move-on",
+        rule: "a cluster goes CREATING → ACTIVE | FAILED, anything → DELETING → gone, and never back",
+        test: Test::Batch(states_move_on),
+    },
+    Check {
+        name: "active-means-probed",
+        rule: "a cluster becomes ACTIVE only when the kube driver has found it to serve, end to end",
+        test: Test::Batch(active_means_probed),
+    },
+    Check {
+        name: "one-key-for-ever",
+        rule: "a key never changes: what was signed by the first would not fit the second",
+        test: Test::Batch(one_key_for_ever),
+    },
+    Check {
+        name: "secrets-stay-sealed",
+        rule: "a private part stands in the journal only as the ciphertext of a sealed handle",
+        test: Test::Batch(secrets_stay_sealed),
+    },
+    Check {
+        name: "addresses-are-unique",
+        rule: "in a network no two interfaces have one address and no two balancers answer for one; outside no two \
+               balancers and no two clusters have one public address",
+        test: Test::Batch(addresses_are_unique),
+    },
+    Check {
+        name: "one-machine-per-disk",
+        rule: "at any time at most one wanted machine has a disk: two members on one data directory destroy it",
+        test: Test::Batch(one_machine_per_disk),
+    },
+    Check {
+        name: "healthy-machines-stay",
+        rule: "of a group that lives, planners terminate no instance but one whose image is out of date, and only \
+               while every other one is ready: never two at once",
+        test: Test::Batch(healthy_machines_stay),
+    },
+    Check {
+        name: "members-stay",
+        rule: "names, interfaces and volumes of a group's slots stay while it lives: they are etcd's membership",
+        test: Test::Batch(members_stay),
+    },
+    Check {
+        name: "plans-are-well",
+        rule: "no plan panics, and every plan settles",
+        test: Test::Batch(plans_are_well),
+    },
+    Check {
+        name: "nothing-from-under",
+        rule: "no network, interface or disk is taken from a host while something there stands on it",
+        test: Test::Event(nothing_from_under),
+    },
+    Check {
+        name: "data-is-kept",
+        rule: "a disk with a member's data goes only when its volume is being deleted",
+        test: Test::Event(data_is_kept),
+    },
+    Check {
+        name: "nothing-stale",
+        rule: "a host is never told an older body of an item than one it has",
+        test: Test::Event(nothing_stale),
+    },
+    Check {
+        name: "acknowledged-is-durable",
+        rule: "what was published is there after a crash of the region, unchanged",
+        test: Test::World,
+    },
+    Check {
+        name: "settles",
+        rule: "a world that nobody disturbs comes to rest",
+        test: Test::World,
+    },
+    Check {
+        name: "all-is-well-in-the-end",
+        rule: "when faults stop, every cluster is ACTIVE without issues and serves, or FAILED after its hour, or gone; \
+               hosts have what is wanted and nothing else",
+        test: Test::World,
+    },
+    Check {
+        name: "deleted-leaves-nothing",
+        rule: "when all clusters are deleted, the records are those from before them, and hosts have nothing",
+        test: Test::World,
+    },
+];
+
+/// Tests everything about a batch.
+pub fn batch(batch: &Batch, at: Millis) -> Result<(), Violation> {
+    for check in CHECKS {
+        if let Test::Batch(test) = check.test {
+            test(batch).map_err(|what| Violation { check: check.name, what, at })?;
+        }
+    }
+    Ok(())
+}
+
+/// Tests everything about an event on the host.
+pub fn event(event: &host::Event, view: &View, at: Millis) -> Result<(), Violation> {
+    for check in CHECKS {
+        if let Test::Event(test) = check.test {
+            test(event, view).map_err(|what| Violation { check: check.name, what, at })?;
+        }
+    }
+    Ok(())
+}
+
+impl Batch<'_> {
+    /// The changed records of a kind, as they were and as they are.
+    fn of<T: Object>(&self) -> impl Iterator<Item = (&Changed, Option<Record<T>>, Option<Record<T>>)> {
+        self.changes.iter().filter_map(|change| {
+            let key = change.key.typed::<T>()?;
+            Some((change, self.before.get(&key), self.after.get(&key)))
+        })
+    }
+}
+
+fn generations_grow(batch: &Batch) -> Result<(), String> {
+    for Changed { key, before, after } in batch.changes {
+        if let (Some(before), Some(after)) = (before, after)
+            && after.generation < before.generation
+        {
+            return Err(format!("{key} went from generation {} to {}", before.generation, after.generation));
+        }
+    }
+    Ok(())
+}
+
+fn deleting_stays(batch: &Batch) -> Result<(), String> {
+    let since = |meta: &Option<Meta>| meta.as_ref().and_then(|meta| meta.deleting);
+    for change in batch.changes.iter().filter(|change| since(&change.before).is_some() && change.after.is_some()) {
+        if since(&change.after) != since(&change.before) {
+            return Err(format!("{} was being deleted and no longer is", change.key));
+        }
+    }
+    Ok(())
+}
+
+fn owner_outlives(batch: &Batch) -> Result<(), String> {
+    let by_driver = |key: &AnyKey| server::is_saw(key.kind()) || [KeyState::KIND, KubeState::KIND].contains(&key.kind());
+    for change in batch.changes {
+        let orphans = batch.after.owned_by(&change.key);
+        if let Some(orphan) = orphans.iter().find(|key| change.after.is_none() && !by_driver(key)) {
+            return Err(format!("{} is gone, and {orphan} belongs to it", change.key));
+        }
+        let owner = change.after.as_ref().and_then(|meta| meta.owner.as_ref());
+        if let Some(owner) = owner.filter(|owner| change.is_new() && !by_driver(&change.key) && !batch.after.contains(owner)) {
+            return Err(format!("{} is new, and its owner {owner} is not there", change.key));
+        }
+        if change.is_new() && server::is_want(change.key.kind()) && owner.is_none() {
+            return Err(format!("{} belongs to nobody", change.key));
+        }
+    }
+    Ok(())
+}
+
+fn states_move_on(batch: &Batch) -> Result<(), String> {
+    for (change, before, after) in batch.of::<Cluster>() {
+        let was = before.filter(|_| change.before.is_some()).map(|record| record.body.status.state);
+        let is = after.map(|record| record.body.status.state);
+        let fine = match (was, is) {
+            (None, Some(state)) => state == State::Creating,
+            (Some(was), Some(is)) if was == is => true,
+            (Some(State::Creating), Some(_)) => true,
+            (Some(State::Active | State::Failed), Some(is)) => is == State::Deleting,
+            (Some(was), None) => was == State::Deleting,
+            (Some(State::Deleting), Some(_)) => false,
+            (None, None) => true,
+        };
+        if !fine && !is_another(change) {
+            return Err(format!("{} went from {was:?} to {is:?}", change.key));
+        }
+    }
+    Ok(())
+}
+
+/// One batch has removed the record and made another of the same name.
+fn is_another(change: &Changed) -> bool {
+    let created = |meta: &Option<Meta>| meta.as_ref().map(|meta| meta.created);
+    created(&change.before) != created(&change.after)
+}
+
+fn active_means_probed(batch: &Batch) -> Result<(), String> {
+    for (change, before, after) in batch.of::<Cluster>() {
+        let is_active = |record: &Option<Record<Cluster>>| {
+            record.as_ref().is_some_and(|record| record.body.status.state == State::Active)
+        };
+        let Some(cluster) = after.as_ref().filter(|_| is_active(&after) && !is_active(&before)) else { continue };
+        let id = &cluster.body.spec.id;
+        let said = batch.after.get(&kube::state_key(id)).is_some_and(|state| state.body.ready);
+        if !said || !batch.served.contains(id) {
+            return Err(format!("{} is ACTIVE, and no probe has reached it", change.key));
+        }
+    }
+    Ok(())
+}
+
+fn one_key_for_ever(batch: &Batch) -> Result<(), String> {
+    let mut states = batch.of::<KeyState>().filter_map(|(_, _, after)| after);
+    match states.find(|record| record.generation > 1) {
+        Some(record) => Err(format!("{} was made again", record.key)),
+        None => Ok(()),
+    }
+}
+
+fn secrets_stay_sealed(batch: &Batch) -> Result<(), String> {
+    let text = disk_text(batch.frame);
+    let leaks = |at: &usize| !text[..*at].ends_with("\"ciphertext\":\"");
+    match text.match_indices(PRIVATE).map(|(at, _)| at).find(leaks) {
+        Some(at) => Err(format!("…{}…", &text[at.saturating_sub(80)..text.len().min(at + 80)])),
+        None => Ok(()),
+    }
+}
+
+fn addresses_are_unique(batch: &Batch) -> Result<(), String> {
+    let networks: BTreeSet<String> =
+        batch.of::<NetworkInterface>().filter_map(|(_, _, after)| after).map(|record| record.body.vpc).collect();
+    for network in networks {
+        let interfaces = batch.after.list(Index::<NetworkInterface>::by("vpc", network.as_str()));
+        unique(interfaces.into_iter().map(|eni| (format!("{} in {network}", eni.body.address), eni.key.any())))?;
+    }
+    if batch.of::<LoadBalancer>().next().is_some() {
+        let balancers = batch.after.list(Index::<LoadBalancer>::all());
+        let answers = |balancer: &Record<LoadBalancer>| {
+            let (spec, key) = (balancer.body.spec.clone(), balancer.key.any());
+            let public = spec.public.map(|public| public.address.to_string());
+            let inside = spec.addresses.into_iter().map(move |address| format!("{address} in {}", spec.vpc));
+            public.into_iter().chain(inside).map(move |address| (address, key.clone())).collect::<Vec<_>>()
+        };
+        unique(balancers.iter().flat_map(answers))?;
+    }
+    if batch.of::<Cluster>().next().is_some() {
+        let clusters = batch.after.list(Index::<Cluster>::all()).into_iter();
+        let public = clusters.filter_map(|cluster| Some((cluster.body.placement?.public_address?, cluster.key.any())));
+        unique(public.map(|(address, key)| (address.to_string(), key)))?;
+    }
+    Ok(())
+}
+
+fn unique(addresses: impl Iterator<Item = (String, AnyKey)>) -> Result<(), String> {
+    let mut owners = BTreeMap::new();
+    for (address, owner) in addresses {
+        if let Some(other) = owners.insert(address.clone(), owner.clone()) {
+            return Err(format!("{other} and {owner} both have {address}"));
+        }
+    }
+    Ok(())
+}
+
+fn one_machine_per_disk(batch: &Batch) -> Result<(), String> {
+    if batch.of::<Want<Machine>>().all(|(_, _, after)| after.is_none()) {
+        return Ok(());
+    }
+    let machines = batch.after.list(Index::<Want<Machine>>::all());
+    let disks = machines.iter().flat_map(|m| m.body.0.disks.iter().map(|disk| (disk.disk.clone(), m.key.any())));
+    unique(disks)
+}
+
+fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
+    for change in batch.changes.iter().filter(|change| change.begins_deleting()) {
+        let Some(instance) = change.key.typed::<Instance>() else { continue };
+        let Some(group) = group_of(batch.after, change).filter(|group| group.deleting.is_none()) else { continue };
+        let others = group.body.instances.values().filter(|id| **id != instance.name());
+        let others: Vec<_> = others.filter_map(|id| batch.after.get(&Instance::key(id))).collect();
+        if let Some(other) = others.iter().find(|other| other.deleting.is_some()) {
+            return Err(format!("{} and {} are terminated at once", instance, other.key));
+        }
+        if is_current(&group.body, &instance, batch.after) {
+            return Err(format!("{instance} is terminated, and its image is the wanted one"));
+        }
+        let unready = others.iter().find(|other| !other.body.status.ready);
+        if let Some(other) = unready {
+            return Err(format!("{instance} is terminated while {} is not ready", other.key));
+        }
+    }
+    let gone = batch.of::<Instance>().find(|(_, before, after)| {
+        after.is_none() && before.as_ref().is_some_and(|before| before.deleting.is_none())
+    });
+    gone.map_or(Ok(()), |(change, ..)| Err(format!("{} is gone without having been terminated", change.key)))
+}
+
+fn group_of(view: &View, instance: &Changed) -> Option<Record<Group>> {
+    let owner = instance.after.as_ref()?.owner.as_ref()?;
+    view.get(&owner.typed::<Group>()?)
+}
+
+fn is_current(group: &Group, instance: &Key<Instance>, view: &View) -> bool {
+    let slot = group.instances.iter().find(|(_, id)| id.as_str() == instance.name()).map(|(slot, _)| slot);
+    let slot = group.spec.slots.iter().find(|s| Some(&s.name) == slot);
+    let image = view.get(instance).map(|record| record.body.spec.image);
+    slot.is_some_and(|slot| Some(&slot.image) == image.as_ref())
+}
+
+fn members_stay(batch: &Batch) -> Result<(), String> {
+    for (change, before, after) in batch.of::<Group>() {
+        let (Some(before), Some(after)) = (before, after) else { continue };
+        let members = |group: &Group| -> Vec<_> {
+            let slots = group.spec.slots.iter();
+            slots.map(|slot| (slot.name.clone(), slot.interfaces.clone(), slot.volumes.clone())).collect()
+        };
+        if !is_another(change) && members(&before.body) != members(&after.body) {
+            return Err(format!("the slots of {} have changed", change.key));
+        }
+    }
+    Ok(())
+}
+
+fn plans_are_well(batch: &Batch) -> Result<(), String> {
+    match batch.troubled.first() {
+        None => Ok(()),
+        Some(plan) => Err(format!("{} of {}: {}", plan.planner, plan.key, plan.trouble.clone().unwrap_or_default())),
+    }
+}
+
+fn nothing_from_under(event: &host::Event, _: &View) -> Result<(), String> {
+    match event {
+        host::Event::TakenFromUnder { what, user } => Err(format!("{what} was removed, and {user} stands on it")),
+        _ => Ok(()),
+    }
+}
+
+fn data_is_kept(event: &host::Event, view: &View) -> Result<(), String> {
+    let host::Event::DataRemoved { disk } = event else { return Ok(()) };
+    match view.get(&Volume::key(disk)) {
+        Some(volume) if volume.deleting.is_none() => Err(format!("the data on {disk} is gone, and nobody asked for it")),
+        _ => Ok(()),
+    }
+}
+
+fn nothing_stale(event: &host::Event, _: &View) -> Result<(), String> {
+    match event {
+        host::Event::Refused { what } => Err(format!("the host refused an older body of {what}")),
+        _ => Ok(()),
+    }
+}
+
+/// Compares what was published before a crash with what is there after it, but for what a batch has changed that was
+/// durable and never published.
+pub fn durable(published: &View, reopened: &View, ledger: &Ledger, unseen: &BTreeSet<AnyKey>) -> Result<(), String> {
+    if reopened.revision() < published.revision() {
+        return Err(format!("revision {} was published, {} is here", published.revision(), reopened.revision()));
+    }
+    let differs = |key: &&AnyKey| !unseen.contains(*key) && published.json(key) != reopened.json(key);
+    ledger.keys().find(differs).map_or(Ok(()), |key| Err(format!("{key} is not as it was")))
+}
+
+/// Hosts have what is wanted and nothing else, and the region knows it.
+pub fn met(view: &View, ledger: &Ledger, host: &Host) -> Result<(), String> {
+    let wants = ledger.keys().filter(|key| server::is_want(key.kind())).count();
+    let saws = ledger.keys().filter(|key| server::is_saw(key.kind())).count();
+    if wants != saws || wants != host.count() {
+        return Err(format!("{wants} items are wanted, {saws} were seen, the host has {}", host.count()));
+    }
+    for record in view.list(Index::<Instance>::all()) {
+        if !record.body.status.ready {
+            return Err(format!("{} is not ready: {}", record.key, record.body.status.why));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The region's process: the region itself and its drivers, which all end with it.
+
+mod keys;
+mod kube;
+mod link;
+
+pub use keys::PRIVATE;
+pub use link::{is_saw, is_want};
+
+use crate::disk::Disk;
+use crate::host::Host;
+use crate::ledger::{Changed, Ledger};
+use crate::rng::Rng;
+use keys::Keys;
+use kube::Kube;
+use link::Link;
+use roadstead_kernel::region::{Limits, Region};
+use roadstead_store::{Core, Options};
+use roadstead_types::Millis;
+
+/// A region that runs, and its drivers.
+pub struct Server {
+    pub region: Region,
+    /// When the region has something to do.
+    pub wakes: Option<Millis>,
+    link: Link,
+    pub keys: Keys,
+    kube: Kube,
+}
+
+/// Who in the server does something next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Operations, observations and plans.
+    Region,
+    /// What the host says is taken in.
+    Receive,
+    /// The host is told something.
+    Link,
+    Keys,
+    Kube,
+}
+
+impl Server {
+    /// Opens what is on the disk.
+    pub fn start(disk: &Disk, rng: &mut Rng, limits: Limits, slowness: u64, now: Millis, ledger: &Ledger) -> Server {
+        let options = Options { compact_bytes_min: 256 << 10, ..Options::seeded(1) };
+        let core = Core::open(disk.clone(), roadstead_cloud::registry(), options).expect("the disk is whole");
+        let mut region = Region::new(core, roadstead_cloud::planners());
+        let mut order = rng.fork();
+        region.choose_with(Box::new(move |due| order.below(due)));
+        region.limit(limits);
+        let kube = Kube::new(rng.fork(), &region, ledger);
+        let link = Link::new(rng.fork(), now, ledger);
+        Server { region, wakes: Some(now), link, keys: Keys::new(rng.fork(), slowness, ledger), kube }
+    }
+
+    /// Who has something to do, and when.
+    pub fn wakes(&mut self, now: Millis, host: &Host) -> [(Part, Option<Millis>); 5] {
+        [
+            (Part::Region, self.wakes),
+            (Part::Receive, host.arrives()),
+            (Part::Link, self.link.wakes(host)),
+            (Part::Keys, self.keys.wakes(now, &self.region)),
+            (Part::Kube, self.kube.wakes(now, host)),
+        ]
+    }
+
+    /// A driver does something; says which cluster was found to serve, if that was it.
+    pub fn drive(&mut self, part: Part, now: Millis, host: &mut Host, ledger: &Ledger) -> Option<String> {
+        let mut served = None;
+        match part {
+            Part::Region => {}
+            Part::Receive => {
+                if let Some(frame) = host.receive() {
+                    self.link.receive(frame, &mut self.region);
+                }
+            }
+            Part::Link => self.link.act(now, &mut self.region, host, ledger),
+            Part::Keys => self.keys.act(now, &mut self.region),
+            Part::Kube => served = self.kube.act(now, &mut self.region, host),
+        }
+        self.wakes = Some(now);
+        served
+    }
+
+    /// These records are durable.
+    pub fn notice(&mut self, changes: &[Changed], now: Millis) {
+        self.link.notice(changes, now);
+        self.keys.notice(changes);
+        self.kube.notice(changes, &self.region);
+    }
+}

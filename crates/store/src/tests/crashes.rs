@@ -1,0 +1,208 @@
+//! Power failures at random instants, over many seeds: what was acknowledged is there, and nothing is half there.
+
+use super::disk::{Chance, Disk};
+use super::*;
+use crate::journal::File;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+const SEEDS: u64 = 300;
+
+/// The records of a revision.
+type State = BTreeMap<String, u32>;
+
+fn state(core: &Core) -> State {
+    let records = core.view().list(Index::<Subnet>::all());
+    records.into_iter().map(|record| (record.key.name().to_owned(), record.body.free)).collect()
+}
+
+fn open_on(disk: &Disk) -> Result<Core, JournalError> {
+    let options = Options { compact_bytes_min: 4000, ..Options::seeded(7) };
+    File::on("the disk", disk.clone()).and_then(|file| Core::open(file, registry(), options))
+}
+
+/// One batch of a few random changes.
+fn change(core: &mut Core, chance: &mut Chance) {
+    for _ in 0..=chance.below(5) {
+        let name = key::<Subnet>(&format!("s{}", chance.below(12)));
+        let free = u32::try_from(chance.below(1000)).unwrap();
+        stage(core, |tx| match free % 4 {
+            0 => tx.remove(&name),
+            _ => tx.set(&name, None, Subnet { free, ..subnet("v") }),
+        });
+    }
+}
+
+/// What a run of the store knew when it ended: every state that it tried to commit, by revision, and the last one that
+/// was acknowledged.
+struct History {
+    tried: BTreeMap<u64, State>,
+    acknowledged: u64,
+}
+
+/// Commits until the power fails or a few dozen batches are in.
+fn run_until_power_fails(core: &mut Core, disk: &Disk, chance: &mut Chance, history: &mut History) {
+    for _ in 0..40 {
+        change(core, chance);
+        let attempt = core.head().list(Index::<Subnet>::all());
+        let attempt = attempt.into_iter().map(|record| (record.key.name().to_owned(), record.body.free)).collect();
+        history.tried.insert(history.acknowledged + 1, attempt);
+        match core.commit() {
+            Ok(Some(commit)) => history.acknowledged = commit.revision,
+            Ok(None) => {}
+            Err(_) => break,
+        }
+        if disk.is_off() {
+            break;
+        }
+    }
+}
+
+#[test]
+fn whatever_was_acknowledged_survives_a_power_failure_and_nothing_is_half_there() {
+    let mut failures = 0;
+    let mut unacknowledged_survived = 0;
+    for seed in 0..SEEDS {
+        let mut chance = Chance(seed);
+        let disk = Disk::new(seed);
+        drop(File::on("the disk", disk.clone()).unwrap());
+        let mut history = History { tried: BTreeMap::from([(0, State::new())]), acknowledged: 0 };
+        for _ in 0..4 {
+            // The power may fail at any operation, those of opening and closing included.
+            disk.fail_after(chance.below(600));
+            if let Ok(mut core) = open_on(&disk) {
+                run_until_power_fails(&mut core, &disk, &mut chance, &mut history);
+            }
+            failures += usize::from(disk.is_off());
+            disk.power_cycle();
+            let core = open_on(&disk).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+            let revision = core.view().revision();
+            assert!(revision >= history.acknowledged, "seed {seed}: {revision} of {} batches", history.acknowledged);
+            assert_eq!(Some(&state(&core)), history.tried.get(&revision), "seed {seed} at revision {revision}");
+            unacknowledged_survived += usize::from(revision > history.acknowledged);
+            history.acknowledged = revision;
+        }
+    }
+    assert!(failures > 500, "the test means something: {failures} power failures");
+    assert!(unacknowledged_survived > 5, "also between durable and acknowledged: {unacknowledged_survived}");
+}
+
+#[test]
+fn after_a_failed_sync_the_store_halts_and_a_restart_finds_a_whole_state() {
+    for seed in 0..50 {
+        let mut chance = Chance(seed);
+        let disk = Disk::new(seed);
+        let mut core = open_on(&disk).unwrap();
+        change(&mut core, &mut chance);
+        core.commit().unwrap();
+        let before = state(&core);
+        commit_nothing_on_failing_disk(&mut core, &disk);
+        drop(core);
+        disk.power_cycle();
+        let core = open_on(&disk).unwrap();
+        let mut with_new = before.clone();
+        with_new.insert("new".to_owned(), 1);
+        assert!([before, with_new].contains(&state(&core)), "seed {seed}");
+    }
+}
+
+fn commit_nothing_on_failing_disk(core: &mut Core, disk: &Disk) {
+    disk.fail_syncs();
+    let before = state(core);
+    stage(core, |tx| tx.set(&key("new"), None, Subnet { free: 1, ..subnet("v") }));
+    let refused = core.commit().unwrap_err();
+    assert!(refused.to_string().contains("takes no more writes"), "{refused}");
+    assert!(core.commit().is_err());
+    assert_eq!(state(core), before);
+}
+
+fn open_in(directory: &Path) -> Result<Core, JournalError> {
+    File::open(directory).and_then(|file| Core::open(file, registry(), Options::seeded(7)))
+}
+
+#[test]
+fn a_data_directory_keeps_what_was_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path().join("made/on/demand");
+    commit(&mut open_in(&at).unwrap(), |tx| tx.create(key("a"), None, subnet("v")));
+    let core = open_in(&at).unwrap();
+    assert_eq!(names(&core.view().list(Index::<Subnet>::all())), ["a"]);
+}
+
+#[test]
+fn a_journal_whose_making_was_interrupted_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("journal.redb.new"), [0; 5000]).unwrap();
+    commit(&mut open_in(directory.path()).unwrap(), |tx| tx.create(key("a"), None, subnet("v")));
+    assert_eq!(open_in(directory.path()).unwrap().view().revision(), 1);
+}
+
+#[test]
+fn a_second_opener_is_refused_with_the_pid_of_the_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = open_in(directory.path()).unwrap();
+    let refused = open_in(directory.path()).err().unwrap().to_string();
+    assert!(refused.contains(&format!("in use by pid {}", std::process::id())), "{refused}");
+    drop(first);
+    open_in(directory.path()).unwrap();
+}
+
+#[test]
+fn a_flipped_bit_in_the_file_is_refused_or_did_not_matter() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut core = open_in(directory.path()).unwrap();
+    for n in 0..5 {
+        commit(&mut core, |tx| tx.set(&key(&format!("s{n}")), None, subnet("v")));
+    }
+    let expected = state(&core);
+    drop(core);
+    let path = directory.path().join("journal.redb");
+    let whole = fs::read(&path).unwrap();
+    // What redb wrote: the rest of the file is holes.
+    let written: Vec<usize> = (0..whole.len()).filter(|at| *at < 512 || whole[*at] != 0).collect();
+    let mut chance = Chance(1);
+    let mut refused = 0;
+    // The header's first bytes hold what no checksum covers, such as which of two commits counts.
+    let header = (0..64).flat_map(|at| (0..8).map(move |bit| (at, bit)));
+    let anywhere = (0..300).map(|_| (written[chance.below(written.len())], chance.below(8)));
+    for (at, bit) in header.chain(anywhere) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << bit;
+        fs::write(&path, &damaged).unwrap();
+        match open_in(directory.path()) {
+            Ok(core) => assert_eq!((core.view().revision(), state(&core)), (5, expected.clone()), "byte {at}"),
+            Err(JournalError::Damaged { .. }) => refused += 1,
+            Err(other) => panic!("byte {at}: {other}"),
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+    assert!(refused > 100, "the test means something: {refused} refusals");
+    assert_eq!(state(&open_in(directory.path()).unwrap()), expected);
+}
+
+#[test]
+fn a_header_that_points_to_the_commit_before_the_last_is_refused() {
+    let running = tempfile::tempdir().unwrap();
+    let mut core = open_in(running.path()).unwrap();
+    (0..5).for_each(|n| commit(&mut core, |tx| tx.set(&key(&format!("s{n}")), None, subnet("v"))));
+
+    // As after kill -9: redb makes a last commit of its own when it is closed, so it is copied while it is open.
+    let killed = tempfile::tempdir().unwrap();
+    let copy = |name: &str| fs::copy(running.path().join(name), killed.path().join(name)).unwrap();
+    copy("acknowledged");
+    let mut messages = Vec::new();
+    for bit in 0..64 * 8 {
+        copy("journal.redb");
+        let path = killed.path().join("journal.redb");
+        let mut damaged = fs::read(&path).unwrap();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, damaged).unwrap();
+        match open_in(killed.path()) {
+            Ok(found) => assert_eq!(state(&found), state(&core), "bit {bit}"),
+            Err(error) => messages.push(error.to_string()),
+        }
+    }
+    let cut = "batch 5: it was acknowledged, but the chain ends at 4";
+    assert!(messages.iter().any(|message| message.contains(cut)), "{messages:?}");
+}

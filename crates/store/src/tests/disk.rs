@@ -1,0 +1,179 @@
+//! A disk that keeps only what was synced, and of the rest whatever chance decides: as real ones do.
+
+use redb::StorageBackend;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The unit in which a disk tears a write.
+const SECTOR: usize = 512;
+
+/// Chance from a seed (SplitMix64).
+#[derive(Clone, Debug)]
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// 0 .. n
+    pub fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.next() % n as u64).unwrap()
+    }
+
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// The disk under a journal. Clones are the same disk.
+#[derive(Clone, Debug)]
+pub struct Disk(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    /// What survives everything.
+    durable: Vec<u8>,
+    /// What a running process reads.
+    current: Vec<u8>,
+    /// What was done since the last sync, in order.
+    unsynced: Vec<Step>,
+    /// The power fails at the operation after so many more.
+    fuel: Option<usize>,
+    off: bool,
+    syncs_fail: bool,
+    chance: Chance,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write { at: usize, data: Vec<u8> },
+    Resize(usize),
+}
+
+impl Disk {
+    pub fn new(seed: u64) -> Disk {
+        let state = State {
+            durable: vec![],
+            current: vec![],
+            unsynced: vec![],
+            fuel: None,
+            off: false,
+            syncs_fail: false,
+            chance: Chance(seed),
+        };
+        Disk(Arc::new(Mutex::new(state)))
+    }
+
+    /// The power will fail after so many operations.
+    pub fn fail_after(&self, operations: usize) {
+        self.state().fuel = Some(operations);
+    }
+
+    /// From now on syncs return errors, and nothing becomes durable.
+    pub fn fail_syncs(&self) {
+        self.state().syncs_fail = true;
+    }
+
+    pub fn is_off(&self) -> bool {
+        self.state().off
+    }
+
+    /// The power fails, if it didn't yet, and comes back: of what was not synced, chance decides what is there.
+    pub fn power_cycle(&self) {
+        let mut state = self.state();
+        let mut unsynced = std::mem::take(&mut state.unsynced);
+        let surviving_one_in = 1 + state.chance.below(4);
+        while !unsynced.is_empty() {
+            let any = state.chance.below(unsynced.len());
+            let step = unsynced.swap_remove(any);
+            if state.chance.one_in(surviving_one_in) {
+                state.survive(step);
+            }
+        }
+        state.current = state.durable.clone();
+        (state.fuel, state.off, state.syncs_fail) = (None, false, false);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Also a read counts: the power may fail while a journal is opened.
+    fn operate(&self) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.state();
+        match state.fuel {
+            Some(0) => state.off = true,
+            Some(fuel) => state.fuel = Some(fuel - 1),
+            None => {}
+        }
+        if state.off { Err(io::Error::other("the power is off")) } else { Ok(state) }
+    }
+}
+
+impl State {
+    /// The step, whole or torn, reached the disk. A write beyond its end did not.
+    fn survive(&mut self, step: Step) {
+        match step {
+            Step::Resize(len) => self.durable.resize(len, 0),
+            Step::Write { at, data } => {
+                let torn = self.chance.one_in(3);
+                for (index, sector) in data.chunks(SECTOR).enumerate() {
+                    let from = at + index * SECTOR;
+                    let skipped = torn && self.chance.one_in(2);
+                    if let Some(to) = self.durable.get_mut(from..from + sector.len()).filter(|_| !skipped) {
+                        to.copy_from_slice(sector);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.operate()?.current.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.operate()?;
+        let at = usize::try_from(offset).unwrap();
+        let from = state.current.get(at..at + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(from);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.operate()?;
+        let len = usize::try_from(len).unwrap();
+        state.current.resize(len, 0);
+        state.unsynced.push(Step::Resize(len));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.operate()?;
+        if state.syncs_fail {
+            return Err(io::Error::other("the disk failed to sync"));
+        }
+        for step in std::mem::take(&mut state.unsynced) {
+            match step {
+                Step::Resize(len) => state.durable.resize(len, 0),
+                Step::Write { at, data } => state.durable[at..at + data.len()].copy_from_slice(&data),
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.operate()?;
+        let at = usize::try_from(offset).unwrap();
+        let to = state.current.get_mut(at..at + data.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        to.copy_from_slice(data);
+        state.unsynced.push(Step::Write { at, data: data.to_vec() });
+        Ok(())
+    }
+}

@@ -1,2 +1,34 @@
-//! TODO
-fn main() {}
+//! Benchmarks that print ratios: ours and what it is compared with run side by side, on one machine, in one go.
+//! `cargo xtask bench` builds what they need and starts them. They know the product only as a program.
+
+mod cluster;
+mod floor;
+mod http;
+mod ours;
+mod process;
+mod report;
+mod running;
+mod wait;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+/// Started by `cargo xtask bench`, which knows where everything stands.
+#[derive(Parser)]
+enum Benchmark {
+    /// CreateCluster to ACTIVE against the same programs started bare
+    Cluster(cluster::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Benchmark::parse() {
+        Benchmark::Cluster(args) => cluster::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the work around the code: generate, build components, keep it tidy.
 
+mod bench;
 mod components;
 mod generate;
 mod tidy;
@@ -22,6 +23,8 @@ enum Task {
     Components(components::Args),
     /// Check the import rules, house rules and generated files.
     Tidy(tidy::Args),
+    /// Print ratios: ours and what it is compared with, in one run on this machine.
+    Bench(bench::Args),
 }
 
 fn main() -> Result<()> {
@@ -29,5 +32,6 @@ fn main() -> Result<()> {
         Task::Gen(args) => generate::run(&args),
         Task::Components(args) => components::run(&args),
         Task::Tidy(args) => tidy::run(&args),
+        Task::Bench(args) => bench::run(&args),
     }
 }

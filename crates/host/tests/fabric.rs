@@ -190,7 +190,10 @@ async fn an_audit_repairs_what_was_broken_by_hand() {
 async fn a_balancer_is_dialled_from_everywhere() {
     let vpc = vpc().await;
     let public = vpc.rig.public(16);
-    let both = Frontend { listeners: [(443, vec![(ip("10.0.1.5"), 80), (ip("10.0.2.5"), 80)])].into(), ..frontend(public, "0.0.0.0/0") };
+    let both = Frontend {
+        listeners: [(443, vec![(ip("10.0.1.5"), 80), (ip("10.0.2.5"), 80)])].into(),
+        ..frontend(public, "0.0.0.0/0")
+    };
     vpc.nets.put_frontend("vpc-1", "nlb", both).await.unwrap();
     let _servers = (vpc.a.serve(80), vpc.b.serve(80));
     let mut answered = BTreeSet::new();
@@ -220,9 +223,12 @@ async fn a_public_address_answers_only_its_sources() {
     let vpc = vpc().await;
     let (public, client) = (vpc.rig.public(16), vpc.rig.public(1));
     let _server = vpc.b.serve(80);
-    for (sources, from_region, from_loopback) in
-        [("0.0.0.0/0", true, true), ("10.0.0.0/8", false, false), ("127.0.0.1/32", false, true), (&*format!("{client}/32"), true, false)]
-    {
+    for (sources, from_region, from_loopback) in [
+        ("0.0.0.0/0", true, true),
+        ("10.0.0.0/8", false, false),
+        ("127.0.0.1/32", false, true),
+        (&*format!("{client}/32"), true, false),
+    ] {
         vpc.nets.put_frontend("vpc-1", "nlb", frontend(public, sources)).await.unwrap();
         assert_eq!(dial_from_host((public, 443)).await.is_ok(), from_region, "{sources}");
         let socket = TcpSocket::new_v4().unwrap();

@@ -33,7 +33,8 @@ pub trait Policies: Send + Sync + 'static {
     fn decide(&self, read: &impl Read, ask: Ask<'_>) -> Decision;
 }
 
-/// Asks for everything that the operation touches.
+/// Asks for everything that the operation touches, and for each role that the caller hands to the service
+/// (IAM user guide, "Granting a user permissions to pass a role").
 pub(crate) fn check<P: Policies>(
     policies: &P,
     read: &impl Read,
@@ -44,14 +45,30 @@ pub(crate) fn check<P: Policies>(
     let account = AccountId(caller.identity.account.clone());
     let region = Region(caller.region.clone());
     for resource in operation.targets(input, &account, &region) {
-        let ask = Ask { identity: &caller.identity, action: operation.action, resource: &resource };
-        if let Decision::Deny(why) = policies.decide(read, ask) {
-            let who = &caller.identity.arn;
-            return Err(Common::AccessDenied.fault(format!(
-                "User: {who} is not authorized to perform: {} on resource: {resource} because {why}",
-                operation.action
-            )));
+        permit(policies, read, caller, operation.action, &resource)?;
+    }
+    for member in operation.pass_role {
+        if let Value::Struct(members) = input
+            && let Some(Value::String(role)) = members.get(member)
+        {
+            permit(policies, read, caller, "iam:PassRole", role)?;
         }
     }
     Ok(())
+}
+
+fn permit<P: Policies>(
+    policies: &P,
+    read: &impl Read,
+    caller: &Caller,
+    action: &str,
+    resource: &str,
+) -> Result<(), Fault> {
+    match policies.decide(read, Ask { identity: &caller.identity, action, resource }) {
+        Decision::Allow => Ok(()),
+        Decision::Deny(why) => Err(Common::AccessDenied.fault(format!(
+            "User: {} is not authorized to perform: {action} on resource: {resource} because {why}",
+            caller.identity.arn
+        ))),
+    }
 }

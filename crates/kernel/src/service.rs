@@ -10,11 +10,15 @@ pub type WriteSecret<I, O> = fn(&mut Tx, &Caller, I, Minted) -> Result<O, Fault>
 /// A handler that only reads.
 pub type Read<I, O> = fn(&View, &Caller, I) -> Result<O, Fault>;
 
+type ErasedRead = Box<dyn Fn(&View, &Caller, Value) -> Result<Held, Fault> + Send + Sync>;
+type ErasedWrite = Box<dyn Fn(&mut Tx, &Caller, Value) -> Result<Value, Fault> + Send + Sync>;
+type ErasedWriteSecret = Box<dyn Fn(&mut Tx, &Caller, Value, Minted) -> Result<Value, Fault> + Send + Sync>;
+
 /// A handler without its types.
 pub(crate) enum Handler {
-    Read(Box<dyn Fn(&View, &Caller, Value) -> Result<Held, Fault> + Send + Sync>),
-    Write(Box<dyn Fn(&mut Tx, &Caller, Value) -> Result<Value, Fault> + Send + Sync>),
-    WriteSecret(Box<dyn Fn(&mut Tx, &Caller, Value, Minted) -> Result<Value, Fault> + Send + Sync>),
+    Read(ErasedRead),
+    Write(ErasedWrite),
+    WriteSecret(ErasedWriteSecret),
 }
 
 /// A read's output, and whether a waiter should be held up for another one.

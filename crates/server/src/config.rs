@@ -114,7 +114,7 @@ impl Config {
 
     /// The journal.
     pub fn journal(&self) -> PathBuf {
-        self.data_dir.join("region.journal")
+        self.data_dir.join("store")
     }
 
     /// What only this machine knows of the region: slot, bound address, process ids.

@@ -7,6 +7,7 @@ mod config;
 mod credentials;
 mod doctor;
 mod drivers;
+mod edge;
 mod env;
 mod http;
 mod local;
@@ -16,6 +17,7 @@ mod supervise;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use config::{Config, Flags};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -66,7 +68,7 @@ enum Command {
     #[command(hide = true, disable_help_flag = true)]
     Guest {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
+        arguments: Vec<OsString>,
     },
 }
 
@@ -74,7 +76,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // PID 1 of a machine: no threads, no logging of ours, its own exit code.
     if let Command::Guest { arguments } = cli.command {
-        return roadstead_guest::main(&arguments);
+        return roadstead_guest::main(arguments);
     }
     match run(cli) {
         Ok(code) => code,

@@ -47,7 +47,7 @@ pub async fn host(config: &Config) -> Result<()> {
     let paths = Local::read(config).context("the region has no place on this machine yet: run `roadstead up`")?.paths();
     let listener = unix(&paths.host_socket())?;
     tokio::select! {
-        ended = roadstead_host::Agent::run(paths.host(config)?, listener) => ended,
+        ended = roadstead_host::agent::Agent::run(paths.host(config)?, listener) => ended,
         () = stopped() => Ok(()),
     }
 }

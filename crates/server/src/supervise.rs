@@ -188,7 +188,7 @@ fn await_lock(config: &Config) -> Result<Flock<File>> {
 
 /// Removes all that the region's agent made on this machine, and what may vanish with the power.
 fn clear(config: &Config, paths: &Paths) -> Result<()> {
-    roadstead_host::purge(&paths.host(config)?).context("cannot clear this machine of the region's parts")?;
+    roadstead_host::agent::purge(&paths.host(config)?).context("cannot clear this machine of the region's parts")?;
     match fs::remove_dir_all(&paths.run_dir) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

@@ -1,9 +1,8 @@
 //! What must be so at every moment, whatever happens: each check is a pure function of what was, what is, and what the
 //! last step changed.
 
-use crate::disk_text;
 use crate::host::{self, Host};
-use crate::ledger::{Changed, Ledger, Meta};
+use crate::ledger::{self, Changed, Ledger, Meta};
 use crate::server::{self, PRIVATE};
 use roadstead_cloud::autoscaling::Group;
 use roadstead_cloud::ec2::instance::Instance;
@@ -116,7 +115,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         name: "addresses-are-unique",
         rule: "in a network no two interfaces have one address and no two balancers answer for one; outside no two \
-               balancers and no two clusters have one public address",
+               balancers and no two living clusters have one public address",
         test: Test::Batch(addresses_are_unique),
     },
     Check {
@@ -297,7 +296,7 @@ fn one_key_for_ever(batch: &Batch) -> Result<(), String> {
 }
 
 fn secrets_stay_sealed(batch: &Batch) -> Result<(), String> {
-    let text = disk_text(batch.frame);
+    let text = ledger::text(batch.frame);
     let leaks = |at: &usize| !text[..*at].ends_with("\"ciphertext\":\"");
     match text.match_indices(PRIVATE).map(|(at, _)| at).find(leaks) {
         Some(at) => Err(format!("…{}…", &text[at.saturating_sub(80)..text.len().min(at + 80)])),
@@ -306,8 +305,8 @@ fn secrets_stay_sealed(batch: &Batch) -> Result<(), String> {
 }
 
 fn addresses_are_unique(batch: &Batch) -> Result<(), String> {
-    let networks: BTreeSet<String> =
-        batch.of::<NetworkInterface>().filter_map(|(_, _, after)| after).map(|record| record.body.vpc).collect();
+    let interfaces = batch.of::<NetworkInterface>().filter_map(|(_, _, after)| after);
+    let networks: BTreeSet<String> = interfaces.map(|record| record.body.vpc).collect();
     for network in networks {
         let interfaces = batch.after.list(Index::<NetworkInterface>::by("vpc", network.as_str()));
         unique(interfaces.into_iter().map(|eni| (format!("{} in {network}", eni.body.address), eni.key.any())))?;
@@ -323,7 +322,8 @@ fn addresses_are_unique(batch: &Batch) -> Result<(), String> {
         unique(balancers.iter().flat_map(answers))?;
     }
     if batch.of::<Cluster>().next().is_some() {
-        let clusters = batch.after.list(Index::<Cluster>::all()).into_iter();
+        // One that is being deleted has given its address back with its balancer.
+        let clusters = batch.after.list(Index::<Cluster>::all()).into_iter().filter(|c| c.deleting.is_none());
         let public = clusters.filter_map(|cluster| Some((cluster.body.placement?.public_address?, cluster.key.any())));
         unique(public.map(|(address, key)| (address.to_string(), key)))?;
     }
@@ -341,7 +341,7 @@ fn unique(addresses: impl Iterator<Item = (String, AnyKey)>) -> Result<(), Strin
 }
 
 fn one_machine_per_disk(batch: &Batch) -> Result<(), String> {
-    if batch.of::<Want<Machine>>().all(|(_, _, after)| after.is_none()) {
+    if !batch.changes.iter().any(|change| change.is_new() && change.key.kind() == Want::<Machine>::KIND) {
         return Ok(());
     }
     let machines = batch.after.list(Index::<Want<Machine>>::all());
@@ -353,23 +353,28 @@ fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
     for change in batch.changes.iter().filter(|change| change.begins_deleting()) {
         let Some(instance) = change.key.typed::<Instance>() else { continue };
         let Some(group) = group_of(batch.after, change).filter(|group| group.deleting.is_none()) else { continue };
-        let others = group.body.instances.values().filter(|id| **id != instance.name());
-        let others: Vec<_> = others.filter_map(|id| batch.after.get(&Instance::key(id))).collect();
-        if let Some(other) = others.iter().find(|other| other.deleting.is_some()) {
-            return Err(format!("{} and {} are terminated at once", instance, other.key));
+        let others: Vec<_> = group.body.instances.values().filter(|id| **id != instance.name()).collect();
+        if others.len() + 1 < group.body.spec.slots.len() {
+            return Err(format!("{instance} is terminated while a slot of its group is empty"));
         }
-        if is_current(&group.body, &instance, batch.after) {
+        // A batch may hold several plans: what was so before it or is so after it may have been seen by one of them.
+        let views = [batch.before, batch.after];
+        if views.iter().all(|view| group_of(view, change).is_none_or(|group| is_current(&group.body, &instance, view))) {
             return Err(format!("{instance} is terminated, and its image is the wanted one"));
         }
-        let unready = others.iter().find(|other| !other.body.status.ready);
-        if let Some(other) = unready {
-            return Err(format!("{instance} is terminated while {} is not ready", other.key));
+        let may_stay = |id: &&&String| !views.iter().any(|view| is_ready(view, id));
+        if let Some(other) = others.iter().find(may_stay) {
+            return Err(format!("{instance} is terminated while {other} is not ready"));
         }
     }
-    let gone = batch.of::<Instance>().find(|(_, before, after)| {
-        after.is_none() && before.as_ref().is_some_and(|before| before.deleting.is_none())
-    });
-    gone.map_or(Ok(()), |(change, ..)| Err(format!("{} is gone without having been terminated", change.key)))
+    let deleting = |meta: &Meta| meta.deleting.is_some();
+    let mut gone = batch.changes.iter().filter(|c| c.key.kind() == Instance::KIND && c.after.is_none());
+    let killed = gone.find(|change| change.before.as_ref().is_some_and(|before| !deleting(before)));
+    killed.map_or(Ok(()), |change| Err(format!("{} is gone without having been terminated", change.key)))
+}
+
+fn is_ready(view: &View, instance: &str) -> bool {
+    view.get(&Instance::key(instance)).is_some_and(|record| record.deleting.is_none() && record.body.status.ready)
 }
 
 fn group_of(view: &View, instance: &Changed) -> Option<Record<Group>> {
@@ -385,14 +390,14 @@ fn is_current(group: &Group, instance: &Key<Instance>, view: &View) -> bool {
 }
 
 fn members_stay(batch: &Batch) -> Result<(), String> {
-    for (change, before, after) in batch.of::<Group>() {
-        let (Some(before), Some(after)) = (before, after) else { continue };
-        let members = |group: &Group| -> Vec<_> {
-            let slots = group.spec.slots.iter();
-            slots.map(|slot| (slot.name.clone(), slot.interfaces.clone(), slot.volumes.clone())).collect()
+    let changed = batch.changes.iter().filter(|c| c.before.is_some() && c.after.is_some() && !is_another(c));
+    for key in changed.filter_map(|change| change.key.typed::<Group>()) {
+        let members = |view: &View| -> Vec<_> {
+            let slots = view.get(&key).map(|record| record.body.spec.slots).unwrap_or_default();
+            slots.into_iter().map(|slot| (slot.name, slot.interfaces, slot.volumes)).collect()
         };
-        if !is_another(change) && members(&before.body) != members(&after.body) {
-            return Err(format!("the slots of {} have changed", change.key));
+        if members(batch.before) != members(batch.after) {
+            return Err(format!("the slots of {key} have changed"));
         }
     }
     Ok(())

@@ -26,14 +26,19 @@ struct State {
 }
 
 impl Disk {
-    /// The next write fails so.
-    pub fn fail(&self, how: Failure) {
-        self.state().next = Some(how);
+    /// The next write fails so, or none does.
+    pub fn fail(&self, how: Option<Failure>) {
+        self.state().next = how;
     }
 
     /// The frames that were written since this was last asked.
     pub fn take_frames(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.state().frames)
+    }
+
+    /// The frames that were written since they were last taken.
+    pub fn frames(&self) -> Vec<Vec<u8>> {
+        self.state().frames.clone()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -48,14 +48,21 @@ struct Line {
 /// Format and hash stand before a frame's text.
 const ENVELOPE_BYTES: usize = 4 + 32;
 
+/// The text of a frame: its head, then a line for each record.
+///
+/// # Panics
+/// If the frame is none of the store's.
+pub fn text(frame: &[u8]) -> &str {
+    std::str::from_utf8(&frame[ENVELOPE_BYTES..]).expect("a frame is text in an envelope")
+}
+
 impl Ledger {
     /// Enters a batch.
     ///
     /// # Panics
     /// If the frame is none of the store's.
     pub fn enter(&mut self, frame: &[u8]) -> Vec<Changed> {
-        let text = std::str::from_utf8(&frame[ENVELOPE_BYTES..]).expect("a frame is text in an envelope");
-        text.lines().skip(1).map(|line| self.enter_line(line)).collect()
+        text(frame).lines().skip(1).map(|line| self.enter_line(line)).collect()
     }
 
     fn enter_line(&mut self, line: &str) -> Changed {

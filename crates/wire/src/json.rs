@@ -224,19 +224,5 @@ fn misfit(json: &J, schema: &Schema) -> ReadError {
         J::Number(_) => "NUMBER_VALUE",
         J::String(_) => "STRING_VALUE",
     };
-    let wanted = match schema.kind {
-        Kind::Boolean => "Boolean",
-        Kind::Integer => "Integer",
-        Kind::Long => "Long",
-        Kind::Float => "Float",
-        Kind::Double => "Double",
-        Kind::String => "String",
-        Kind::Blob => "Blob",
-        Kind::Timestamp => "Timestamp",
-        Kind::Document => "Document",
-        Kind::List(_) => "List",
-        Kind::Map(_) => "Map",
-        Kind::Structure(_) => "Structure",
-    };
-    ReadError::new(format!("{found} can not be converted to a {wanted}"))
+    ReadError::new(format!("{found} can not be converted to a {}", schema.kind.name()))
 }

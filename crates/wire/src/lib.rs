@@ -37,9 +37,17 @@ pub mod fault;
 pub mod schema;
 pub mod sigv4;
 
+mod call;
 mod json;
+mod protocol;
+mod router;
+mod template;
+mod text;
 mod timestamp;
 
+pub use call::{Call, Unrouted};
 pub use json::ReadError;
+pub use protocol::MAX_BODY;
+pub use router::Router;
 #[doc(hidden)]
 pub use serde;

@@ -18,7 +18,7 @@ pub struct Manifest {
 
 /// One family at one version.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Set {
     /// Its folder under `components/`, e.g. `kubernetes-1.36`.
     pub name: String,
@@ -28,6 +28,13 @@ pub struct Set {
     pub version: String,
     /// When upstream released it (RFC 3339).
     pub date: String,
+    /// When upstream released the first of its minor (RFC 3339), where users are told: of Kubernetes.
+    #[serde(default)]
+    #[expect(
+        dead_code,
+        reason = "for the region, which tells its users; read here so that nothing unknown stands there"
+    )]
+    minor_date: Option<String>,
     /// The version of its family that is used when nobody names one.
     #[serde(default)]
     pub default: bool,

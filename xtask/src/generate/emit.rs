@@ -5,7 +5,7 @@ use super::names::{constant, field, type_name, variant};
 use super::ops::{self, Ops, Scope};
 use super::reach::{self, Reach};
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The crate's root.
@@ -251,8 +251,8 @@ impl Emit<'_> {
             "string" | "character" => format!("Schema::string({name:?})"),
             kind => format!("Schema::new({name:?}, Kind::{})", type_name(kind)),
         };
-        text += &shape.min.map(|min| format!(".min({min})")).unwrap_or_default();
-        text += &shape.max.map(|max| format!(".max({max})")).unwrap_or_default();
+        text += &bound("min", shape.min.as_ref())?;
+        text += &bound("max", shape.max.as_ref())?;
         text += &shape.pattern.as_ref().map(|pattern| format!(".pattern({pattern:?})")).unwrap_or_default();
         text += &if shape.values.is_empty() { String::new() } else { format!(".one_of(&{:?})", shape.values) };
         text += if shape.sensitive { ".sensitive()" } else { "" };
@@ -306,6 +306,12 @@ fn enumeration(name: &str, shape: &Shape) -> Result<String> {
         variants += &format!("{} = {value:?}, ", variant(value));
     }
     Ok(format!("\nstring_enum!({} {{ {variants} }});\n", type_name(name)))
+}
+
+fn bound(which: &str, bound: Option<&Number>) -> Result<String> {
+    let Some(number) = bound else { return Ok(String::new()) };
+    let whole = number.as_i64().with_context(|| format!("its {which}, {number}, is not a whole number"))?;
+    Ok(format!(".{which}({whole})"))
 }
 
 fn protocols(meta: &Metadata) -> Result<String> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A service's model.
@@ -106,11 +106,9 @@ pub struct Shape {
     #[serde(default)]
     pub sensitive: bool,
     /// Least value or length.
-    #[serde(default, deserialize_with = "whole")]
-    pub min: Option<i64>,
+    pub min: Option<Number>,
     /// Greatest value or length.
-    #[serde(default, deserialize_with = "whole")]
-    pub max: Option<i64>,
+    pub max: Option<Number>,
     /// Of a string.
     pub pattern: Option<String>,
     /// Of a string: its only values.
@@ -121,11 +119,6 @@ pub struct Shape {
     /// What a use of the shape may override.
     #[serde(flatten)]
     pub traits: Traits,
-}
-
-/// A bound. Models bound a few doubles by fractions (EC2's spot prices): those go unchecked, a bound is a whole number.
-fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
-    Ok(Option::<serde_json::Number>::deserialize(from)?.and_then(|number| number.as_i64()))
 }
 
 /// What makes a shape an error.

@@ -56,7 +56,10 @@ pub fn build(launch: &Launch) -> Result<()> {
 fn enter(root: &Path) -> Result<()> {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("making mounts private")?;
-    mount(Some("tmpfs"), root, Some("tmpfs"), PLAIN, Some("mode=0755"))
+    let tmpfs = |options| mount(Some("tmpfs"), root, Some("tmpfs"), PLAIN, Some(options));
+    // It holds secrets, which swap would carry to a disk; Linux before 6.4 knows no such option.
+    tmpfs("mode=0755,noswap")
+        .or_else(|_| tmpfs("mode=0755"))
         .with_context(|| format!("mounting the root on {}", root.display()))?;
     let host = root.join(HOST.trim_start_matches('/'));
     fs::create_dir(&host)?;

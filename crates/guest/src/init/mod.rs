@@ -130,6 +130,7 @@ impl Init {
         let spec = self.supervisor.spec(index);
         let (program, args) = spec.argv.split_first().context("its argv is empty")?;
         let (output, input) = pipe()?;
+        let prober = spec.ready.clone().map(Prober::start).transpose()?;
         let child = Command::new(program)
             .args(args)
             .env_clear()
@@ -146,7 +147,7 @@ impl Init {
         let pid = Pid::from_raw(i32::try_from(child.id())?);
         let running = &mut self.running[index];
         running.pid = Some(pid);
-        running.prober = spec.ready.clone().map(Prober::start).transpose()?;
+        running.prober = prober;
         self.outputs.push(Output { index, pipe: output });
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::Report;
 use anyhow::Result;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -27,7 +27,7 @@ impl Status {
 
     /// Greets those who came, forgets those who went. Who came too late to hear `last` is told it.
     pub fn attend(&mut self) {
-        self.listeners.retain_mut(|l| !matches!(l.read(&mut [0; 64]), Ok(0)));
+        self.listeners.retain_mut(is_there);
         let line = line(&self.last);
         while let Ok((mut came, _)) = self.listener.accept() {
             if came.set_nonblocking(true).is_ok() && came.write_all(&line).is_ok() {
@@ -43,6 +43,14 @@ impl Status {
             self.listeners.retain_mut(|l| l.write_all(&line).is_ok());
             self.last = report;
         }
+    }
+}
+
+/// Whether somebody is still at the other end; what he says is of no interest.
+fn is_there(stream: &mut UnixStream) -> bool {
+    match stream.read(&mut [0; 64]) {
+        Ok(n) => n > 0,
+        Err(error) => error.kind() == ErrorKind::WouldBlock,
     }
 }
 

@@ -7,15 +7,15 @@
 mod tests;
 
 use crate::backoff::Backoff;
-use crate::{Config, Saw};
-use anyhow::{Context as _, Result};
+use crate::{Config, Saw, blocking, lock};
+use anyhow::{Context as _, Result, ensure};
 use roadstead_hostspec::{Disk, DiskStatus, ItemKey, ItemKind, Status};
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 /// Begins the name of a folder that is being deleted.
@@ -124,8 +124,8 @@ impl Disks {
     async fn make(self, id: String, generation: u64) {
         let mut backoff = Backoff::new();
         loop {
-            let path = self.root().join(&id);
-            let made = run_blocking(move || make_folder(&path)).await;
+            let (root, name) = (self.root(), id.clone());
+            let made = blocking(move || make_folder(&root, &name)).await;
             {
                 let mut known = self.known();
                 let Some(entry) = known.disks.get_mut(&id).filter(|e| !e.doomed && e.generation == generation) else {
@@ -159,9 +159,8 @@ impl Disks {
                 let _ = changes.changed().await;
                 continue;
             }
-            let root = self.root();
-            let name = id.clone();
-            match run_blocking(move || delete_folder(&root, &name)).await {
+            let (root, name) = (self.root(), id.clone());
+            match blocking(move || delete_folder(&root, &name)).await {
                 Ok(()) => break,
                 Err(why) => tracing::warn!(disk = id, "deleting a disk: {why:#}"),
             }
@@ -184,17 +183,20 @@ impl Disks {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.known)
     }
 }
 
-async fn run_blocking(step: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
-    tokio::task::spawn_blocking(step).await.context("the step was interrupted")?
+/// Whether an id or name may stand in paths of the host.
+pub(crate) fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(plain)
 }
 
 /// Makes a disk's folder so that it is still there when the power comes back.
-fn make_folder(path: &Path) -> Result<()> {
-    let root = path.parent().context("a disk has a folder around it")?;
+fn make_folder(root: &Path, id: &str) -> Result<()> {
+    ensure!(is_name(id), "'{id}' is no name of a disk: letters, digits, '-', '_' and '.' make one");
+    let path = &root.join(id);
     let make = || -> std::io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(root)?;
         match DirBuilder::new().mode(0o700).create(path) {
@@ -207,6 +209,9 @@ fn make_folder(path: &Path) -> Result<()> {
 
 /// Takes the name away first, so that a disk is never half there.
 fn delete_folder(root: &Path, id: &str) -> Result<()> {
+    if !is_name(id) {
+        return Ok(());
+    }
     let doomed = root.join(format!("{DOOMED}{id}"));
     match fs::rename(root.join(id), &doomed) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context("renaming it"),

@@ -2,18 +2,18 @@
 
 use super::driver::{Life, News, Start};
 use super::{Machines, check, digest};
-use crate::Config;
 use crate::backoff::Backoff;
+use crate::disk::is_name;
+use crate::{Config, blocking, now};
 use anyhow::{Context as _, Result};
 use roadstead_guest::{Marks, Placed};
 use roadstead_hostspec::{
     Content, File, ItemKey, ItemKind, Machine, MachinePhase, MachineStatus, ProcessStatus, Status,
 };
-use roadstead_types::Millis;
 use roadstead_vault::Vault;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// From the wish that a machine stops until it is killed.
@@ -178,13 +178,14 @@ impl Actor {
     }
 
     fn open(&self, files: &[File]) -> Result<Vec<Placed>> {
-        let sealed = files.iter().any(|f| matches!(f.content, Content::Sealed(_)));
-        let vault = sealed.then(|| Vault::open(&self.area.0.config.root_key)).transpose()?;
+        let mut vault: Option<Vault> = None;
         let open = |file: &File| -> Result<Placed> {
-            let bytes = match (&file.content, &vault) {
-                (Content::Sealed(secret), Some(vault)) => vault.unseal(secret)?.to_vec(),
+            let bytes = match (&file.content, &mut vault) {
                 (Content::Text(text), _) => text.clone().into_bytes(),
-                (Content::Sealed(_), None) => unreachable!("the vault is open if anything is sealed"),
+                (Content::Sealed(secret), Some(vault)) => vault.unseal(secret)?.to_vec(),
+                (Content::Sealed(secret), none) => {
+                    none.insert(Vault::open(&self.area.0.config.root_key)?).unseal(secret)?.to_vec()
+                }
             };
             Ok(Placed { path: file.path.clone().into(), mode: file.mode, bytes })
         };
@@ -261,6 +262,10 @@ impl Actor {
 
     /// Removes all of it but its disks.
     async fn clear(&self) -> Result<()> {
+        if !is_name(&self.id) {
+            // It never was, and its paths could be anybody's.
+            return Ok(());
+        }
         self.stop().await?;
         self.area.0.network.detach(&self.id).await?;
         let (driver, id) = (self.area.0.driver.clone(), self.id.clone());
@@ -308,13 +313,4 @@ fn missing_component(config: &Config, machine: &Machine) -> Option<String> {
 /// Names a machine's body: what runs with another one must be started anew.
 fn body_of(machine: &Machine) -> String {
     digest(&serde_json::to_vec(machine).expect("a machine's map keys are strings"))
-}
-
-async fn blocking<T: Send + 'static>(step: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(step).await.context("the step was interrupted")?
-}
-
-fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,5 +1,6 @@
 //! Whether a machine's spec can be started at all.
 
+use crate::disk::is_name;
 use roadstead_hostspec::{Machine, Process};
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -9,12 +10,6 @@ pub fn check(machine: &Machine) -> Result<(), String> {
     names(machine)?;
     paths(machine)?;
     order(&machine.processes)
-}
-
-/// Whether a name may stand in paths of the host.
-pub fn is_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(plain)
 }
 
 fn names(machine: &Machine) -> Result<(), String> {

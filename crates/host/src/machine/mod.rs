@@ -21,7 +21,7 @@ mod tests;
 
 use crate::disk::Disks;
 use crate::net::Nets;
-use crate::{Config, Saw};
+use crate::{Config, Saw, lock};
 use actor::{Actor, Want};
 use anyhow::Result;
 use driver::Driver;
@@ -29,7 +29,7 @@ use namespaces::Namespaces;
 use network::{Fabric, Network};
 use roadstead_hostspec::Machine;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -81,26 +81,29 @@ impl Machines {
     }
 
     /// There must be no such machine: it is stopped, and all that belonged to it but its disks is removed. The future
-    /// ends when nothing of it is left. Nothing waits for the future: it may be dropped.
+    /// ends when nothing of it is left, or when it was put again. Nothing waits for the future: it may be dropped.
     pub fn remove(&self, id: &str) -> impl Future<Output = ()> + Send + use<> {
-        let want = self.tell(id, Want::Gone);
-        async move { want.closed().await }
+        let mut want = self.tell(id, Want::Gone);
+        async move {
+            // An error: the task has ended, and took its sender along.
+            let _ = want.wait_for(|want| matches!(want, Want::Run { .. })).await;
+        }
     }
 
-    fn tell(&self, id: &str, want: Want) -> watch::Sender<Want> {
+    fn tell(&self, id: &str, want: Want) -> watch::Receiver<Want> {
         let mut wants = self.wants();
         if let Some(sender) = wants.get(id) {
             sender.send_if_modified(|known| known.supersede(want));
-            return sender.clone();
+            return sender.subscribe();
         }
         let (sender, receiver) = watch::channel(want);
-        wants.insert(id.to_owned(), sender.clone());
-        tokio::spawn(Actor::new(self.clone(), id.to_owned(), receiver).run());
-        sender
+        wants.insert(id.to_owned(), sender);
+        tokio::spawn(Actor::new(self.clone(), id.to_owned(), receiver.clone()).run());
+        receiver
     }
 
     fn wants(&self) -> MutexGuard<'_, BTreeMap<String, watch::Sender<Want>>> {
-        self.0.wants.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.wants)
     }
 }
 

@@ -483,7 +483,7 @@ fn it_says_what_it_waits_for_and_starts_when_that_is_there() {
     w.await_status("i-1", |s| s.phase == MachinePhase::Waiting { for_what: "disk vol-1".into() });
     w.put_disk("vol-1");
     w.await_status("i-1", |s| s.phase == MachinePhase::Waiting { for_what: "port eni-1".into() });
-    w.network.ports.send_modify(|ports| drop(ports.insert("eni-1".into())));
+    w.network.ports.send_modify(|ports| ports.extend(["eni-1".to_owned()]));
     w.await_running("i-1");
 }
 
@@ -493,14 +493,17 @@ fn a_disk_goes_to_a_replacement_only_when_the_old_machine_is_dead() {
     w.put_disk("vol-1");
     let old = Machine {
         disks: vec![MachineDisk { disk: "vol-1".into(), path: "/data".into() }],
-        ..machine("i-old", vec![shell("a", "trap '' TERM; while :; do sleep 1000; done")])
+        ..machine("i-old", vec![shell("a", "trap '' TERM; echo deaf; while :; do sleep 1000; done")])
     };
     w.put(1, &old);
     w.await_running("i-old");
+    w.await_line("i-old", "a", "deaf");
     let new = Machine { id: "i-new".into(), ..old.clone() };
     w.put(1, &new);
     assert_eq!(w.await_waiting("i-new"), "disk vol-1, which machine i-old still has mounted");
+    let began = Instant::now();
     w.remove("i-old");
+    assert!(began.elapsed() >= Duration::from_secs(5), "it was given its time");
     w.await_running("i-new");
 }
 

@@ -47,7 +47,9 @@ pub(super) fn diff(have: &Router, want: &Router) -> Vec<Op> {
     ops.extend(have.addresses.difference(&want.addresses).copied().map(Op::RemoveAddress));
     ops.extend(want.addresses.difference(&have.addresses).copied().map(Op::AddAddress));
     add_uplink(have, want, &mut ops);
-    ops.extend(want.wires.iter().filter(|(link, _)| !stays(link)).map(|(l, wire)| Op::AddWire(l.clone(), wire.clone())));
+    ops.extend(
+        want.wires.iter().filter(|(link, _)| !stays(link)).map(|(l, wire)| Op::AddWire(l.clone(), wire.clone())),
+    );
     let stands = |to: &Ipv4Addr, route: &Route| have.routes.get(to) == Some(route) && survives(route);
     let routes = want.routes.iter().filter(|(to, route)| !stands(to, route));
     ops.extend(routes.map(|(to, route)| Op::SetRoute(*to, route.clone())));

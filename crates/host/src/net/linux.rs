@@ -4,7 +4,7 @@ use super::diff::Op;
 use super::netlink::{Far, Link, Netlink, Route as NetlinkRoute, TABLE_LOCAL, rules_generation};
 use super::state::{Mac, Route, Router, Wire, uplink_name};
 use super::{netns, rules};
-use crate::Config;
+use crate::{Config, lock};
 use anyhow::{Context as _, Result, bail, ensure};
 use roadstead_types::Cidr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::{fs, io};
 
 /// The kernel as routers need it.
@@ -391,9 +391,4 @@ fn start(command: &mut Command) -> Result<std::process::Child> {
     let program = command.get_program().to_string_lossy().into_owned();
     let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     spawned.with_context(|| format!("start {program}: install it (roadstead doctor lists what the host must have)"))
-}
-
-/// What a panic left is a map or a listing that the next observation puts right.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

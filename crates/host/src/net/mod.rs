@@ -20,8 +20,8 @@ mod diff;
 mod layout;
 mod linux;
 mod netlink;
-mod nets;
 pub mod netns;
+mod nets;
 mod rules;
 mod state;
 

@@ -5,6 +5,7 @@
 //! verbs that return a collection dump a kernel table, and only observation uses those.
 
 use super::state::Mac;
+use roadstead_types::Cidr;
 use rtnetlink::packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
     NetlinkPayload,
@@ -17,7 +18,6 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use rtnetlink::sys::{Socket, SocketAddr};
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
-use roadstead_types::Cidr;
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd as _, BorrowedFd};

@@ -4,13 +4,13 @@ use super::linux::{Flow, Kernel, Linux};
 use super::state::Mac;
 use super::{netns, router_namespace};
 use crate::backoff::Backoff;
-use crate::{Config, Saw};
+use crate::{Config, Saw, blocking, lock};
 use anyhow::{Context as _, Result, anyhow};
 use roadstead_hostspec::{ItemKey, ItemKind, MachinePort, Network, NetworkStatus, Port, PortStatus, Status};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// The area of networks and ports. A handle: copies share everything.
@@ -145,7 +145,8 @@ impl Nets {
     /// wires are kept and repaired until [`Nets::detach`] or the end of the namespace.
     pub async fn attach(&self, machine: &str, netns: &Path, ports: &[MachinePort]) -> Result<()> {
         let inode = self.0.kernel.inode(netns);
-        let inode = inode.with_context(|| format!("no network namespace stands at {}: make it first", netns.display()))?;
+        let inode =
+            inode.with_context(|| format!("no network namespace stands at {}: make it first", netns.display()))?;
         let named: BTreeSet<String> = ports.iter().map(|port| port.port.clone()).collect();
         self.unplug(machine, |port| !named.contains(port)).await?;
         self.0.directory.send_modify(|d| drop(d.machines.insert(machine.to_owned(), named)));
@@ -243,14 +244,10 @@ impl Nets {
         .await;
     }
 
-    /// Removes routers of networks that are not in `keep`: what a removal that was interrupted left.
-    pub async fn sweep(&self, keep: &BTreeSet<String>) -> Result<()> {
+    /// Ids of the networks whose routers stand, whoever made them.
+    pub async fn found(&self) -> Result<Vec<String>> {
         let kernel = self.0.kernel.clone();
-        let found = blocking(move || kernel.networks()).await?;
-        for network in found.iter().filter(|network| !keep.contains(*network)) {
-            self.remove_network(network).await;
-        }
-        Ok(())
+        blocking(move || kernel.networks()).await
     }
 
     /// Looks at every router and repairs what is not as it should be.
@@ -382,20 +379,4 @@ fn remove_router(managed: &mut Managed, site: &Site) -> Result<()> {
 
 fn why(result: &Result<()>) -> Option<String> {
     result.as_ref().err().map(|error| format!("{error:#}"))
-}
-
-/// Runs `f` on a thread that may block, to its end even if nobody waits for it any more.
-async fn blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(f).await {
-        Ok(value) => value,
-        Err(error) => match error.try_into_panic() {
-            Ok(panicked) => std::panic::resume_unwind(panicked),
-            // The runtime is shutting down, and drops whoever waits.
-            Err(_) => std::future::pending().await,
-        },
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -116,7 +116,9 @@ pub fn lines(program: &str, args: &[&str], containing: &str) -> Vec<String> {
     let output = Command::new(program).args(args).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let is_whole = |line: &str| match line.find(containing) {
-        Some(at) => !line[at + containing.len()..].starts_with(|c: char| c.is_ascii_digit()) || containing.ends_with('-'),
+        Some(at) => {
+            !line[at + containing.len()..].starts_with(|c: char| c.is_ascii_digit()) || containing.ends_with('-')
+        }
         None => false,
     };
     text.lines().filter(|line| is_whole(line)).map(|line| format!("{program}: {line}")).collect()
@@ -141,7 +143,26 @@ impl Machine {
 
     /// A server that greets with `ID CLIENT-ADDRESS\n` and then echoes. Ends, with its connections, when aborted.
     pub fn serve(&self, port: u16) -> Server {
-        serve(&self.id, &self.namespace, port)
+        let id = self.id.clone();
+        self.serve_with(port, move |stream| echo(stream, id.clone()))
+    }
+
+    /// A server that does this with each connection. Ends, with its connections, when dropped.
+    pub fn serve_with<F>(&self, port: u16, each: impl Fn(TcpStream) -> F + Send + 'static) -> Server
+    where
+        F: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let listen = || std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
+        let listener = netns::run_in(&self.namespace, listen).unwrap().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        Server(tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(each(stream));
+                while connections.try_join_next().is_some() {}
+            }
+        }))
     }
 
     /// Writes a setting below /proc/sys.
@@ -212,22 +233,8 @@ impl Drop for Server {
     }
 }
 
-fn serve(id: &str, namespace: &str, port: u16) -> Server {
-    let listen = || std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
-    let listener = netns::run_in(namespace, listen).unwrap().unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-    let id = id.to_owned();
-    Server(tokio::spawn(async move {
-        let mut connections = tokio::task::JoinSet::new();
-        while let Ok((stream, from)) = listener.accept().await {
-            connections.spawn(echo(stream, format!("{id} {}\n", from.ip())));
-            while connections.try_join_next().is_some() {}
-        }
-    }))
-}
-
-async fn echo(mut stream: TcpStream, greeting: String) -> io::Result<()> {
+async fn echo(mut stream: TcpStream, id: String) -> io::Result<()> {
+    let greeting = format!("{id} {}\n", stream.peer_addr()?.ip());
     stream.write_all(greeting.as_bytes()).await?;
     let mut buffer = [0; 256];
     loop {
@@ -282,7 +289,7 @@ pub async fn dial_from_host(to: (Ipv4Addr, u16)) -> io::Result<Client> {
 }
 
 /// Tries until it succeeds.
-pub async fn eventually<T, E: std::fmt::Debug, F: Future<Output = Result<T, E>>>(mut f: impl FnMut() -> F) -> T {
+pub async fn eventually<T, E: std::fmt::Debug>(mut f: impl AsyncFnMut() -> Result<T, E>) -> T {
     let start = std::time::Instant::now();
     loop {
         match f().await {

@@ -6,7 +6,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
-use roadstead_host::frame;
+use roadstead_host::agent::frame;
 use roadstead_hostspec as hostspec;
 use roadstead_hostspec::{FromHost, ItemKey, ItemKind, Status, ToHost, Versioned};
 use roadstead_kernel::region::Handle;
@@ -254,7 +254,7 @@ impl Dialer {
 
     /// A connection inside a network.
     pub async fn dial(&self, network: &str, address: Ipv4Addr, port: u16) -> Result<TcpStream> {
-        let dialled = roadstead_host::dial::by_agent(&self.socket, network, address, port).await;
+        let dialled = roadstead_host::dial::request(&self.socket, network, address, port).await;
         dialled.with_context(|| format!("cannot reach {address}:{port} in {network}"))
     }
 }

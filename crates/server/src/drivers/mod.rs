@@ -6,7 +6,7 @@ mod keys;
 mod kube;
 mod run;
 
-pub use run::{Drivers, start};
+pub use run::{start, watch_commits};
 
 use anyhow::{Context as _, Result};
 use roadstead_kernel::region::Handle;
@@ -14,12 +14,12 @@ use roadstead_store::Tx;
 use std::convert::Infallible;
 
 /// Takes what was seen into the store; what cannot be written will be seen again.
-fn observe(handle: &Handle, work: impl FnOnce(&mut Tx) + Send + 'static) {
+pub fn observe(handle: &Handle, work: impl FnOnce(&mut Tx) + Send + 'static) {
     handle.write(move |tx| Ok::<(), Infallible>(work(tx)), |_| {});
 }
 
 /// Writes, and returns once it is durable.
-async fn write(handle: &Handle, work: impl FnOnce(&mut Tx) + Send + 'static) -> Result<()> {
+pub async fn write(handle: &Handle, work: impl FnOnce(&mut Tx) + Send + 'static) -> Result<()> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let done = move |result: Result<(), _>| drop(sender.send(result));
     handle.write(move |tx| Ok::<(), Infallible>(work(tx)), move |result| done(result.map_err(|e| e.to_string())));

@@ -35,7 +35,7 @@ pub fn start(handle: &Handle, vault: Arc<Vault>, host_socket: PathBuf) -> Driver
 }
 
 /// The revision that was last published.
-fn watch_commits(handle: &Handle) -> watch::Receiver<u64> {
+pub fn watch_commits(handle: &Handle) -> watch::Receiver<u64> {
     let (sender, receiver) = watch::channel(handle.view().revision());
     handle.subscribe(Box::new(move |commit| {
         sender.send_replace(commit.revision);

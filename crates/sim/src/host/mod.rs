@@ -27,12 +27,15 @@ pub struct Host {
     items: Items,
     /// Component sets that are there.
     built: BTreeSet<String>,
-    /// etcd clusters that have had a quorum, and those in which a controller manager was ready, by token.
-    formed: BTreeSet<String>,
+    /// etcd members, by token and name, that are known to their clusters: their data can't be begun anew.
+    published: BTreeSet<(String, String)>,
+    /// etcd clusters, by token, into which a controller manager has put the default service account.
     initialised: BTreeSet<String>,
     /// When each possible job is done.
     timers: BTreeMap<Job, Millis>,
     stale: bool,
+    /// How often anything here has changed.
+    version: u64,
     /// The agent is not there until then.
     away: Option<Millis>,
     connection: Option<Connection>,
@@ -94,10 +97,11 @@ impl Host {
             rng,
             items: Items::default(),
             built: BTreeSet::new(),
-            formed: BTreeSet::new(),
+            published: BTreeSet::new(),
             initialised: BTreeSet::new(),
             timers: BTreeMap::new(),
             stale: true,
+            version: 0,
             away: None,
             connection: None,
             events: vec![],
@@ -188,6 +192,12 @@ impl Host {
     /// The number of items of any kind.
     pub fn count(&self) -> usize {
         self.items.keys().len()
+    }
+
+    /// Grows whenever something here has changed: what was found out before may no longer be so.
+    pub fn version(&mut self) -> u64 {
+        self.refresh();
+        self.version
     }
 
     /// What the kube driver finds: the cluster serves, or why it doesn't. The way in is the agent's.
@@ -287,6 +297,7 @@ impl Host {
         if !std::mem::take(&mut self.stale) {
             return;
         }
+        self.version += 1;
         let possible = self.items.possible(self.away.is_none(), &self.built);
         self.timers.retain(|job, _| possible.contains(job));
         for job in possible {
@@ -412,7 +423,8 @@ impl Host {
         let machine = &self.items.machines[id];
         let Some(Role::Etcd(member)) = machine.state.roles.get(n).cloned() else { return };
         let disk = machine.spec.disks.first().and_then(|disk| self.items.disks.get_mut(&disk.disk));
-        if let Some(disk) = disk.filter(|disk| disk.state.data.is_none() && !self.formed.contains(&member.token)) {
+        let known = self.published.contains(&(member.token.clone(), member.name.clone()));
+        if let Some(disk) = disk.filter(|disk| disk.state.data.is_none() && !known) {
             self.counter += 1;
             disk.state.data = Some(Data { token: member.token, member: member.name, marker: self.counter });
         }
@@ -422,7 +434,7 @@ impl Host {
         self.set_process(id, n, ProcessState::Ready, None);
         let machine = &self.items.machines[id];
         match &machine.state.roles[n] {
-            Role::Etcd(member) => drop(self.formed.insert(member.token.clone())),
+            Role::Etcd(member) => drop(self.published.insert((member.token.clone(), member.name.clone()))),
             Role::Component => self.initialised.extend(self.items.etcd_token(machine).map(str::to_owned)),
             _ => {}
         }

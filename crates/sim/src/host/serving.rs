@@ -68,7 +68,7 @@ impl Items {
                 _ => None,
             })
         });
-        let mut reached = members.filter(|(other, member)| {
+        let reached = members.filter(|(other, member)| {
             addresses.contains(&member.address)
                 && self.leg(other, member.address).is_some_and(|network| near.contains(network))
         });
@@ -124,7 +124,7 @@ impl Items {
     pub fn knows_probe(&self, machine: &Running, spec: &KubeSpec) -> Result<(), String> {
         let near: BTreeSet<&str> = self.networks_of(machine).collect();
         let asked = |network: &str, cluster: &str| near.contains(network) && cluster == spec.cluster;
-        let mut reviewers = self.reviewers.values().filter(|r| r.state.ready);
+        let mut reviewers = self.reviewers.values().filter(|reviewer| reviewer.state.ready);
         let reviewer = reviewers.find(|r| asked(&r.spec.network, &r.spec.cluster));
         let reviewer = reviewer.ok_or("a token of the probe: 401 Unauthorized: no webhook answers")?;
         let key = self.credentials.get(&spec.probe_key_id).filter(|key| key.spec.enabled);

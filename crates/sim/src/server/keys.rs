@@ -21,10 +21,10 @@ pub struct Keys {
 
 impl Keys {
     /// A driver that has begun nothing.
-    pub fn new(rng: Rng, slowness: u64, ledger: &Ledger) -> Keys {
+    pub fn new(rng: Rng, ledger: &Ledger) -> Keys {
         let without_state = |name: &&str| ledger.get(&Key::<KeyState>::new(*name).any()).is_none();
         let wanted = ledger.names(KeySpec::KIND).filter(without_state).map(|name| (name.to_owned(), None));
-        Keys { rng, wanted: wanted.collect(), slowness, made: 0 }
+        Keys { rng, wanted: wanted.collect(), slowness: 1, made: 0 }
     }
 
     /// These records have changed.

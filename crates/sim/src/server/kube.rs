@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub struct Kube {
     rng: Rng,
     probes: BTreeMap<String, Probe>,
+    /// The version of the host that `finds` was told from.
+    seen: u64,
 }
 
 struct Probe {
@@ -26,7 +28,7 @@ struct Probe {
 impl Kube {
     /// A driver that has probed nothing.
     pub fn new(rng: Rng, region: &Region, ledger: &Ledger) -> Kube {
-        let mut kube = Kube { rng, probes: BTreeMap::new() };
+        let mut kube = Kube { rng, probes: BTreeMap::new(), seen: 0 };
         ledger.names(KubeSpec::KIND).for_each(|id| kube.look(id, region));
         kube
     }
@@ -39,6 +41,7 @@ impl Kube {
     }
 
     fn look(&mut self, id: &str, region: &Region) {
+        self.seen = 0;
         match region.view().get(&Key::<KubeSpec>::new(id)) {
             None => drop(self.probes.remove(id)),
             Some(record) => {
@@ -49,7 +52,14 @@ impl Kube {
     }
 
     /// When the next probe says something new. A calm probe comes every five seconds, an eager one every 150 ms.
-    pub fn wakes(&mut self, now: Millis, host: &Host) -> Option<Millis> {
+    pub fn wakes(&mut self, now: Millis, host: &mut Host) -> Option<Millis> {
+        if std::mem::replace(&mut self.seen, host.version()) != host.version() {
+            self.compare(now, host);
+        }
+        self.probes.values().filter_map(|probe| probe.finds).min()
+    }
+
+    fn compare(&mut self, now: Millis, host: &Host) {
         for probe in self.probes.values_mut() {
             let changed = probe.said.as_ref() != Some(&host.probe(&probe.spec));
             let between = if matches!(probe.said, Some(Ok(()))) { Millis(5000) } else { Millis(150) };
@@ -59,7 +69,6 @@ impl Kube {
                 _ => None,
             };
         }
-        self.probes.values().filter_map(|probe| probe.finds).min()
     }
 
     /// Writes down what one probe found; says which cluster serves, if that was it.
@@ -68,6 +77,7 @@ impl Kube {
         let mut done: Vec<_> = done.collect();
         let picked = self.rng.below(done.len());
         let (id, probe) = &mut done[picked];
+        self.seen = 0;
         let found = host.probe(&probe.spec);
         if probe.said.as_ref().map(Result::is_ok) != Some(found.is_ok()) {
             probe.since = now;

@@ -43,8 +43,8 @@ pub enum Part {
 
 impl Server {
     /// Opens what is on the disk.
-    pub fn start(disk: &Disk, rng: &mut Rng, limits: Limits, slowness: u64, now: Millis, ledger: &Ledger) -> Server {
-        let options = Options { compact_bytes_min: 256 << 10, ..Options::seeded(1) };
+    pub fn start(disk: &Disk, rng: &mut Rng, limits: Limits, now: Millis, ledger: &Ledger) -> Server {
+        let options = Options { compact_bytes_min: 1 << 20, ..Options::seeded(1) };
         let core = Core::open(disk.clone(), roadstead_cloud::registry(), options).expect("the disk is whole");
         let mut region = Region::new(core, roadstead_cloud::planners());
         let mut order = rng.fork();
@@ -52,11 +52,11 @@ impl Server {
         region.limit(limits);
         let kube = Kube::new(rng.fork(), &region, ledger);
         let link = Link::new(rng.fork(), now, ledger);
-        Server { region, wakes: Some(now), link, keys: Keys::new(rng.fork(), slowness, ledger), kube }
+        Server { region, wakes: Some(now), link, keys: Keys::new(rng.fork(), ledger), kube }
     }
 
     /// Who has something to do, and when.
-    pub fn wakes(&mut self, now: Millis, host: &Host) -> [(Part, Option<Millis>); 5] {
+    pub fn wakes(&mut self, now: Millis, host: &mut Host) -> [(Part, Option<Millis>); 5] {
         [
             (Part::Region, self.wakes),
             (Part::Receive, host.arrives()),

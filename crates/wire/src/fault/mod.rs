@@ -119,6 +119,14 @@ impl Fault {
             .because(cause)
     }
 
+    /// The members that it may carry.
+    pub fn schema(&self) -> &'static Schema {
+        match self.code {
+            Code::Modelled(error) => error.schema,
+            Code::Common(_) => &PLAIN,
+        }
+    }
+
     /// With a member that the error's model has: `.with("clusterName", name)`.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Fault {

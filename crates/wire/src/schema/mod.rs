@@ -246,6 +246,26 @@ impl Schema {
     }
 }
 
+impl Kind {
+    /// Its name, for an error's text.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Kind::Boolean => "Boolean",
+            Kind::Integer => "Integer",
+            Kind::Long => "Long",
+            Kind::Float => "Float",
+            Kind::Double => "Double",
+            Kind::String => "String",
+            Kind::Blob => "Blob",
+            Kind::Timestamp => "Timestamp",
+            Kind::Document => "Document",
+            Kind::List(_) => "List",
+            Kind::Map(_) => "Map",
+            Kind::Structure(_) => "Structure",
+        }
+    }
+}
+
 impl Structure {
     /// A structure whose members all have their own places.
     pub const fn new(members: &'static [Member]) -> Structure {

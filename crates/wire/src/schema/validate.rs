@@ -8,7 +8,7 @@ use super::{AnyOperation, Kind, Member, Protocol, Schema, Value};
 use crate::fault::{Common, Fault};
 use regex::Regex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 impl AnyOperation {
     /// Refuses an input that breaks the model's constraints: required members, lengths, ranges, patterns,
@@ -260,12 +260,14 @@ fn matches_whole(pattern: &'static str, text: &str) -> bool {
     compiled(pattern).is_none_or(|regex| regex.is_match(text))
 }
 
+type Compiled = HashMap<&'static str, Option<Arc<Regex>>>;
+
 /// Compiled patterns, kept: a service has a handful of them and each costs some 10 µs to compile.
 fn compiled(pattern: &'static str) -> Option<Arc<Regex>> {
-    static KEPT: Mutex<Option<HashMap<&'static str, Option<Arc<Regex>>>>> = Mutex::new(None);
+    static KEPT: LazyLock<Mutex<Compiled>> = LazyLock::new(Mutex::default);
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let compile = || Regex::new(&whole(pattern)).ok().map(Arc::new);
-    kept.get_or_insert_default().entry(pattern).or_insert_with(compile).clone()
+    kept.entry(pattern).or_insert_with(compile).clone()
 }
 
 /// The pattern in our regex crate's words, anchored at both ends.

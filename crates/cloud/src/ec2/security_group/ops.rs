@@ -130,6 +130,5 @@ fn view(region: &str, group: &SecurityGroup) -> api::SecurityGroup {
         ip_permissions: Some(if group.allows_itself { vec![itself] } else { vec![] }),
         ip_permissions_egress: Some(vec![anywhere]),
         tags: tags::shown(&group.tags),
-        ..Default::default()
     }
 }

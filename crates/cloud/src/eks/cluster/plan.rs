@@ -49,6 +49,8 @@ impl Planner for ClusterPlanner {
                 Err(why) => return conclude(record, tx, vec![issue("InsufficientFreeAddresses", why, &spec.vpc.subnets)]),
             },
         };
+        // Before any key is made: with the balancer's record, its public address is taken for everybody else.
+        load_balancer::ensure(tx, &owner, balancer(&spec, &placement));
         let Some(pki) = pki::ensure(tx, &owner, &spec, &placement) else {
             return conclude(record, tx, vec![issue("Other", "its keys are being made", &[])]);
         };
@@ -80,7 +82,6 @@ impl Parts<'_> {
     fn state(&self, tx: &mut Tx) {
         autoscaling::ensure(tx, self.owner, self.etcd_group());
         autoscaling::ensure(tx, self.owner, self.api_group());
-        load_balancer::ensure(tx, self.owner, self.balancer());
         fabric::want(tx, self.owner, self.probe_credential());
         fabric::want(tx, self.owner, self.reviewer());
         kube::ensure(tx, self.owner, &self.spec.id, self.kube());
@@ -108,30 +109,6 @@ impl Parts<'_> {
 
     fn group(&self, role: &str, slots: Vec<Slot>) -> autoscaling::Spec {
         autoscaling::Spec { name: group_name(self.spec, role), account: SERVICE_ACCOUNT.into(), slots }
-    }
-
-    fn balancer(&self) -> load_balancer::Spec {
-        let target = |server: &super::model::Server| hostspec::Target {
-            id: server.name.clone(),
-            address: server.front_address,
-            port: API_PORT,
-        };
-        let health = hostspec::HealthCheck {
-            protocol: hostspec::HealthProtocol::Https { path: "/readyz".into() },
-            interval: Millis(250),
-            timeout: Millis(1000),
-            healthy: 1,
-            unhealthy: 2,
-        };
-        let targets = self.placement.servers.iter().map(target).collect();
-        let sources = self.spec.vpc.public_cidrs.clone();
-        load_balancer::Spec {
-            name: self.spec.id.clone(),
-            vpc: self.spec.vpc.vpc.clone(),
-            addresses: self.placement.balancer_addresses.clone(),
-            public: self.placement.public_address.map(|address| hostspec::PublicAddress { address, sources }),
-            listeners: vec![hostspec::Listener { port: API_PORT, targets, health }],
-        }
     }
 
     /// Someone whom the cluster knows and who may do nothing in it: the probe's identity.
@@ -214,6 +191,31 @@ impl Parts<'_> {
             (!status.ready).then(|| issue("ClusterUnreachable", format!("{slot}: {}", status.why), std::slice::from_ref(id)))
         };
         group.body.instances.iter().filter_map(unready).collect()
+    }
+}
+
+/// What stands before the API servers.
+fn balancer(spec: &Spec, placement: &Placement) -> load_balancer::Spec {
+    let target = |server: &super::model::Server| hostspec::Target {
+        id: server.name.clone(),
+        address: server.front_address,
+        port: API_PORT,
+    };
+    let health = hostspec::HealthCheck {
+        protocol: hostspec::HealthProtocol::Https { path: "/readyz".into() },
+        interval: Millis(250),
+        timeout: Millis(1000),
+        healthy: 1,
+        unhealthy: 2,
+    };
+    let targets = placement.servers.iter().map(target).collect();
+    let sources = spec.vpc.public_cidrs.clone();
+    load_balancer::Spec {
+        name: spec.id.clone(),
+        vpc: spec.vpc.vpc.clone(),
+        addresses: placement.balancer_addresses.clone(),
+        public: placement.public_address.map(|address| hostspec::PublicAddress { address, sources }),
+        listeners: vec![hostspec::Listener { port: API_PORT, targets, health }],
     }
 }
 

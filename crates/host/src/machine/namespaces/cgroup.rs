@@ -178,19 +178,25 @@ fn make_legacy(base: &Path, folder: &Path, controllers: &[String]) -> Result<()>
     Ok(())
 }
 
-/// Makes `folder` and those above it below `base`, with the controllers that a machine is limited by.
+/// Makes `folder` and those above it below `base`, with the controllers that a machine is limited by, and those that it
+/// may want to limit others by.
 fn make_unified(base: &Path, folder: &Path) -> Result<()> {
     let offered = fs::read_to_string(base.join("cgroup.controllers")).context("reading cgroup.controllers")?;
     for path in steps(base, folder) {
         let parent = path.parent().context("a cgroup is in another")?;
-        for controller in
-            ["cpu", "cpuset", "memory", "pids", "io"].iter().filter(|c| offered.split_whitespace().any(|o| o == **c))
-        {
-            set(parent, "cgroup.subtree_control", &format!("+{controller}"))?;
+        for controller in ["cpu", "memory", "cpuset", "pids", "io"].iter().filter(|c| offers(&offered, c)) {
+            let enabled = set(parent, "cgroup.subtree_control", &format!("+{controller}"));
+            if matches!(*controller, "cpu" | "memory") {
+                enabled?;
+            }
         }
         make(&path)?;
     }
     Ok(())
+}
+
+fn offers(controllers: &str, name: &str) -> bool {
+    controllers.split_whitespace().any(|controller| controller == name)
 }
 
 /// The folders from `base` (without it) to `folder`.
@@ -274,5 +280,38 @@ fn remove_tree(folder: &Path, deadline: Instant) -> Result<()> {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             result => return Ok(result?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HYBRID: &str = "\
+24 1 0:21 / /sys/fs/cgroup rw,relatime - tmpfs cgroup rw,mode=755
+25 24 0:22 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
+26 24 0:23 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+27 24 0:24 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd
+28 24 0:25 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate
+29 1 0:23 /docker/x /mnt/again rw,relatime - cgroup cgroup rw,memory
+";
+
+    #[test]
+    fn both_layouts_are_known() {
+        let hybrid = Cgroups::parse(HYBRID, "rs7").unwrap();
+        assert_eq!(hybrid.unified, Path::new("/sys/fs/cgroup/unified"));
+        let legacy: Vec<String> =
+            hybrid.legacy.iter().map(|(at, c)| format!("{} {}", at.display(), c.join("+"))).collect();
+        let wanted = ["cpu,cpuacct cpu+cpuacct", "memory memory", "systemd name=systemd"];
+        assert_eq!(legacy, wanted.map(|w| format!("/sys/fs/cgroup/{w}")));
+
+        let plain =
+            "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n";
+        let plain = Cgroups::parse(plain, "rs7").unwrap();
+        assert_eq!((plain.unified.as_path(), plain.legacy.len()), (Path::new("/sys/fs/cgroup"), 0));
+        assert_eq!(plain.folder("i-1"), Path::new("/sys/fs/cgroup/roadstead/rs7/i-1"));
+
+        let error = Cgroups::parse("24 1 0:21 / / rw - ext4 /dev/vda rw\n", "rs7").unwrap_err();
+        assert!(error.to_string().contains("mount -t cgroup2"));
     }
 }

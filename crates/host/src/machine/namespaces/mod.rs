@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// From the launch until PID 1 runs. It takes some 20 ms.
 const START_PATIENCE: Duration = Duration::from_secs(20);
@@ -110,12 +110,9 @@ impl Namespaces {
 
 impl Driver for Namespaces {
     fn ids(&self) -> Vec<String> {
-        let folders = ["state", "run"].map(|which| match which {
-            "state" => self.state_dir(""),
-            _ => self.run_dir(""),
-        });
-        let names = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name());
-        let left = folders.into_iter().flat_map(names).map(|name| name.to_string_lossy().into_owned());
+        let entries = |folder: PathBuf| fs::read_dir(folder).into_iter().flatten().flatten();
+        let folders = entries(self.state_dir("")).chain(entries(self.run_dir("")));
+        let left = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
         left.chain(self.cgroups.ids()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -133,9 +130,11 @@ impl Driver for Namespaces {
         let logs = self.state_dir(&id).join("log");
         make_folder(&logs.join("roadstead"), 0o755)?;
         make_folder(&self.run_dir(&id).join("root"), 0o700)?;
-        let launch = self.launch(start)?;
+        let mut launch = self.launch(start)?;
         let log = OpenOptions::new().create(true).append(true).mode(0o644).open(logs.join("roadstead/init.log"))?;
-        run_launch(&self.config.program, &launch, log.into())
+        let result = run_launch(&self.config.program, &launch, log.into());
+        launch.files.iter_mut().for_each(|file| file.bytes.zeroize());
+        result
     }
 
     fn stop(&self, id: &str, grace: Duration) -> Result<()> {

@@ -1,0 +1,83 @@
+"""A program that uses the region's API through boto3 as it is: a command per line on stdin, a JSON answer per line.
+
+It runs before the clock starts, so what is timed is calls, not the start of Python.
+"""
+
+import json
+import os
+import ssl
+import sys
+import time
+import urllib.request
+from base64 import b64decode
+
+import boto3
+from botocore.config import Config
+
+INTERVAL = float(os.environ["INTERVAL"])
+NAME = "bench"
+
+# Never the real AWS, whatever else is set.
+endpoint = os.environ["AWS_ENDPOINT_URL"]
+assert endpoint.startswith("http://127."), endpoint
+once = Config(retries={"total_max_attempts": 1})
+eks, ec2, iam = (boto3.client(service, config=once) for service in ("eks", "ec2", "iam"))
+
+
+def state():
+    """Of the cluster; None if there is none."""
+    try:
+        return eks.describe_cluster(name=NAME)["cluster"]
+    except eks.exceptions.ResourceNotFoundException:
+        return None
+
+
+def timed(call, done):
+    """Seconds from the call until it is done."""
+    began = time.monotonic()
+    call()
+    while not done():
+        time.sleep(INTERVAL)
+    return time.monotonic() - began
+
+
+def prepare():
+    """Finds what CreateCluster is told; every client has spoken once."""
+    global request
+    assert state() is None
+    subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]]
+    role = iam.get_role(RoleName="eks-cluster-role")["Role"]["Arn"]
+    request = {"name": NAME, "roleArn": role, "resourcesVpcConfig": {"subnetIds": subnets}}
+    return 0
+
+
+def create():
+    def active():
+        cluster = state()
+        assert cluster["status"] in ("CREATING", "ACTIVE"), cluster
+        return cluster["status"] == "ACTIVE"
+
+    return timed(lambda: eks.create_cluster(**request), active)
+
+
+def answer():
+    """That the endpoint is what it says: asks it, trusting only the cluster's own authority."""
+    cluster = state()
+    authority = b64decode(cluster["certificateAuthority"]["data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    began = time.monotonic()
+    with urllib.request.urlopen(cluster["endpoint"] + "/readyz", context=context, timeout=5) as response:
+        assert response.read() == b"ok"
+    return time.monotonic() - began
+
+
+def delete():
+    return timed(lambda: eks.delete_cluster(name=NAME), lambda: state() is None)
+
+
+commands = {"prepare": prepare, "create": create, "answer": answer, "delete": delete}
+for line in sys.stdin:
+    try:
+        print(json.dumps({"seconds": commands[line.strip()]()}), flush=True)
+    except Exception as error:
+        print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)

@@ -1,0 +1,133 @@
+//! What runs: whose processes there are, their memory, their flags, as /proc tells it.
+
+use anyhow::{Context as _, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+/// A process.
+pub struct Running {
+    /// The file name of what it runs.
+    pub program: String,
+    /// Its flags.
+    flags: Vec<String>,
+    /// Its proportional share of memory, bytes: what it shares with others is counted once among them (proc(5)).
+    pub share: u64,
+}
+
+/// Looks at a process.
+///
+/// # Errors
+/// It is gone, or belongs to somebody else.
+pub fn look(process: u32) -> Result<Running> {
+    let folder = Path::new("/proc").join(process.to_string());
+    let gone = || format!("looking at process {process}");
+    let program = fs::read_link(folder.join("exe")).with_context(gone)?;
+    let memory = fs::read_to_string(folder.join("smaps_rollup")).with_context(gone)?;
+    let share = memory.lines().find_map(|line| line.strip_prefix("Pss:")?.strip_suffix("kB"));
+    Ok(Running {
+        program: program.file_name().unwrap_or_default().display().to_string(),
+        flags: command_line(&folder)?.into_iter().skip(1).collect(),
+        share: share.with_context(gone)?.trim().parse::<u64>()? * 1024,
+    })
+}
+
+/// The processes of a region: those that name its data directory, and those in the cgroups of its machines.
+///
+/// # Errors
+/// /proc can't be read.
+pub fn of_region(data: &Path, cgroup: &str) -> Result<Vec<Running>> {
+    let mut found = vec![];
+    for entry in fs::read_dir("/proc")? {
+        let path = entry?.path();
+        let Some(process) = path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()) else { continue };
+        // What ends meanwhile is not at rest, and not counted.
+        let cgroups = fs::read_to_string(path.join("cgroup")).unwrap_or_default();
+        let names_data = || command_line(&path).is_ok_and(|argv| argv.iter().any(|a| Path::new(a) == data));
+        if cgroups.contains(cgroup) || names_data() {
+            found.extend(look(process));
+        }
+    }
+    Ok(found)
+}
+
+fn command_line(folder: &Path) -> Result<Vec<String>> {
+    let text = String::from_utf8_lossy(&fs::read(folder.join("cmdline"))?).into_owned();
+    Ok(text.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// Number and memory (bytes) of the processes of each program.
+pub fn by_program(running: &[Running]) -> BTreeMap<&str, (usize, u64)> {
+    let mut programs = BTreeMap::new();
+    for process in running {
+        let (count, share) = programs.entry(process.program.as_str()).or_insert((0, 0));
+        *count += 1;
+        *share += process.share;
+    }
+    programs
+}
+
+/// Flags that say who a process is or where it listens, which must differ.
+const ITS_OWN: &[&str] = &["--name", "--initial-cluster-token", "--secure-port", "--bind-address"];
+
+/// How the flags of programs that run on both sides differ, but for places and addresses; a sentence for each.
+pub fn differences(floor: &[Running], ours: &[Running]) -> Vec<String> {
+    let (floor, ours) = (flags_by_program(floor), flags_by_program(ours));
+    let mut found = vec![];
+    for (program, floor) in floor {
+        let Some(ours) = ours.get(program) else { continue };
+        found.extend(floor.difference(ours).map(|flag| format!("{program}: only the floor has {flag}")));
+        found.extend(ours.difference(&floor).map(|flag| format!("{program}: only ours has {flag}")));
+    }
+    found
+}
+
+fn flags_by_program(running: &[Running]) -> BTreeMap<&str, BTreeSet<String>> {
+    let mut programs: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for process in running {
+        let flags = process.flags.iter().filter_map(|flag| comparable(flag));
+        programs.entry(process.program.as_str()).or_default().extend(flags);
+    }
+    programs
+}
+
+/// The flag, without its value where that is a place or an address.
+fn comparable(flag: &str) -> Option<String> {
+    let (name, value) = flag.split_once('=').unwrap_or((flag, ""));
+    let is_place = value.contains('/') || value.parse::<IpAddr>().is_ok();
+    match (ITS_OWN.contains(&name), is_place) {
+        (true, _) => None,
+        (false, true) => Some(format!("{name}=…")),
+        (false, false) => Some(flag.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(program: &str, flags: &[&str], share: u64) -> Running {
+        Running { program: program.into(), flags: flags.iter().map(|f| (*f).to_owned()).collect(), share }
+    }
+
+    #[test]
+    fn flags_differ_by_what_they_say_not_by_where_things_stand() {
+        let floor =
+            [running("etcd", &["--name=a", "--data-dir=/a", "--quota=8", "--auth"], 1), running("go", &["--x"], 1)];
+        let ours = [running("etcd", &["--name=b", "--data-dir=/b", "--quota=9", "--auth"], 1)];
+        assert_eq!(differences(&floor, &ours), ["etcd: only the floor has --quota=8", "etcd: only ours has --quota=9"]);
+    }
+
+    #[test]
+    fn this_process_is_seen() {
+        let me = look(std::process::id()).unwrap();
+        assert!(me.program.starts_with("bench-") && me.share > 1 << 20, "{} {}", me.program, me.share);
+    }
+
+    #[test]
+    fn memory_is_summed_by_program() {
+        let all = [running("etcd", &[], 1), running("etcd", &[], 2), running("kcm", &[], 4)];
+        assert_eq!(by_program(&all), BTreeMap::from([("etcd", (2, 3)), ("kcm", (1, 4))]));
+    }
+}

@@ -1,0 +1,83 @@
+//! The areas, and which item goes to which.
+
+use crate::balancer::Balancers;
+use crate::disk::Disks;
+use crate::machine::Machines;
+use crate::net::{Nets, Part};
+use crate::{Config, Saw};
+use anyhow::Result;
+use roadstead_hostspec::{Item, ItemKey, ItemKind, ReviewerStatus, Status, Versioned};
+use std::sync::Arc;
+
+pub(super) struct Areas {
+    saw: Saw,
+    nets: Nets,
+    balancers: Balancers,
+    disks: Disks,
+    machines: Machines,
+}
+
+impl Areas {
+    /// # Errors
+    /// This machine lacks what an area needs.
+    pub fn new(config: Arc<Config>, saw: Saw) -> Result<Areas> {
+        let nets = Nets::new(config.clone(), saw.clone());
+        let balancers = Balancers::new(config.clone(), saw.clone(), nets.clone());
+        let disks = Disks::new(config.clone(), saw.clone());
+        let machines = Machines::new(config, saw.clone(), nets.clone(), disks.clone())?;
+        Ok(Areas { saw, nets, balancers, disks, machines })
+    }
+
+    /// Makes the item as it is wanted.
+    pub async fn put(&self, Versioned { generation, item }: &Versioned) {
+        match item.clone() {
+            Item::Network(spec) => self.nets.put_network(*generation, spec).await,
+            Item::Port(spec) => self.nets.put_port(*generation, spec).await,
+            Item::Balancer(spec) => self.balancers.put(*generation, spec).await,
+            Item::Disk(spec) => self.disks.put(*generation, spec),
+            Item::Machine(spec) => self.machines.put(*generation, spec),
+            Item::Reviewer(spec) => {
+                let why = Some("this version of the host agent does not review tokens".to_owned());
+                let key = ItemKey { kind: ItemKind::Reviewer, id: spec.id };
+                (self.saw)(key, *generation, Status::Reviewer(ReviewerStatus { ready: false, why }));
+            }
+            // Nothing is made of one: it is for reviewers to look up.
+            Item::Credential(_) => {}
+        }
+    }
+
+    /// Removes the item; fine if it is not there.
+    pub async fn remove(&self, key: &ItemKey) {
+        match key.kind {
+            ItemKind::Network => self.nets.remove_network(&key.id).await,
+            ItemKind::Port => self.nets.remove_port(&key.id).await,
+            ItemKind::Balancer => self.balancers.remove(&key.id).await,
+            ItemKind::Disk => self.disks.remove(&key.id).await,
+            ItemKind::Machine => self.machines.remove(&key.id).await,
+            ItemKind::Credential | ItemKind::Reviewer => {}
+        }
+    }
+
+    /// Has what an earlier agent made of the item kept until it is put.
+    pub async fn adopt(&self, item: &Item) {
+        match item {
+            Item::Port(spec) => self.nets.adopt(&spec.network, Part::Port(spec.clone())).await,
+            Item::Balancer(spec) => self.balancers.adopt(spec).await,
+            _ => {}
+        }
+    }
+
+    /// What is on this machine, whoever made it, of the kinds that leave something in the kernel or on the disk.
+    pub async fn found(&self) -> Result<Vec<ItemKey>> {
+        let of = |kind| move |id| ItemKey { kind, id };
+        let mut found: Vec<ItemKey> = self.nets.found().await?.into_iter().map(of(ItemKind::Network)).collect();
+        found.extend(self.machines.ids().into_iter().map(of(ItemKind::Machine)));
+        found.extend(self.disks.ids().into_iter().map(of(ItemKind::Disk)));
+        Ok(found)
+    }
+
+    /// Repairs what was changed behind the agent's back.
+    pub async fn audit(&self) {
+        self.nets.audit().await;
+    }
+}

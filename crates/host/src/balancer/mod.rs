@@ -1,0 +1,106 @@
+//! Layer-4 balancers: the data path is the router's (nftables), health is ours.
+//!
+//! ```text
+//! checks, one task per target ──▶ the balancer's task ──▶ Nets::put_frontend: the targets that get new connections
+//!   from the balancer's address         │          └────▶ Nets::cut: what was open to a target that turned unhealthy
+//!                                       └──▶ BalancerStatus
+//! ```
+//!
+//! What is known of health is kept in `run_dir`, so an agent that restarts goes on with it, as the kernel does with
+//! the data path; it is gone with the power, as connections are.
+
+mod actor;
+mod check;
+mod memory;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use crate::backoff::Backoff;
+use crate::net::{Nets, Part};
+use crate::{Config, Saw, lock};
+use actor::Actor;
+use roadstead_hostspec::Balancer;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// The area of balancers. A handle: copies share everything.
+#[derive(Clone)]
+pub struct Balancers(Arc<Inner>);
+
+struct Inner {
+    config: Arc<Config>,
+    saw: Saw,
+    nets: Nets,
+    running: Mutex<BTreeMap<String, Running>>,
+}
+
+/// A balancer's task, and what it was last told.
+struct Running {
+    spec: watch::Sender<(u64, Balancer)>,
+    task: JoinHandle<()>,
+}
+
+impl Balancers {
+    /// Starts without touching anything.
+    pub fn new(config: Arc<Config>, saw: Saw, nets: Nets) -> Balancers {
+        Balancers(Arc::new(Inner { config, saw, nets, running: Mutex::default() }))
+    }
+
+    /// Hands the balancer to a task of its own, which keeps its data path and reports.
+    pub async fn put(&self, generation: u64, spec: Balancer) {
+        let moved = self.network(&spec.id).is_some_and(|network| network != spec.network);
+        if moved {
+            self.remove(&spec.id).await;
+        }
+        let mut running = lock(&self.0.running);
+        match running.get(&spec.id) {
+            Some(known) => drop(known.spec.send_replace((generation, spec))),
+            None => drop(running.insert(spec.id.clone(), self.start(generation, spec))),
+        }
+    }
+
+    /// Ends the checks and removes the data path; tries until it is gone.
+    pub async fn remove(&self, id: &str) {
+        let Some(Running { spec, task }) = lock(&self.0.running).remove(id) else { return };
+        task.abort();
+        // It ends at its next await; only then is nobody left who could put the data path back.
+        let _ended = task.await;
+        let network = spec.borrow().1.network.clone();
+        let mut backoff = Backoff::new();
+        while let Err(error) = self.0.nets.remove_frontend(&network, id).await {
+            tracing::warn!(balancer = id, "cannot remove the data path: {error:#}");
+            backoff.pause().await;
+        }
+        memory::forget(&self.0.config, id).await;
+    }
+
+    /// Has the router keep the data path that an earlier agent made, until the balancer is put.
+    pub async fn adopt(&self, spec: &Balancer) {
+        let health = memory::recall(&self.0.config, spec).await;
+        let frontend = state::frontend(spec, &health);
+        self.0.nets.adopt(&spec.network, Part::Frontend(spec.id.clone(), frontend)).await;
+    }
+
+    fn start(&self, generation: u64, spec: Balancer) -> Running {
+        let (sender, receiver) = watch::channel((generation, spec));
+        let Inner { config, saw, nets, .. } = &*self.0;
+        let task = tokio::spawn(Actor::new(config.clone(), saw.clone(), nets.clone(), receiver).run());
+        Running { spec: sender, task }
+    }
+
+    fn network(&self, id: &str) -> Option<String> {
+        lock(&self.0.running).get(id).map(|running| running.spec.borrow().1.network.clone())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for running in lock(&self.running).values() {
+            running.task.abort();
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The region's API over HTTP: from bytes to a verified caller and an operation, and back.
+
+use crate::clock;
+use crate::credentials::{Credentials, VaultSecrets};
+use anyhow::Result;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use roadstead_cloud::iam::OwnAccount;
+use roadstead_kernel::region::{Handle, WriteError};
+use roadstead_kernel::{Caller, Identity, Kernel};
+use roadstead_types::Arn;
+use roadstead_vault::Vault;
+use roadstead_wire::fault::{Common, Fault};
+use roadstead_wire::schema::{AnyOperation, Scope, Value};
+use roadstead_wire::sigv4::{self, Expectation, Verified, Verifier};
+use crate::edge::{Call, Router};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, error, info};
+
+/// No operation of ours takes more, bytes.
+const BODY_LIMIT: usize = 1 << 20;
+/// How long a client may take to send its headers, and a connection between requests.
+const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// How long a waiter's describe is held up.
+const HOLD: Duration = Duration::from_secs(20);
+/// Signing keys that are remembered: one per access key, day, region and service.
+const SIGNING_KEYS: usize = 4096;
+/// The region that global services are signed for (AWS General Reference, "Service endpoints").
+const GLOBAL_REGION: &str = "us-east-1";
+
+struct Api {
+    handle: Handle,
+    kernel: Arc<Kernel<OwnAccount>>,
+    router: Router,
+    verifier: Verifier,
+    credentials: Arc<Credentials>,
+    region: String,
+    commits: watch::Receiver<u64>,
+}
+
+/// Serves the API until the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    handle: &Handle,
+    credentials: Arc<Credentials>,
+    vault: Arc<Vault>,
+    region: &str,
+) -> Result<()> {
+    let secrets = Box::new(VaultSecrets(vault));
+    let kernel = Arc::new(Kernel::new(OwnAccount, secrets, roadstead_cloud::services()));
+    let api = Arc::new(Api {
+        router: Router::new(kernel.operations()),
+        kernel,
+        handle: handle.clone(),
+        verifier: Verifier::new(SIGNING_KEYS),
+        credentials,
+        region: region.to_owned(),
+        commits: crate::drivers::watch_commits(handle),
+    });
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        tokio::spawn(connection(api.clone(), stream, peer));
+    }
+}
+
+async fn connection(api: Arc<Api>, stream: TcpStream, peer: SocketAddr) {
+    // Answers are one small write each: waiting to fill a segment only delays them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let api = api.clone();
+        async move { Ok::<_, Infallible>(api.answer(request, peer).await) }
+    });
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+        debug!("connection from {peer}: {error}");
+    }
+}
+
+type Response = http::Response<Full<Bytes>>;
+
+impl Api {
+    async fn answer(&self, request: http::Request<Incoming>, peer: SocketAddr) -> Response {
+        let request_id = request_id();
+        let (parts, body) = request.into_parts();
+        let body = match Limited::new(body, BODY_LIMIT).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return too_long(error.as_ref()),
+        };
+        let request = http::Request::from_parts(parts, body);
+        let call = match self.router.route(&request) {
+            Ok(call) => call,
+            Err(unrouted) => return unrouted.respond(&request_id).map(Full::new),
+        };
+        let outcome = self.perform(&call, &request, peer, &request_id).await;
+        match outcome {
+            Ok(output) => call.respond(&output, &request_id).map(Full::new),
+            Err(fault) => {
+                report(call.operation(), &fault, &request_id);
+                call.refuse(&fault, &request_id).map(Full::new)
+            }
+        }
+    }
+
+    async fn perform(
+        &self,
+        call: &Call,
+        request: &http::Request<Bytes>,
+        peer: SocketAddr,
+        request_id: &str,
+    ) -> Result<Value, Fault> {
+        let operation = call.operation();
+        let caller = self.identify(operation, request, peer, request_id)?;
+        let input = call.decode(request)?;
+        match self.kernel.is_read(operation) {
+            true => self.read(operation, caller, input).await,
+            false => self.write(operation, caller, input).await,
+        }
+    }
+
+    /// Who signed the request?
+    fn identify(
+        &self,
+        operation: &AnyOperation,
+        request: &http::Request<Bytes>,
+        peer: SocketAddr,
+        request_id: &str,
+    ) -> Result<Caller, Fault> {
+        let (parts, body) = request.clone().into_parts();
+        let view = self.handle.view();
+        let mut found = None;
+        let verified = self.verify(operation, &sigv4::Request::new(&parts, &body), |id| {
+            let (key, secret) = self.credentials.find(&view, id)?;
+            found = Some(key);
+            Some(Secret(secret))
+        })?;
+        let key = found.ok_or_else(|| Fault::internal("a verified signature has a key"))?;
+        if verified.security_token.is_some() {
+            // A long-term key has no session.
+            return Err(Common::UnknownClient.fault("The security token included in the request is invalid."));
+        }
+        let arn: Arn = key.principal.arn.parse().map_err(Fault::internal)?;
+        let header = |name| parts.headers.get(name).and_then(|v: &http::HeaderValue| v.to_str().ok()).unwrap_or_default();
+        Ok(Caller {
+            identity: Identity { arn, unique_id: key.principal.unique_id, account: key.principal.account },
+            access_key_id: verified.access_key_id,
+            region: self.region.clone(),
+            source_ip: peer.ip().to_string(),
+            user_agent: header("user-agent").to_owned(),
+            request_id: request_id.to_owned(),
+        })
+    }
+
+    /// Global services are signed for their one region, or for this one by clients that were told so.
+    fn verify<S: AsRef<str>>(
+        &self,
+        operation: &AnyOperation,
+        request: &sigv4::Request<'_>,
+        mut secret_of: impl FnMut(&str) -> Option<S>,
+    ) -> Result<Verified, sigv4::Error> {
+        let services = [operation.service.signing_name];
+        let verdict = self.verifier.verify(request, clock::now(), &Expectation::new(&self.region, &services), &mut secret_of);
+        match verdict {
+            Err(sigv4::Error::Region) if operation.service.scope == Scope::Global => {
+                let global = Expectation::new(GLOBAL_REGION, &services);
+                self.verifier.verify(request, clock::now(), &global, &mut secret_of)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// A waiter's read is answered when there is nothing left to wait for, or after [`HOLD`].
+    async fn read(&self, operation: &AnyOperation, caller: Caller, input: Value) -> Result<Value, Fault> {
+        let until = Instant::now() + HOLD;
+        let mut commits = self.commits.clone();
+        let waits = operation.waiter && is_waiter(&caller.user_agent);
+        loop {
+            commits.mark_unchanged();
+            let view = self.handle.view().at(clock::now());
+            let answer = self.kernel.read(&view, operation, &caller, input.clone())?;
+            if !(waits && answer.hold) || !matches!(timeout_at(until, commits.changed()).await, Ok(Ok(()))) {
+                return Ok(answer.value);
+            }
+        }
+    }
+
+    async fn write(&self, operation: &'static AnyOperation, caller: Caller, input: Value) -> Result<Value, Fault> {
+        let (sender, receiver) = oneshot::channel();
+        let kernel = self.kernel.clone();
+        let (who, what) = (caller.clone(), input.clone());
+        self.handle.write(
+            move |tx| kernel.write(tx, operation, &who, what),
+            // Nobody listens any more when the client has hung up.
+            move |result| drop(sender.send(result)),
+        );
+        let result = receiver.await.map_err(|_| Fault::internal("the region stopped before it answered"))?;
+        result.map_err(|error| match error {
+            WriteError::Refused(fault) => {
+                self.record_refusal(operation, caller, input, fault.clone());
+                fault
+            }
+            WriteError::Panicked(why) => Fault::internal(why),
+            WriteError::Stopped(why) => Common::ServiceUnavailable.fault("The region takes no changes now.").because(why),
+        })
+    }
+
+    fn record_refusal(&self, operation: &'static AnyOperation, caller: Caller, input: Value, fault: Fault) {
+        crate::drivers::observe(&self.handle, move |tx| {
+            roadstead_kernel::failed(tx, operation, &caller, &input, &fault);
+        });
+    }
+}
+
+fn too_long(error: &(dyn std::error::Error + 'static)) -> Response {
+    let status = if error.is::<LengthLimitError>() { 413 } else { 400 };
+    http::Response::builder().status(status).body(Full::default()).expect("a status is a valid answer")
+}
+
+struct Secret(Arc<zeroize::Zeroizing<String>>);
+
+impl AsRef<str> for Secret {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// botocore marks the requests of its waiters: feature `B` among `m/…` of the user agent.
+fn is_waiter(user_agent: &str) -> bool {
+    let features = user_agent.split_whitespace().filter_map(|part| part.strip_prefix("m/"));
+    features.flat_map(|f| f.split(',')).any(|f| f == "B")
+}
+
+/// A random UUID, version 4.
+fn request_id() -> String {
+    let mut bytes = [0u8; 16];
+    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
+        error!("no random bytes from the system");
+    }
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+fn report(operation: &AnyOperation, fault: &Fault, request_id: &str) {
+    match &fault.cause {
+        Some(cause) => error!(request_id, "{}: {fault}: {cause}", operation.action),
+        None => info!(request_id, "{}: {fault}", operation.action),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_waiters_request_is_a_waiters() {
+        assert!(is_waiter("aws-cli/1.45 md/Botocore#1.43 ua/2.1 os/linux m/A,B,b lang/python"));
+        assert!(!is_waiter("aws-cli/1.45 md/B#1 m/A,b"));
+    }
+
+    #[test]
+    fn request_ids_are_random_uuids() {
+        let id = request_id();
+        assert!(id.len() == 36 && id.as_bytes()[14] == b'4', "{id}");
+        assert_ne!(id, request_id());
+    }
+}

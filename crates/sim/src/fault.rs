@@ -1,0 +1,115 @@
+use crate::rng::Rng;
+use crate::setup::Ground;
+use crate::world::{Crash, World};
+use roadstead_types::Millis;
+use std::fmt;
+
+/// Something that is done to a world from outside: by its user, its operator, or bad luck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// A cluster is asked for; refused if there is one of this name.
+    Create(&'static str, Ground),
+    /// Its deletion is asked for; refused if it is not there or on its way out.
+    Delete(&'static str),
+    /// The n-th running machine is killed, counted round.
+    KillMachine(usize),
+    /// Of the n-th running machine, the m-th process is killed, both counted round.
+    KillProcess(usize, usize),
+    /// The host's agent is away.
+    HostAway(Millis),
+    /// The region's process ends.
+    Crash(Crash, Millis),
+    /// The whole machine is without power.
+    PowerOff(Millis),
+    /// The clock is set forward.
+    Jump(Millis),
+    /// The key driver is so many times slower.
+    SlowKeys(u64),
+    /// The region offers another patch of etcd: `etcd-3.6.N`.
+    Etcd(u8),
+    /// The region offers another patch of Kubernetes: `1.36.N`.
+    Kubernetes(u8),
+}
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+impl Act {
+    /// Something, and what is likely to follow it within seconds.
+    pub fn any(rng: &mut Rng) -> Vec<(Millis, Act)> {
+        let away = rng.span(Millis(100), Millis::secs(90));
+        let (n, m) = (rng.below(64), rng.below(8));
+        let name = NAMES[rng.below(NAMES.len())];
+        let ground = [Ground::Wide, Ground::Narrow][rng.below(2)];
+        let soon = rng.span(Millis(0), Millis::secs(30));
+        match rng.below(14) {
+            0 | 1 => vec![(Millis(0), Act::Create(name, ground)), (soon, Act::Delete(name))],
+            2 => vec![(Millis(0), Act::Delete(name)), (soon, Act::Create(name, ground))],
+            3 => vec![(Millis(0), Act::Create(name, ground))],
+            4 => vec![(Millis(0), Act::Delete(name))],
+            5 => vec![(Millis(0), Act::KillMachine(n)), (soon, Act::KillMachine(m))],
+            6 => vec![(Millis(0), Act::KillMachine(n))],
+            7 => vec![(Millis(0), Act::KillProcess(n, m))],
+            8 => vec![(Millis(0), Act::HostAway(away))],
+            9 | 10 => {
+                let how = [Crash::Killed, Crash::LosesBatch, Crash::KeepsBatch][rng.below(3)];
+                vec![(Millis(0), Act::Crash(how, away))]
+            }
+            11 => vec![(Millis(0), Act::PowerOff(away))],
+            12 if rng.chance(50) => vec![(Millis(0), Act::SlowKeys(50)), (soon, Act::SlowKeys(1))],
+            12 => vec![(Millis(0), Act::Jump(rng.span(Millis::secs(1), Millis::mins(90))))],
+            _ if rng.chance(50) => vec![(Millis(0), Act::Etcd(17)), (soon, Act::Etcd(16))],
+            _ => vec![(Millis(0), Act::Kubernetes(4)), (soon, Act::Kubernetes(3))],
+        }
+    }
+
+    /// Does it.
+    pub fn perform(&self, world: &mut World) {
+        world.say(format!("> {self}"));
+        match *self {
+            // A refusal is an answer like any other.
+            Act::Create(name, ground) => drop(world.try_create_cluster(name, ground)),
+            Act::Delete(name) => drop(world.try_delete_cluster(name)),
+            Act::KillMachine(n) => drop(nth(&world.host().running(), n).map(|id| world.host().kill_machine(&id))),
+            Act::KillProcess(n, m) => {
+                let Some(machine) = nth(&world.host().running(), n) else { return };
+                let process = nth(&world.host().processes(&machine), m);
+                process.map(|process| world.host().kill_process(&machine, &process));
+            }
+            Act::HostAway(span) => world.host().leave(span),
+            Act::Crash(how, span) => world.crash(how, span),
+            Act::PowerOff(span) => world.power_off(span),
+            Act::Jump(span) => world.jump(span),
+            Act::SlowKeys(times) => world.slow_keys(times),
+            Act::Etcd(patch) => drop(world.try_reconfigure(move |s| s.etcd = format!("etcd-3.6.{patch}"))),
+            Act::Kubernetes(patch) => drop(world.try_reconfigure(move |settings| {
+                for version in settings.kubernetes.iter_mut().filter(|version| version.minor == "1.36") {
+                    version.patch = format!("1.36.{patch}");
+                    version.components = format!("kubernetes-1.36.{patch}");
+                }
+            })),
+        }
+    }
+}
+
+fn nth(all: &[String], n: usize) -> Option<String> {
+    all.get(n.checked_rem(all.len())?).cloned()
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Act::Create(name, Ground::Wide) => write!(f, "create cluster {name}"),
+            Act::Create(name, Ground::Narrow) => write!(f, "create cluster {name} in narrow subnets"),
+            Act::Delete(name) => write!(f, "delete cluster {name}"),
+            Act::KillMachine(n) => write!(f, "kill running machine {n}"),
+            Act::KillProcess(n, m) => write!(f, "kill process {m} of running machine {n}"),
+            Act::HostAway(span) => write!(f, "host away {span}"),
+            Act::Crash(how, span) => write!(f, "region crash ({how:?}) {span}"),
+            Act::PowerOff(span) => write!(f, "power off {span}"),
+            Act::Jump(span) => write!(f, "clock jumps {span}"),
+            Act::SlowKeys(times) => write!(f, "keys {times} times slower"),
+            Act::Etcd(patch) => write!(f, "etcd 3.6.{patch}"),
+            Act::Kubernetes(patch) => write!(f, "kubernetes 1.36.{patch}"),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Chance tries everything: a seed is a schedule of acts and faults, and an order in which all else happens.
+
+use crate::checks::Violation;
+use crate::fault::Act;
+use crate::rng::Rng;
+use crate::setup::Ground;
+use crate::world::World;
+use roadstead_types::Millis;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// How much happens under one seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Acts and faults, at most.
+    pub acts: usize,
+    /// Within this time.
+    pub span: Millis,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { acts: 12, span: Millis::mins(3) }
+    }
+}
+
+/// What a seed did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// How many things happened.
+    pub steps: usize,
+}
+
+/// A seed under which a rule was broken.
+#[derive(Debug)]
+pub struct Failed {
+    /// The seed.
+    pub seed: u64,
+    /// The rule.
+    pub violation: Violation,
+    /// The fewest acts under which it is still broken: their numbers and when, for people.
+    pub acts: Vec<(usize, Millis, Act)>,
+    /// What happened last.
+    pub log: String,
+}
+
+/// What is done, and when, from the beginning of the world.
+type Schedule = Vec<(usize, Millis, Act)>;
+
+/// Runs a seed.
+pub fn run(seed: u64, options: &Options) -> Result<Passed, Box<Failed>> {
+    let schedule = schedule(seed, options);
+    match attempt(seed, &schedule) {
+        Ok(passed) => Ok(passed),
+        Err((violation, _)) => Err(Box::new(shrink(seed, schedule, violation))),
+    }
+}
+
+/// Runs only these acts of a seed, by their numbers.
+pub fn replay(seed: u64, options: &Options, only: &BTreeSet<usize>) -> Result<Passed, Box<Failed>> {
+    let mut acts = schedule(seed, options);
+    acts.retain(|(n, _, _)| only.contains(n));
+    let failed = |(violation, log)| Box::new(Failed { seed, violation, acts: acts.clone(), log });
+    attempt(seed, &acts).map_err(failed)
+}
+
+fn schedule(seed: u64, options: &Options) -> Schedule {
+    let mut rng = Rng::seeded(seed ^ 0x5eed);
+    let mut acts = vec![(Millis(0), Act::Create("a", Ground::Wide))];
+    let many = 1 + rng.below(options.acts);
+    while acts.len() < many {
+        let at = rng.span(Millis(0), options.span);
+        acts.extend(Act::any(&mut rng).into_iter().map(|(after, act)| (at + after, act)));
+    }
+    acts.sort_by_key(|(at, _)| *at);
+    acts.into_iter().enumerate().map(|(n, (at, act))| (n, at, act)).collect()
+}
+
+/// A world, its acts, its healing, its end.
+fn attempt(seed: u64, schedule: &Schedule) -> Result<Passed, (Violation, String)> {
+    let mut world = World::new(seed);
+    live(&mut world, schedule).map_err(|violation| (violation, world.log().to_string()))?;
+    Ok(Passed { steps: world.steps })
+}
+
+fn live(world: &mut World, schedule: &Schedule) -> Result<(), Violation> {
+    let start = world.now();
+    for (_, at, act) in schedule {
+        world.try_run_until(start + *at)?;
+        act.perform(world);
+    }
+    world.heal();
+    world.try_settle()?;
+    world.check_rest()?;
+    let names: Vec<String> = world.clusters().into_iter().map(|cluster| cluster.spec.name).collect();
+    for name in &names {
+        world.delete_cluster(name);
+    }
+    world.try_settle()?;
+    world.check_empty()
+}
+
+/// Leaves out one act after the other, as long as the same rule is still broken.
+fn shrink(seed: u64, mut acts: Schedule, mut violation: Violation) -> Failed {
+    let mut log = String::new();
+    let mut n = 0;
+    while n < acts.len() {
+        let mut fewer = acts.clone();
+        fewer.remove(n);
+        match attempt(seed, &fewer) {
+            Err((other, text)) if other.check == violation.check => (acts, violation, log) = (fewer, other, text),
+            _ => n += 1,
+        }
+    }
+    if log.is_empty() {
+        log = attempt(seed, &acts).err().map(|(_, text)| text).unwrap_or_default();
+    }
+    Failed { seed, violation, acts, log }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {} breaks {}", self.seed, self.violation)?;
+        writeln!(f, "\nwhat happened last:{}", self.log)?;
+        writeln!(f, "\nwhat it takes:")?;
+        for (n, at, act) in &self.acts {
+            writeln!(f, "  {n:>3}  {at:>10}  {act}")?;
+        }
+        let numbers: Vec<String> = self.acts.iter().map(|(n, _, _)| n.to_string()).collect();
+        write!(f, "\nreplay: sim --seed {} --only {}", self.seed, numbers.join(","))
+    }
+}

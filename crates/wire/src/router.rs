@@ -1,0 +1,185 @@
+//! Which operation, over which protocol, does a request ask for?
+
+use crate::call::{Call, Input, Unrouted};
+use crate::fault::{Common, Fault};
+use crate::protocol::MAX_BODY;
+use crate::protocol::form::Form;
+use crate::schema::{AnyOperation, Protocol, Service};
+use crate::sigv4::normal_path;
+use crate::template::Template;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Request, header};
+use percent_encoding::percent_decode_str;
+use std::collections::HashMap;
+
+/// Finds operations: by the target header, by a form's `Action`, by method and path, in this order.
+///
+/// Where services share a path or an action, the service that the request says it is signed for decides. That is only a
+/// hint here: the signature is checked against the service of the operation that was found.
+#[derive(Debug, Default)]
+pub struct Router {
+    targets: HashMap<String, &'static AnyOperation>,
+    actions: HashMap<&'static str, Vec<&'static AnyOperation>>,
+    /// The most special first.
+    paths: Vec<(Template, &'static AnyOperation)>,
+    /// By signing name.
+    services: HashMap<&'static str, &'static Service>,
+}
+
+impl Router {
+    /// A router for these operations.
+    pub fn new(operations: impl IntoIterator<Item = &'static AnyOperation>) -> Router {
+        let mut router = Router::default();
+        operations.into_iter().for_each(|operation| router.add(operation));
+        router.paths.sort_by(|(a, _), (b, _)| a.cmp(b));
+        router
+    }
+
+    fn add(&mut self, operation: &'static AnyOperation) {
+        let service = operation.service;
+        self.services.entry(service.signing_name).or_insert(service);
+        for protocol in service.protocols {
+            match protocol {
+                Protocol::AwsJson1_0 | Protocol::AwsJson1_1 => {
+                    let prefix = service.target_prefix.unwrap_or_default();
+                    self.targets.insert(format!("{prefix}.{}", operation.name), operation);
+                }
+                Protocol::AwsQuery | Protocol::Ec2Query => {
+                    self.actions.entry(operation.name).or_default().push(operation);
+                }
+                Protocol::RestJson1 => self.paths.push((Template::of(operation.method, operation.uri), operation)),
+                Protocol::RestXml | Protocol::RpcV2Cbor => {}
+            }
+        }
+    }
+
+    /// The operation that a request asks for.
+    ///
+    /// # Errors
+    /// An answer that says, in the likeliest protocol, why there is none.
+    pub fn route(&self, request: &Request<Bytes>) -> Result<Call, Unrouted> {
+        let hint = Hint::of(request.headers(), request.uri().query());
+        let refuse = |fault| self.unrouted(request.headers(), request.uri().query(), fault);
+        if request.body().len() > MAX_BODY {
+            return Err(refuse(Common::RequestTooLarge.fault(format!("A request has at most {MAX_BODY} bytes."))));
+        }
+        if let Some(target) = text(request.headers(), "x-amz-target") {
+            return self.by_target(target, request).ok_or_else(|| refuse(unknown(target)));
+        }
+        let path = normal_path(request.uri().path());
+        if path == "/"
+            && let Some(form) = form(request).map_err(&refuse)?
+        {
+            return self.by_action(form, &hint, request).map_err(refuse);
+        }
+        let query = Form::read(&[request.uri().query().unwrap_or_default().as_bytes()])
+            .map_err(|e| refuse(Common::Serialization.fault(e.to_string())))?;
+        self.by_path(request.method().as_str(), &path, query, &hint).ok_or_else(|| {
+            refuse(Common::UnknownOperation.fault(format!("There is no operation at {} {path}.", request.method())))
+        })
+    }
+
+    /// A refusal before anything was routed, in the likeliest protocol: for a body that was too long to be read.
+    pub fn refuse(&self, parts: &Parts, fault: Fault) -> Unrouted {
+        self.unrouted(&parts.headers, parts.uri.query(), fault)
+    }
+
+    fn by_target(&self, target: &str, request: &Request<Bytes>) -> Option<Call> {
+        let operation = *self.targets.get(target)?;
+        Some(Call::new(operation, json_version(request.headers()), Input::Body))
+    }
+
+    fn by_action(&self, form: Form, hint: &Hint, request: &Request<Bytes>) -> Result<Call, Fault> {
+        let missing = || Common::UnknownOperation.fault("The request must contain the parameter Action");
+        let action = form.get("Action").ok_or_else(missing)?.to_owned();
+        let version = form.get("Version");
+        let named = self.actions.get(action.as_str()).into_iter().flatten().copied();
+        let mut found: Vec<_> = named.filter(|o| version.is_none_or(|v| v == o.service.api_version)).collect();
+        found.sort_by_key(|o| !hint.is(o.service));
+        let Some(operation) = found.first() else {
+            let version = version.unwrap_or("NO_VERSION_SPECIFIED");
+            return Err(
+                Common::UnknownOperation.fault(format!("Could not find operation {action} for version {version}"))
+            );
+        };
+        let ec2 = operation.service.protocols.contains(&Protocol::Ec2Query);
+        let protocol = if ec2 { Protocol::Ec2Query } else { Protocol::AwsQuery };
+        Ok(Call::new(operation, protocol, Input::Form { form, json: wants_json(request.headers()) && !ec2 }))
+    }
+
+    fn by_path(&self, method: &str, path: &str, query: Form, hint: &Hint) -> Option<Call> {
+        let found = self
+            .paths
+            .iter()
+            .filter_map(|(template, operation)| Some((template.matches(method, path, &query)?, *operation)));
+        // The first is the most special; another service's may stand behind it.
+        let mut found: Vec<_> = found.collect();
+        found.sort_by_key(|(_, operation)| !hint.is(operation.service));
+        let (labels, operation) = found.into_iter().next()?;
+        Some(Call::new(operation, Protocol::RestJson1, Input::Rest { labels, query }))
+    }
+
+    fn unrouted(&self, headers: &HeaderMap, query: Option<&str>, fault: Fault) -> Unrouted {
+        let service = Hint::of(headers, query).0.and_then(|name| self.services.get(name.as_str()).copied());
+        let is_form = || is_form(headers) || query.is_some_and(|q| q.split('&').any(|p| p.starts_with("Action=")));
+        let protocol = match service.and_then(|s| s.protocols.first()) {
+            _ if headers.contains_key("x-amz-target") => json_version(headers),
+            Some(protocol) => *protocol,
+            None if is_form() => Protocol::AwsQuery,
+            None => Protocol::RestJson1,
+        };
+        Unrouted { service, protocol, json: wants_json(headers), fault }
+    }
+}
+
+/// The service that a request says it is signed for.
+struct Hint(Option<String>);
+
+impl Hint {
+    /// From `Credential=KEY/DATE/REGION/SERVICE/aws4_request` of the header or the query.
+    fn of(headers: &HeaderMap, query: Option<&str>) -> Hint {
+        let header = text(headers, header::AUTHORIZATION.as_str())
+            .and_then(|value| value.split_once("Credential=").map(|(_, scope)| scope.to_owned()));
+        let parameter = || {
+            let scope = query?.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?;
+            Some(percent_decode_str(scope).decode_utf8().ok()?.into_owned())
+        };
+        Hint(header.or_else(parameter).and_then(|scope| scope.split('/').nth(3).map(str::to_owned)))
+    }
+
+    fn is(&self, service: &Service) -> bool {
+        self.0.as_deref() == Some(service.signing_name)
+    }
+}
+
+/// The form of a request that has one: its body, or a query string with an `Action`.
+fn form(request: &Request<Bytes>) -> Result<Option<Form>, Fault> {
+    let query = request.uri().query().unwrap_or_default().as_bytes();
+    let body: &[u8] = if is_form(request.headers()) { request.body() } else { b"" };
+    let form = Form::read(&[body, query]).map_err(|e| Common::Serialization.fault(e.to_string()))?;
+    Ok((is_form(request.headers()) || form.get("Action").is_some()).then_some(form))
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    text(headers, "content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+}
+
+fn json_version(headers: &HeaderMap) -> Protocol {
+    match text(headers, "content-type") {
+        Some(kind) if kind.starts_with("application/x-amz-json-1.0") => Protocol::AwsJson1_0,
+        _ => Protocol::AwsJson1_1,
+    }
+}
+
+fn wants_json(headers: &HeaderMap) -> bool {
+    text(headers, "accept").is_some_and(|kinds| kinds.split(',').any(|k| k.trim().starts_with("application/json")))
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn unknown(target: &str) -> Fault {
+    Common::UnknownOperation.fault(format!("There is no operation {target}."))
+}

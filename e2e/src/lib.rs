@@ -1,0 +1,32 @@
+//! End to end: the real `roadstead`, driven by the real `aws` CLI, boto3 and `kubectl`. Nothing of ours is linked in.
+//!
+//! ```text
+//! cargo test -p e2e          needs root, the pinned clients first on PATH (scripts/test sees to it) and built components
+//! ROADSTEAD_PROGRAM          the program under test            [target/debug/roadstead]
+//! ROADSTEAD_E2E_DIR          where regions keep their data     [/var/tmp: short, and on a disk]
+//! ```
+//!
+//! A [`Region`] has its own data directory, slot and port, so tests run side by side; at most two of them have clusters
+//! at a time. However a test ends, its region is purged, and a region that leaves anything on the machine fails the
+//! test that had it. A story is one `#[test]` of [`steps!`], each a function whose name is a sentence; how long each took
+//! is printed. A failed test's logs stay in `target/debug/e2e-logs`.
+
+mod boto;
+mod client;
+mod cluster;
+mod machines;
+mod process;
+mod region;
+mod story;
+mod traces;
+mod turn;
+mod wire;
+
+pub use boto::{Answer, Call, call};
+pub use client::{Client, Refusal};
+pub use cluster::Cluster;
+pub use machines::{Process, kill, signal};
+pub use process::{Said, run, spawn};
+pub use region::{Options, Region, components};
+pub use story::{say, step, until, within};
+pub use wire::{Reply, Request};

@@ -1,0 +1,386 @@
+//! A region of a test's own.
+
+use crate::client::Client;
+use crate::machines::{self, signal};
+use crate::process::{Said, run, spawn};
+use crate::story::{say, until, within};
+use crate::traces::{self, Site};
+use crate::turn::Turn;
+use crate::{Answer, Call, Refusal};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long `up` may take until the API answers, and `down` until all is gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How many lines of each log a failed test shows.
+const TAIL: usize = 25;
+
+/// What a test wants of its region.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Clusters will run: the test waits for its turn to have some. Otherwise there are no components, so that clusters
+    /// can be asked for and never start a program.
+    pub clusters: bool,
+    /// Components other than those that were built.
+    pub components: Option<PathBuf>,
+    /// More of the command line, for every command.
+    pub flags: Vec<String>,
+}
+
+/// A region and all that is needed to talk to it. Purged when it is dropped.
+pub struct Region {
+    folder: PathBuf,
+    program: PathBuf,
+    flags: Vec<String>,
+    up: Mutex<Option<Child>>,
+    client: Mutex<Option<Client>>,
+    slot: Mutex<Option<u8>>,
+    _turn: Option<Turn>,
+}
+
+impl Region {
+    /// A region that runs, in which no cluster's programs ever start.
+    #[track_caller]
+    pub fn start() -> Region {
+        Region::with(Options::default())
+    }
+
+    /// A region that runs, for clusters.
+    #[track_caller]
+    pub fn for_clusters() -> Region {
+        Region::with(Options { clusters: true, ..Options::default() })
+    }
+
+    /// A region that runs.
+    #[track_caller]
+    pub fn with(options: Options) -> Region {
+        let region = Region::prepare(options);
+        region.up();
+        region
+    }
+
+    /// A region that was never started.
+    #[track_caller]
+    pub fn prepare(options: Options) -> Region {
+        assert!(nix::unistd::geteuid().is_root(), "regions need root: run the tests with scripts/test, or as root");
+        static CLEAN: Once = Once::new();
+        CLEAN.call_once(remove_orphans);
+        let turn = (options.clusters || options.components.is_some()).then(Turn::take);
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let folder = base().join(format!("rs-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        fs::create_dir_all(folder.join("home")).expect("the folder of a region can be made");
+        let none = folder.join("no-components");
+        let components = options.components.unwrap_or_else(|| if options.clusters { components() } else { none });
+        let mut flags = options.flags;
+        let mut default = |name: &str, value: &str| {
+            if !flags.iter().any(|flag| flag == name) {
+                flags.extend([name.to_owned(), value.to_owned()]);
+            }
+        };
+        default("--data-dir", &folder.join("d").to_string_lossy());
+        default("--listen", "127.0.0.1:0");
+        default("--components", &components.to_string_lossy());
+        let (up, client, slot) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Region { folder, program: program(), flags, up, client, slot, _turn: turn }
+    }
+
+    /// Starts it in the foreground and returns when its API answers.
+    #[track_caller]
+    pub fn up(&self) {
+        let began = Instant::now();
+        let log =
+            File::options().create(true).append(true).open(self.folder.join("up.log")).expect("a log can be made");
+        let mut command = self.command(&["up"]);
+        command.stdout(log.try_clone().expect("a handle can be copied")).stderr(log);
+        *lock(&self.up) = Some(spawn(&mut command));
+        until("the region answers", PATIENCE, || {
+            let ended = lock(&self.up).as_mut().and_then(|up| up.try_wait().ok()?);
+            assert!(ended.is_none(), "roadstead up ended: {}", self.log("up.log"));
+            self.roadstead(&["status"]).ok().then_some(())
+        });
+        self.learn();
+        say(&format!("{:6.1} s  region up", began.elapsed().as_secs_f64()));
+    }
+
+    /// Reads what a region that was started says of itself.
+    #[track_caller]
+    pub fn learn(&self) {
+        let text = fs::read_to_string(self.data().join("local.json")).expect("a region that runs has a slot");
+        let local: Value = serde_json::from_str(&text).expect("local.json is JSON");
+        *lock(&self.slot) = local["slot"].as_u64().and_then(|slot| slot.try_into().ok());
+        let exports = self.roadstead(&["env"]).text();
+        *lock(&self.client) = Some(Client::from_exports(&exports, &self.folder.join("home")));
+    }
+
+    /// Stops it; its data stay.
+    #[track_caller]
+    pub fn down(&self) {
+        self.roadstead(&["down"]).text();
+        self.reap();
+    }
+
+    /// What it keeps.
+    pub fn data(&self) -> PathBuf {
+        let at = self.flags.iter().position(|flag| flag == "--data-dir").expect("every region has a data directory");
+        self.flags[at + 1].clone().into()
+    }
+
+    /// A folder of the test's own, removed with the region.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The mark of everything that it has in this machine's kernel.
+    pub fn mark(&self) -> String {
+        format!("rs{}", lock(&self.slot).expect("the region was started"))
+    }
+
+    /// A command of the program under test on this region.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).args(&self.flags);
+        command
+    }
+
+    /// Runs it to its end.
+    #[track_caller]
+    pub fn roadstead(&self, arguments: &[&str]) -> Said {
+        run(self.command(arguments), None, PATIENCE * 2)
+    }
+
+    /// The admin user's client.
+    pub fn client(&self) -> Client {
+        lock(&self.client).clone().expect("the region was started")
+    }
+
+    /// What the real `aws` CLI prints for the admin user: JSON, or nothing.
+    #[track_caller]
+    pub fn aws(&self, arguments: &[&str]) -> Value {
+        self.client().aws(arguments)
+    }
+
+    /// How the API refuses what the admin user asks with the real `aws` CLI.
+    #[track_caller]
+    pub fn aws_refuses(&self, arguments: &[&str]) -> Refusal {
+        self.client().aws_refuses(arguments)
+    }
+
+    /// What boto3 gets for the admin user, call by call.
+    #[track_caller]
+    pub fn boto(&self, calls: Vec<Call>) -> Vec<Answer> {
+        self.client().boto(calls)
+    }
+
+    /// Everything that a user sees of the account, to find that nothing has changed.
+    #[track_caller]
+    pub fn account(&self) -> Value {
+        self.client().account()
+    }
+
+    /// Where its traces are.
+    pub fn site(&self) -> Site {
+        Site { slot: *lock(&self.slot), data: self.data() }
+    }
+
+    /// Fails if anything of it is on the machine that has no place where it does not run.
+    #[track_caller]
+    pub fn assert_stopped(&self) {
+        let left = leftovers(|| self.site().running());
+        assert!(left.is_empty(), "left behind:\n{}", left.join("\n"));
+    }
+
+    /// What a power failure does: no process of it is left, and nothing in the kernel and in `/run`.
+    pub fn power_off(&self) {
+        let parts: Vec<i32> = ["up", "serve", "host"].iter().flat_map(|part| self.parts(part)).collect();
+        // Stopped first, or one that learns of another's death would begin to clear up.
+        for way in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for pid in &parts {
+                signal(*pid, way);
+            }
+        }
+        self.reap();
+        until("all processes are dead", PATIENCE, || {
+            let left = self.processes();
+            for process in &left {
+                signal(process.pid, Signal::SIGKILL);
+            }
+            left.is_empty().then_some(())
+        });
+        self.site().wipe();
+        self.assert_stopped();
+    }
+
+    /// The end of a log of the region's own processes.
+    pub fn log(&self, name: &str) -> String {
+        let candidates = [self.data().join("log").join(name), self.folder.join(name)];
+        candidates.iter().filter_map(|path| Some(tail(&fs::read_to_string(path).ok()?))).collect()
+    }
+
+    /// Awaits the end of `up`.
+    fn reap(&self) {
+        let Some(mut up) = lock(&self.up).take() else { return };
+        if within(PATIENCE, || up.try_wait().ok()?).is_none() {
+            let _ = up.kill();
+            let _ = up.wait();
+        }
+    }
+
+    /// Shows the ends of all logs and keeps the whole.
+    fn keep_logs(&self) {
+        let test = std::thread::current().name().unwrap_or("test").replace("::", "-");
+        let kept = logs_folder().join(test);
+        let _ = fs::remove_dir_all(&kept);
+        for path in logs_below(&self.folder).into_iter().chain(logs_below(&self.data())) {
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            let name = path.strip_prefix(&self.folder).unwrap_or(&path).to_string_lossy().replace('/', "-");
+            let _ = fs::create_dir_all(&kept).and_then(|()| fs::write(kept.join(&name), &text));
+            if ["up.log", "serve.log", "host.log"].iter().any(|own| name.ends_with(own)) {
+                eprintln!("--- the end of {name}\n{}", tail(&text));
+            }
+        }
+        eprintln!("--- all logs are in {}", kept.display());
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        if failed {
+            self.keep_logs();
+        }
+        let purged = run(self.command(&["down", "--purge"]), None, PATIENCE * 2);
+        self.reap();
+        let left = leftovers(|| self.site().any());
+        if let Err(why) = fs::remove_dir_all(&self.folder) {
+            eprintln!("cannot remove {}: {why}", self.folder.display());
+        }
+        let left = left.join("\n");
+        match failed {
+            true if purged.ok() && left.is_empty() => {}
+            true => eprintln!("{purged}\nleft behind:\n{left}"),
+            false => assert!(purged.ok() && left.is_empty(), "{purged}\nleft behind:\n{left}"),
+        }
+    }
+}
+
+/// What is still there after the kernel had a moment to end what was removed.
+fn leftovers(look: impl Fn() -> Vec<String>) -> Vec<String> {
+    within(Duration::from_secs(5), || look().is_empty().then(Vec::new)).unwrap_or_else(look)
+}
+
+/// Purges regions of test runs that were killed.
+fn remove_orphans() {
+    let entries = fs::read_dir(base()).into_iter().flatten().flatten();
+    for folder in entries.map(|entry| entry.path()) {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let owner = name.strip_prefix("rs-").and_then(|rest| rest.split('-').next()?.parse::<i32>().ok());
+        if owner.is_some_and(|pid| machines::command_line(pid).is_empty()) {
+            let mut command = Command::new(program());
+            command.args(["down", "--purge", "--data-dir"]).arg(folder.join("d"));
+            say(&format!("removing what an interrupted run left: {}", folder.display()));
+            run(command, None, PATIENCE * 2);
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+}
+
+/// The program under test.
+fn program() -> PathBuf {
+    let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/roadstead");
+    let program = std::env::var_os("ROADSTEAD_PROGRAM").map_or_else(built, PathBuf::from);
+    program.canonicalize().unwrap_or_else(|why| {
+        panic!(
+            "{}: {why}; build it with `cargo build -p roadstead-server`, or name one in ROADSTEAD_PROGRAM",
+            program.display()
+        )
+    })
+}
+
+/// Where the built components are: the rule of components/README.md.
+pub fn components() -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = variable("ROADSTEAD_CACHE")
+        .or_else(|| Some(variable("XDG_CACHE_HOME")?.join("roadstead")))
+        .or_else(|| Some(variable("HOME")?.join(".cache/roadstead")));
+    cache.expect("HOME is set").join("components")
+}
+
+fn base() -> PathBuf {
+    std::env::var_os("ROADSTEAD_E2E_DIR").map_or_else(|| "/var/tmp".into(), PathBuf::from)
+}
+
+fn logs_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    program.ancestors().nth(2).unwrap_or(Path::new("/var/tmp")).join("e2e-logs")
+}
+
+/// All files below a folder whose name or folder says that they are logs.
+fn logs_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if path.is_dir() && !path.is_symlink() && !path.ends_with("disks") {
+            found.extend(logs_below(&path));
+        } else if path.is_file() && path.components().any(|c| c.as_os_str().to_string_lossy().ends_with("log")) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Site {
+    /// Removes what the kernel and `/run` have of a region that has no process left.
+    fn wipe(&self) {
+        let Some(slot) = self.slot else { return };
+        let mark = format!("rs{slot}");
+        let names = traces::namespaces(&mark);
+        for name in names.iter().filter_map(|line| line.split(' ').next_back()) {
+            ip(&["netns", "delete", name]);
+        }
+        for line in self.running() {
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["link", name] => ip(&["link", "delete", name.split('@').next().unwrap_or(name)]),
+                ["table", family, name] => drop(tool("nft", &["delete", "table", family, name])),
+                ["mount", _, _, _, _, place, ..] => drop(tool("umount", &["--lazy", place])),
+                _ => {}
+            }
+        }
+        for folder in traces::hierarchies() {
+            remove_cgroup(&folder.join("roadstead").join(&mark));
+        }
+        for path in [format!("/run/roadstead/{slot}"), format!("/run/roadstead/slots/{slot}")] {
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
+    }
+}
+
+/// Removes a cgroup without processes, those in it first.
+fn remove_cgroup(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.is_dir()).for_each(|path| remove_cgroup(&path));
+    let _ = fs::remove_dir(folder);
+}
+
+fn ip(arguments: &[&str]) {
+    tool("ip", arguments);
+}
+
+fn tool(program: &str, arguments: &[&str]) -> Said {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    run(command, None, Duration::from_secs(20))
+}

@@ -1,0 +1,234 @@
+//! What may die, does: processes, machines, the region's own parts, the power. Clusters stay or come back, with their data.
+
+use e2e::{Cluster, Process, Region, call, kill, say, signal, step, steps, until};
+use nix::sys::signal::Signal;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// How long a replacement may take.
+const BACK: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_cluster_survives_everything() {
+    let region = Region::for_clusters();
+    let cluster = region.create_cluster("tough");
+    cluster.kubectl(&["create", "configmap", "memory", "--from-literal=text=kept"]).text();
+    steps!((&region, &cluster):
+        a_killed_api_server_comes_back,
+        a_killed_etcd_member_comes_back,
+        a_killed_controller_manager_comes_back,
+        a_killed_etcd_machine_comes_back_with_its_data,
+        a_killed_api_machine_comes_back,
+        a_killed_region_loses_nothing_acknowledged,
+        tokens_are_verified_while_the_region_is_away,
+        a_killed_host_agent_stops_no_cluster,
+        a_killed_supervisor_can_be_started_again,
+        after_a_power_failure_the_cluster_comes_back,
+        after_down_and_up_the_cluster_comes_back,
+    );
+}
+
+/// Kills one process of that program; the cluster serves meanwhile, and the process comes back in its machine.
+fn comes_back(region: &Region, cluster: &Cluster, program: &str) {
+    let token = cluster.token();
+    let before = region.running(program);
+    let victim = before[0].clone();
+    kill(victim.pid);
+    let began = Instant::now();
+    assert!(cluster.serves(&token), "{}", cluster.kubectl_with(&token, &["get", "namespaces"]));
+    let is_new = |p: &Process| p.machine == victim.machine && p.pid != victim.pid;
+    until(&format!("{program} is back"), BACK, || region.running(program).into_iter().find(is_new));
+    say(&format!("{:6.1} s  {program} runs again", began.elapsed().as_secs_f64()));
+    is_whole(region, cluster, &token);
+    assert_eq!(region.running(program).len(), before.len());
+}
+
+/// Everything runs, answers, and has its data.
+fn is_whole(region: &Region, cluster: &Cluster, token: &str) {
+    let shape = |program: &str| region.running(program).len();
+    until("all of the control plane runs", BACK, || {
+        let all = [shape("etcd"), shape("kube-apiserver"), shape("kube-controller-manager"), shape("kube-scheduler")];
+        (all == [3, 2, 2, 2]).then_some(())
+    });
+    cluster.await_serving(token, BACK);
+    let memory = cluster.kubectl_with(token, &["get", "configmap", "memory", "--output", "jsonpath={.data.text}"]);
+    assert_eq!(memory.text(), "kept");
+    until("etcd's members are all healthy again", BACK, || {
+        let ready = cluster.kubectl_with(token, &["get", "--raw", "/readyz/etcd"]);
+        ready.ok().then_some(())
+    });
+}
+
+fn a_killed_api_server_comes_back(region: &Region, cluster: &Cluster) {
+    comes_back(region, cluster, "kube-apiserver");
+}
+
+fn a_killed_etcd_member_comes_back(region: &Region, cluster: &Cluster) {
+    comes_back(region, cluster, "etcd");
+}
+
+fn a_killed_controller_manager_comes_back(region: &Region, cluster: &Cluster) {
+    comes_back(region, cluster, "kube-controller-manager");
+    let token = cluster.token();
+    cluster.kubectl_with(&token, &["create", "namespace", "made-after"]).text();
+    until("a controller works: the namespace's service account is made", BACK, || {
+        cluster
+            .kubectl_with(&token, &["get", "serviceaccount", "default", "--namespace", "made-after"])
+            .ok()
+            .then_some(())
+    });
+}
+
+/// Kills the first process of the machine in which that program runs, and with it all of the machine.
+fn machine_comes_back(region: &Region, cluster: &Cluster, program: &str) {
+    let token = cluster.token();
+    let victim = region.running(program).remove(0);
+    let first = |machine: &str| region.processes().into_iter().find(|p| p.machine == machine && p.inside == 1);
+    let init = first(&victim.machine).expect("a machine has a first process");
+    kill(init.pid);
+    let began = Instant::now();
+    assert!(cluster.serves(&token), "{}", cluster.kubectl_with(&token, &["get", "namespaces"]));
+    let back = until("the machine is back", BACK, || {
+        region.running(program).into_iter().find(|p| p.machine == victim.machine && p.pid != victim.pid)
+    });
+    say(&format!("{:6.1} s  a machine with {program} runs again", began.elapsed().as_secs_f64()));
+    assert_eq!(back.arguments, victim.arguments, "it is the same machine");
+    is_whole(region, cluster, &token);
+}
+
+fn a_killed_etcd_machine_comes_back_with_its_data(region: &Region, cluster: &Cluster) {
+    machine_comes_back(region, cluster, "etcd");
+}
+
+fn a_killed_api_machine_comes_back(region: &Region, cluster: &Cluster) {
+    machine_comes_back(region, cluster, "kube-apiserver");
+}
+
+fn a_killed_region_loses_nothing_acknowledged(region: &Region, cluster: &Cluster) {
+    let token = cluster.token();
+    let machines = region.processes();
+    let users: Vec<String> = (0..20).map(|n| format!("user-{n}")).collect();
+    let create = |name: &String| call("iam", "create_user", json!({ "UserName": name }));
+    for answer in region.boto(users.iter().map(create).collect()) {
+        answer.value();
+    }
+    let serve = region.part("serve");
+    kill(serve);
+    assert!(cluster.serves(&token), "{}", cluster.kubectl_with(&token, &["get", "namespaces"]));
+    api_answers(region);
+    assert_ne!(region.part("serve"), serve);
+    for answer in region.boto(users.iter().map(create).collect()) {
+        assert_eq!(answer.refusal().code, "EntityAlreadyExists", "what was acknowledged is there");
+    }
+    assert_eq!(region.describe(&cluster.name)["status"], "ACTIVE");
+    assert_eq!(region.processes(), machines, "no process of a machine was touched");
+}
+
+fn api_answers(region: &Region) {
+    let began = Instant::now();
+    until("the API answers again", BACK, || region.roadstead(&["status"]).ok().then_some(()));
+    region.aws(&["eks", "list-clusters"]);
+    say(&format!("{:6.1} s  until the API answers again", began.elapsed().as_secs_f64()));
+}
+
+fn tokens_are_verified_while_the_region_is_away(region: &Region, cluster: &Cluster) {
+    let serve = region.part("serve");
+    assert!(signal(serve, Signal::SIGSTOP));
+    verifies_tokens(cluster);
+    assert!(signal(serve, Signal::SIGCONT));
+    api_answers(region);
+    // Killed so often that it is never there for long.
+    let killed = step("the region is killed again and again", || {
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            let work = scope.spawn(|| verifies_tokens(cluster));
+            let mut killed = 0;
+            while !work.is_finished() || began.elapsed() < Duration::from_secs(3) {
+                for pid in region.parts("serve") {
+                    killed += u32::from(signal(pid, Signal::SIGKILL));
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            work.join().expect("tokens are verified");
+            killed
+        })
+    });
+    assert!(killed >= 2, "the region was killed {killed} times only");
+    api_answers(region);
+}
+
+/// New tokens, never seen before, are told from forged ones.
+fn verifies_tokens(cluster: &Cluster) {
+    let good = cluster.token();
+    assert!(cluster.serves(&good), "{}", cluster.kubectl_with(&good, &["get", "namespaces"]));
+    assert!(cluster.refuses(&cluster.token_for("another")));
+    let forged = format!("{}AAAA", &good[..good.len() - 4]);
+    assert!(cluster.refuses(&forged));
+    let said = cluster.kubectl(&["get", "namespaces"]);
+    assert!(said.ok(), "kubectl with aws eks get-token: {said}");
+}
+
+fn a_killed_host_agent_stops_no_cluster(region: &Region, cluster: &Cluster) {
+    let token = cluster.token();
+    let machines = region.processes();
+    let host = region.part("host");
+    kill(host);
+    assert!(cluster.serves(&token), "{}", cluster.kubectl_with(&token, &["get", "namespaces"]));
+    until("the host agent is back", BACK, || {
+        (!matches!(region.parts("host")[..], [] | [_, _, ..]) && region.part("host") != host).then_some(())
+    });
+    verifies_soon(cluster);
+    assert_eq!(region.processes(), machines, "no process of a machine was touched");
+    // The new agent watches what it found.
+    comes_back(region, cluster, "kube-apiserver");
+    assert_eq!(region.describe(&cluster.name)["status"], "ACTIVE");
+}
+
+/// A token that nobody has seen is good as soon as the agent that verifies it is back.
+fn verifies_soon(cluster: &Cluster) {
+    let token = cluster.token();
+    cluster.await_serving(&token, BACK);
+    assert!(cluster.refuses(&cluster.token_for("another")));
+}
+
+fn a_killed_supervisor_can_be_started_again(region: &Region, cluster: &Cluster) {
+    let token = cluster.token();
+    kill(region.part("up"));
+    until("its parts end with it", BACK, || {
+        (region.parts("serve").is_empty() && region.parts("host").is_empty()).then_some(())
+    });
+    let served = cluster.kubectl_with(&token, &["get", "namespaces"]);
+    assert!(served.ok() || served.err.contains("Unauthorized"), "machines outlive the supervisor: {served}");
+    let machines = region.processes();
+    region.up();
+    verifies_soon(cluster);
+    assert_eq!(region.processes(), machines, "no process of a machine was touched");
+    is_whole(region, cluster, &token);
+}
+
+fn after_a_power_failure_the_cluster_comes_back(region: &Region, cluster: &Cluster) {
+    region.power_off();
+    let began = Instant::now();
+    region.up();
+    comes_back_active(region, cluster, began);
+}
+
+fn after_down_and_up_the_cluster_comes_back(region: &Region, cluster: &Cluster) {
+    region.down();
+    region.assert_stopped();
+    let began = Instant::now();
+    region.up();
+    comes_back_active(region, cluster, began);
+}
+
+fn comes_back_active(region: &Region, cluster: &Cluster, began: Instant) {
+    region.await_active(&cluster.name);
+    until("the cluster is healthy", Duration::from_secs(120), || {
+        (region.describe(&cluster.name)["health"]["issues"] == json!([])).then_some(())
+    });
+    let token = cluster.token();
+    cluster.await_serving(&token, BACK);
+    say(&format!("{:6.1} s  from nothing to kubectl", began.elapsed().as_secs_f64()));
+    is_whole(region, cluster, &token);
+    cluster.kubectl(&["get", "configmap", "memory"]).text();
+}

@@ -1,0 +1,118 @@
+//! `cargo xtask bench`: builds what a benchmark compares, and becomes the benchmark (the `bench` crate).
+
+use anyhow::{Context as _, Result, bail, ensure};
+use std::env;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Options.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    benchmark: Benchmark,
+}
+
+#[derive(clap::Subcommand)]
+enum Benchmark {
+    /// CreateCluster to ACTIVE, and DeleteCluster, against the same programs started bare, in turns (needs root).
+    ///
+    /// The environment's ROADSTEAD_PROGRAM names another `roadstead` than the release build.
+    Cluster {
+        /// How often each side runs.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// Only this side: `floor` or `ours`.
+        #[arg(long, value_name = "SIDE", value_parser = ["floor", "ours"])]
+        only: Option<String>,
+        /// A folder on the disk to use.
+        #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+        place: PathBuf,
+    },
+}
+
+/// Runs the task.
+///
+/// # Errors
+/// Something that it needs can't be built or is not there.
+pub fn run(args: &Args) -> Result<()> {
+    let Benchmark::Cluster { runs, only, place } = &args.benchmark;
+    let target = Target::find()?;
+    let built = Command::new(&target.xtask).arg("components").status()?;
+    ensure!(built.success(), "the components can't be built, see above");
+    let (etcd, kubernetes) = (target.set_of("etcd")?, target.set_of("kube-apiserver")?);
+    let python = etcd.cache.with_file_name("venv").join("bin/python");
+    ensure!(python.exists(), "{} is missing: run scripts/setup", python.display());
+    let mut command = as_root(&target.build("dev", "bench", "bench")?);
+    command.arg("cluster").arg("--runs").arg(runs.to_string()).arg("--place").arg(place);
+    command.arg("--components").arg(&etcd.cache).args(["--etcd", &etcd.name, "--kubernetes", &kubernetes.name]);
+    command.arg("--python").arg(&python);
+    match only.as_deref() {
+        Some("floor") => {}
+        side => {
+            command.arg("--roadstead").arg(roadstead(&target)?).args(side.map(|_| "--no-floor"));
+        }
+    }
+    // Becomes the benchmark, so that Ctrl-C is its own affair and the shell waits until it has cleaned up.
+    Err(command.exec()).context("starting the benchmark")
+}
+
+fn roadstead(target: &Target) -> Result<PathBuf> {
+    match env::var_os("ROADSTEAD_PROGRAM") {
+        Some(program) => {
+            std::fs::canonicalize(&program).with_context(|| format!("ROADSTEAD_PROGRAM {}", program.display()))
+        }
+        None => target.build("release", "roadstead-server", "roadstead"),
+    }
+}
+
+/// The program as a command of root's.
+fn as_root(program: &Path) -> Command {
+    // Files under /proc/self belong to who runs the process.
+    let root = std::fs::metadata("/proc/self").is_ok_and(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
+    if root {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.arg(program);
+    command
+}
+
+/// Where cargo's programs come to stand, this one among them.
+struct Target {
+    xtask: PathBuf,
+    folder: PathBuf,
+}
+
+/// A set of components that has been built.
+struct Set {
+    cache: PathBuf,
+    name: String,
+}
+
+impl Target {
+    fn find() -> Result<Self> {
+        let xtask = env::current_exe()?;
+        let folder = xtask.ancestors().nth(2).context("this program stands in target/PROFILE")?.to_owned();
+        Ok(Self { xtask, folder })
+    }
+
+    fn build(&self, profile: &str, package: &str, program: &str) -> Result<PathBuf> {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo).args(["build", "--package", package, "--profile", profile]).status()?;
+        ensure!(status.success(), "{package} can't be built, see above");
+        let folder = if profile == "dev" { "debug" } else { profile };
+        Ok(self.folder.join(folder).join(program))
+    }
+
+    /// The default set that has this program: `components --list` says `ready SET/PROGRAM`, and last `in CACHE`.
+    fn set_of(&self, program: &str) -> Result<Set> {
+        let output = Command::new(&self.xtask).args(["components", "--list", "--only", program]).output()?;
+        let said = String::from_utf8(output.stdout)?;
+        let mut words = said.split_whitespace();
+        match (words.next(), words.next().and_then(|name| name.split_once('/')), words.nth(1)) {
+            (Some("ready"), Some((name, _)), Some(cache)) => Ok(Set { cache: cache.into(), name: name.to_owned() }),
+            _ => bail!("the components are not there: {said}"),
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::floor::{self, Floor};
 use crate::ours::{self, Ours};
-use crate::process::warm;
+use crate::process::settle;
 use crate::report;
 use crate::wait::Wait;
 use anyhow::{Context as _, Result, ensure};
@@ -68,19 +68,19 @@ pub fn run(args: &Args) -> Result<()> {
         place: &place,
     });
     let programs = [floor::programs(&etcd, &kubernetes), Vec::from_iter(args.roadstead.clone())].concat();
-    let load = report::load();
+    let surroundings = report::surroundings();
     let mut runs = Runs::default();
     for run in 1..=args.runs {
         eprintln!("run {run} of {}", args.runs);
-        warm(&programs)?;
+        settle(&programs)?;
         if let Some(floor) = &floor {
             runs.floor.push(floor.measure(&wait, REST)?);
         }
-        warm(&programs)?;
+        settle(&programs)?;
         if let Some(ours) = &ours {
             runs.ours.push(ours.measure(&wait, REST)?);
         }
     }
-    print!("{}", report::text(args, &runs, &load));
+    print!("{}", report::text(args, &runs, &surroundings));
     Ok(())
 }

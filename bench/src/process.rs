@@ -61,11 +61,12 @@ fn spawn(argv: &[String], log: &Path) -> Result<Child> {
     command.spawn().context("cannot start setpriv, which is a part of util-linux")
 }
 
-/// Reads programs once, so that nobody waits for the disk who runs them.
+/// Lets nobody wait for the disk on another's behalf: writes what is still to be written, and reads the programs once.
 ///
 /// # Errors
 /// One can't be read.
-pub fn warm(programs: &[PathBuf]) -> Result<()> {
+pub fn settle(programs: &[PathBuf]) -> Result<()> {
+    Command::new("sync").status().context("starting sync")?;
     for path in programs {
         let mut file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
         std::io::copy(&mut file, &mut std::io::sink())?;

@@ -1,21 +1,25 @@
 //! What came out, as text that a README can hold: tables in Markdown that are aligned as they stand.
 
 use crate::cluster::{Args, Runs};
-use crate::running::{Running, by_program, differences};
+use crate::running::{self, Running, by_program, differences};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
-/// The machine's load of the last minute: who else is at work makes every figure worse.
-pub fn load() -> String {
+/// Who else is at work, which makes every figure worse: the machine's load of the last minute, and other clusters.
+pub fn surroundings() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or_default().to_owned()
+    let load = text.split(' ').next().unwrap_or_default();
+    match running::others() {
+        0 => format!("load {load} before"),
+        others => format!("load {load} before, BESIDE {others} OTHER PROCESSES OF CLUSTERS"),
+    }
 }
 
 /// The whole report.
-pub fn text(args: &Args, runs: &Runs, load: &str) -> String {
-    let mut text = heading(args, runs, load);
+pub fn text(args: &Args, runs: &Runs, surroundings: &str) -> String {
+    let mut text = heading(args, runs, surroundings);
     text += &table(times(runs));
     if let Some(memory) = memory(runs) {
         text += "\nMemory at rest, MB (PSS; of the last run):\n\n";
@@ -24,11 +28,11 @@ pub fn text(args: &Args, runs: &Runs, load: &str) -> String {
     text + &remarks(runs)
 }
 
-fn heading(args: &Args, runs: &Runs, load: &str) -> String {
+fn heading(args: &Args, runs: &Runs, surroundings: &str) -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut text = format!(
-        "CreateCluster to ACTIVE against the bare floor: {} and {} on {cpus} CPUs, Linux {}, load {load} before.\n",
+        "CreateCluster to ACTIVE against the bare floor: {} and {} on {cpus} CPUs, Linux {}, {surroundings}.\n",
         args.etcd,
         args.kubernetes,
         kernel.trim()

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// A process.
 pub struct Running {
-    /// The file name of what it runs.
+    /// The file name of what it runs, and its subcommand if it has one.
     pub program: String,
     /// Its flags.
     flags: Vec<String>,
@@ -26,9 +26,12 @@ pub fn look(process: u32) -> Result<Running> {
     let program = fs::read_link(folder.join("exe")).with_context(gone)?;
     let memory = fs::read_to_string(folder.join("smaps_rollup")).with_context(gone)?;
     let share = memory.lines().find_map(|line| line.strip_prefix("Pss:")?.strip_suffix("kB"));
+    let flags: Vec<_> = command_line(&folder)?.into_iter().skip(1).collect();
+    let name = program.file_name().unwrap_or_default().display();
+    let subcommand = flags.first().filter(|flag| !flag.starts_with('-'));
     Ok(Running {
-        program: program.file_name().unwrap_or_default().display().to_string(),
-        flags: command_line(&folder)?.into_iter().skip(1).collect(),
+        program: subcommand.map_or_else(|| name.to_string(), |subcommand| format!("{name} {subcommand}")),
+        flags,
         share: share.with_context(gone)?.trim().parse::<u64>()? * 1024,
     })
 }
@@ -50,6 +53,14 @@ pub fn of_region(data: &Path, cgroup: &str) -> Result<Vec<Running>> {
         }
     }
     Ok(found)
+}
+
+/// How many processes of anybody's control planes there are.
+pub fn others() -> usize {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let programs = processes.filter_map(|entry| fs::read_link(entry.path().join("exe")).ok());
+    let known = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+    programs.filter(|path| known.iter().any(|name| path.file_name().is_some_and(|program| program == *name))).count()
 }
 
 fn command_line(folder: &Path) -> Result<Vec<String>> {

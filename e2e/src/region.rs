@@ -236,7 +236,7 @@ impl Region {
         let test = std::thread::current().name().unwrap_or("test").replace("::", "-");
         let kept = logs_folder().join(test);
         let _ = fs::remove_dir_all(&kept);
-        for path in logs_below(&self.folder).into_iter().chain(logs_below(&self.data())) {
+        for path in logs_below(&self.folder) {
             let Ok(text) = fs::read_to_string(&path) else { continue };
             let name = path.strip_prefix(&self.folder).unwrap_or(&path).to_string_lossy().replace('/', "-");
             let _ = fs::create_dir_all(&kept).and_then(|()| fs::write(kept.join(&name), &text));

@@ -1,13 +1,13 @@
 //! The command line: what it does, and what it says when it cannot.
 
-use e2e::{Options, Region, Said, components, run, say, spawn, until};
+use e2e::{Options, Region, Said, components, run, say, spawn, within};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -137,7 +137,7 @@ fn write_as_newer(path: &Path) {
 }
 
 fn journal(region: &Region) -> PathBuf {
-    region.data().join("region.journal/journal.redb")
+    region.data().join("store/journal.redb")
 }
 
 #[test]
@@ -145,14 +145,13 @@ fn a_cluster_waits_for_its_components_and_says_for_which() {
     let folder = std::env::temp_dir().join(format!("roadstead-e2e-components-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder can be made");
-    symlink(components().join(KUBERNETES), folder.join(KUBERNETES)).expect("a link can be made");
+    copy_set(KUBERNETES, &folder);
     let region = Region::with(Options { components: Some(folder.clone()), ..Options::default() });
     region.ask_for_cluster("patient", "", &[]);
+    let issues = || region.describe("patient")["health"]["issues"].to_string();
     let complains = |word: &str| {
-        until(&format!("a health issue names {word}"), Duration::from_secs(60), || {
-            let issues = region.describe("patient")["health"]["issues"].to_string();
-            issues.contains(word).then_some(issues)
-        })
+        let found = within(Duration::from_secs(60), || issues().contains(word).then(issues));
+        found.unwrap_or_else(|| panic!("no health issue says '{word}': {}", issues()))
     };
     say(&format!("a missing component: {}", complains(&format!("component {ETCD}"))));
     let status = region.roadstead(&["status"]).text();
@@ -161,7 +160,7 @@ fn a_cluster_waits_for_its_components_and_says_for_which() {
     fs::create_dir(folder.join(ETCD)).expect("a folder can be made");
     let whole = fs::read(components().join(ETCD).join("etcd")).expect("etcd was built");
     replace(&program, &whole[..whole.len() / 3]);
-    say(&format!("a corrupt component: {}", complains("etcd: ")));
+    say(&format!("a corrupt component: {}", complains("etcd-1: etcd is backoff (last exit: ")));
     assert_eq!(region.describe("patient")["status"], "CREATING");
     replace(&program, &whole);
     let began = Instant::now();
@@ -169,6 +168,16 @@ fn a_cluster_waits_for_its_components_and_says_for_which() {
     say(&format!("{:6.1} s  from the last component to ACTIVE", began.elapsed().as_secs_f64()));
     drop(region);
     fs::remove_dir_all(&folder).expect("the folder can be removed");
+}
+
+/// Puts a set of components into another folder: linked where that is possible.
+fn copy_set(set: &str, folder: &Path) {
+    fs::create_dir(folder.join(set)).expect("a folder can be made");
+    let programs = fs::read_dir(components().join(set)).expect("the components were built").flatten();
+    for program in programs {
+        let (from, to) = (program.path().canonicalize().expect("it is there"), folder.join(set).join(program.file_name()));
+        fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).expect("a program can be copied");
+    }
 }
 
 /// Puts a program in the place of another, as an installer does.

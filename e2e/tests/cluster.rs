@@ -168,10 +168,10 @@ fn forged_tokens_get_nowhere(region: &Region, cluster: &Cluster) {
     assert!(cluster.refuses(good.trim_start_matches("k8s-aws-v1.")));
     // get-token's own program, an hour ago and an hour ahead.
     for seconds in [-3600, 3600] {
-        let token = region.client().script("token.py", &json!({ "cluster": cluster.name, "clock": seconds }));
+        let token = region.client().script("get_token.py", &json!({ "cluster": cluster.name, "clock": seconds }));
         assert!(cluster.refuses(token.as_str().unwrap_or_default()), "signed {seconds} s off");
     }
-    let token = region.client().script("token.py", &json!({ "cluster": cluster.name }));
+    let token = region.client().script("get_token.py", &json!({ "cluster": cluster.name }));
     assert!(cluster.serves(token.as_str().unwrap_or_default()), "the script's own tokens are good");
 }
 

@@ -14,7 +14,7 @@ from base64 import b64decode
 import boto3
 from botocore.config import Config
 
-INTERVAL = float(os.environ["INTERVAL"])
+INTERVAL, LIMIT = float(os.environ["INTERVAL"]), float(os.environ["LIMIT"])
 NAME = "bench"
 
 # Never the real AWS, whatever else is set.
@@ -37,6 +37,8 @@ def timed(call, done):
     began = time.monotonic()
     call()
     while not done():
+        if time.monotonic() > began + LIMIT:
+            raise TimeoutError(f"after {LIMIT:.0f} s: {state()}")
         time.sleep(INTERVAL)
     return time.monotonic() - began
 

@@ -14,7 +14,7 @@ const PROGRAM: &str = include_str!("client.py");
 /// Points the program at the region as a user's shell would; nothing of the user's own AWS reaches it.
 const SHELL: &str = r#"environment=$("$@" env) && eval "$environment" && exec "$PYTHON" -c "$PROGRAM""#;
 /// Ten times what a command takes.
-const LIMIT: Duration = Duration::from_secs(180);
+const LIMIT: Duration = Duration::from_secs(90);
 
 /// The program while it runs.
 pub struct Client {
@@ -39,7 +39,8 @@ impl Client {
         let mut command = Command::new("sh");
         command.args(["-c", SHELL, "sh"]).arg(roadstead.get_program()).args(roadstead.get_args());
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home);
-        command.env("PYTHON", python).env("PROGRAM", PROGRAM).env("INTERVAL", INTERVAL.as_secs_f64().to_string());
+        command.env("PYTHON", python).env("PROGRAM", PROGRAM);
+        command.env("INTERVAL", INTERVAL.as_secs_f64().to_string()).env("LIMIT", LIMIT.as_secs().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().context("starting sh")?;
         let commands = child.stdin.take().expect("it is a pipe");
@@ -55,7 +56,7 @@ impl Client {
     /// What the program says, or the user wants to stop.
     pub fn tell(&mut self, wait: &Wait, what: &str) -> Result<Duration> {
         writeln!(self.commands, "{what}").context("the boto3 program ended; what it said is above")?;
-        let answer = wait.until(what, LIMIT, || match self.answers.try_recv() {
+        let answer = wait.until(what, 2 * LIMIT, || match self.answers.try_recv() {
             Ok(line) => Ok(Some(line)),
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) => bail!("the boto3 program ended; what it said is above"),

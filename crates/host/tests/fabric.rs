@@ -1,5 +1,7 @@
 //! Networks and ports for real: routers, wires, isolation. Needs root.
 
+#![allow(clippy::unwrap_used, reason = "it is all test code, though not all in tests")]
+
 mod rig;
 
 use rig::{Machine, Rig, dial, dial_from_host, ip, lines, network, port, run};
@@ -7,8 +9,11 @@ use roadstead_host::net::{Frontend, Nets, Part};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
+use tokio::task::JoinSet;
 
 struct Vpc {
     nets: Nets,
@@ -280,4 +285,43 @@ async fn no_machine_reaches_the_host() {
         }
         vpc.nets.audit().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_connection_notices_that_the_data_path_changes() {
+    let vpc = vpc().await;
+    let public = vpc.rig.public(16);
+    let of = |targets: &[&str]| Frontend {
+        listeners: [(443, targets.iter().map(|target| (ip(target), 80)).collect())].into(),
+        ..frontend(public, "127.0.0.0/8")
+    };
+    let (one, both) = (of(&["10.0.1.5"]), of(&["10.0.1.5", "10.0.2.5"]));
+    vpc.nets.put_frontend("vpc-1", "nlb", one.clone()).await.unwrap();
+    let _servers = (vpc.a.serve(80), vpc.b.serve(80));
+    let passed = Arc::new(AtomicU32::new(0));
+    let mut clients = JoinSet::new();
+    for _ in 0..4 {
+        let passed = passed.clone();
+        clients.spawn(async move {
+            loop {
+                dial_from_host((public, 443)).await.unwrap();
+                passed.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    let start = Instant::now();
+    for n in 0..200 {
+        if n % 50 == 49 {
+            // Somebody else's hand: the whole table is written anew.
+            run(&format!("{}-net-vpc-1", vpc.rig.config.mark()), &["nft", "add", "table", "ip", "somebody-else"]);
+            run(&format!("{}-net-vpc-1", vpc.rig.config.mark()), &["nft", "delete", "table", "ip", "somebody-else"]);
+        }
+        let frontend = if n % 2 == 0 { both.clone() } else { one.clone() };
+        vpc.nets.put_frontend("vpc-1", "nlb", frontend).await.unwrap();
+    }
+    println!("{} connections, {:?} per change", passed.load(Ordering::Relaxed), start.elapsed() / 200);
+    if let Some(ended) = clients.try_join_next() {
+        ended.unwrap();
+    }
+    assert!(passed.load(Ordering::Relaxed) > 100);
 }

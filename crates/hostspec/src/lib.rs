@@ -16,7 +16,9 @@ mod machine;
 mod network;
 mod session;
 
-pub use balancer::{Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Target, TargetHealth};
+pub use balancer::{
+    Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Target, TargetHealth,
+};
 pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus};
 pub use machine::{
     Content, Disk, DiskStatus, File, Machine, MachineDisk, MachinePhase, MachinePort, MachineStatus, Probe, Process,

@@ -66,13 +66,7 @@ impl<P: Policies> Kernel<P> {
     }
 
     /// Runs an operation that changes something, in its transaction. On a fault the transaction must be dropped.
-    pub fn write(
-        &self,
-        tx: &mut Tx,
-        operation: &AnyOperation,
-        caller: &Caller,
-        input: Value,
-    ) -> Result<Value, Fault> {
+    pub fn write(&self, tx: &mut Tx, operation: &AnyOperation, caller: &Caller, input: Value) -> Result<Value, Fault> {
         operation.validate(&input)?;
         authorize::check(&self.policies, tx, operation, caller, &input)?;
         let token = Token::of(operation, caller, &input);

@@ -41,9 +41,8 @@ impl Service {
 
     /// With an operation that changes something.
     pub fn write<I: Shape, O: Shape>(self, operation: &'static Operation<I, O>, handler: Write<I, O>) -> Service {
-        let erased = move |tx: &mut Tx, caller: &Caller, input: Value| {
-            Ok(handler(tx, caller, typed::<I>(input)?)?.to_value())
-        };
+        let erased =
+            move |tx: &mut Tx, caller: &Caller, input: Value| Ok(handler(tx, caller, typed::<I>(input)?)?.to_value());
         self.with(operation, Handler::Write(Box::new(erased)))
     }
 

@@ -97,10 +97,14 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let name = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let name =
+            |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         ensure!(name(&self.region), "region '{}': use lower-case letters, digits and hyphens", self.region);
         ensure!(AccountId::parse(&self.account).is_some(), "account id '{}': it has twelve digits", self.account);
-        ensure!(self.account != roadstead_cloud::settings::SERVICE_ACCOUNT, "account id 000000000000 is the service's own");
+        ensure!(
+            self.account != roadstead_cloud::settings::SERVICE_ACCOUNT,
+            "account id 000000000000 is the service's own"
+        );
         let distinct: BTreeSet<_> = self.zones.iter().collect();
         ensure!(distinct.len() >= 3 && distinct.len() == self.zones.len(), "name at least three different zones");
         for zone in &self.zones {

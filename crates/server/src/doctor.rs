@@ -86,7 +86,9 @@ fn kernel() -> Finding {
         .collect();
     match missing.as_slice() {
         [] => Finding::Good(format!("Linux {}", release.trim())),
-        some => Finding::Bad(format!("Linux {} has no {}", release.trim(), some.join(", ")), "use a kernel with namespaces"),
+        some => {
+            Finding::Bad(format!("Linux {} has no {}", release.trim(), some.join(", ")), "use a kernel with namespaces")
+        }
     }
 }
 

@@ -18,7 +18,12 @@ pub fn exports(config: &Config) -> Result<String> {
 }
 
 fn access(config: &Config) -> Result<(Admin, String)> {
-    let hint = || format!("no region was started on {} yet, or not by this user: run `roadstead up` first", config.data_dir.display());
+    let hint = || {
+        format!(
+            "no region was started on {} yet, or not by this user: run `roadstead up` first",
+            config.data_dir.display()
+        )
+    };
     let admin = serde_json::from_slice(&fs::read(config.admin()).with_context(hint)?)?;
     let address = fs::read_to_string(config.data_dir.join("address")).with_context(hint)?;
     Ok((admin, format!("http://{}", address.trim())))
@@ -41,7 +46,8 @@ pub fn write_profile(config: &Config, name: &str) -> Result<()> {
     let (admin, endpoint) = access(config)?;
     let section = if name == "default" { "default".to_owned() } else { format!("profile {name}") };
     let settings = format!("region = {}\nendpoint_url = {endpoint}\n", config.region);
-    let keys = format!("aws_access_key_id = {}\naws_secret_access_key = {}\n", admin.access_key_id, admin.secret_access_key);
+    let keys =
+        format!("aws_access_key_id = {}\naws_secret_access_key = {}\n", admin.access_key_id, admin.secret_access_key);
     replace(&file("AWS_CONFIG_FILE", "config")?, &section, &settings)?;
     replace(&file("AWS_SHARED_CREDENTIALS_FILE", "credentials")?, name, &keys)?;
     println!("Profile {name} points at {endpoint}: aws --profile {name} eks list-clusters");

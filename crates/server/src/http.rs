@@ -4,6 +4,7 @@ use crate::clock;
 use crate::credentials::{Credentials, VaultSecrets};
 use anyhow::Result;
 use bytes::Bytes;
+use http::request::Parts;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -17,8 +18,9 @@ use roadstead_vault::Vault;
 use roadstead_wire::fault::{Common, Fault};
 use roadstead_wire::schema::{AnyOperation, Scope, Value};
 use roadstead_wire::sigv4::{self, Expectation, Verified, Verifier};
-use crate::edge::{Call, Router};
+use roadstead_wire::{Call, MAX_BODY, Router, Unrouted};
 use std::convert::Infallible;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +29,6 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info};
 
-/// No operation of ours takes more, bytes.
-const BODY_LIMIT: usize = 1 << 20;
 /// How long a client may take to send its headers, and a connection between requests.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 /// How long a waiter's describe is held up.
@@ -93,9 +93,9 @@ impl Api {
     async fn answer(&self, request: http::Request<Incoming>, peer: SocketAddr) -> Response {
         let request_id = request_id();
         let (parts, body) = request.into_parts();
-        let body = match Limited::new(body, BODY_LIMIT).collect().await {
+        let body = match Limited::new(body, MAX_BODY).collect().await {
             Ok(body) => body.to_bytes(),
-            Err(error) => return too_long(error.as_ref()),
+            Err(error) => return self.unread(&parts, error).respond(&request_id).map(Full::new),
         };
         let request = http::Request::from_parts(parts, body);
         let call = match self.router.route(&request) {
@@ -110,6 +110,15 @@ impl Api {
                 call.refuse(&fault, &request_id).map(Full::new)
             }
         }
+    }
+
+    /// The answer to a body that is too long, or whose sender went away.
+    fn unread(&self, parts: &Parts, error: Box<dyn Error + Send + Sync>) -> Unrouted {
+        let fault = match error.is::<LengthLimitError>() {
+            true => Common::RequestTooLarge.fault(format!("The request is longer than {MAX_BODY} bytes.")),
+            false => Common::Serialization.fault("The request ended before its body did.").because(error),
+        };
+        self.router.refuse(parts, fault)
     }
 
     async fn perform(
@@ -150,7 +159,8 @@ impl Api {
             return Err(Common::UnknownClient.fault("The security token included in the request is invalid."));
         }
         let arn: Arn = key.principal.arn.parse().map_err(Fault::internal)?;
-        let header = |name| parts.headers.get(name).and_then(|v: &http::HeaderValue| v.to_str().ok()).unwrap_or_default();
+        let header =
+            |name| parts.headers.get(name).and_then(|v: &http::HeaderValue| v.to_str().ok()).unwrap_or_default();
         Ok(Caller {
             identity: Identity { arn, unique_id: key.principal.unique_id, account: key.principal.account },
             access_key_id: verified.access_key_id,
@@ -169,7 +179,8 @@ impl Api {
         mut secret_of: impl FnMut(&str) -> Option<S>,
     ) -> Result<Verified, sigv4::Error> {
         let services = [operation.service.signing_name];
-        let verdict = self.verifier.verify(request, clock::now(), &Expectation::new(&self.region, &services), &mut secret_of);
+        let verdict =
+            self.verifier.verify(request, clock::now(), &Expectation::new(&self.region, &services), &mut secret_of);
         match verdict {
             Err(sigv4::Error::Region) if operation.service.scope == Scope::Global => {
                 let global = Expectation::new(GLOBAL_REGION, &services);
@@ -210,7 +221,9 @@ impl Api {
                 fault
             }
             WriteError::Panicked(why) => Fault::internal(why),
-            WriteError::Stopped(why) => Common::ServiceUnavailable.fault("The region takes no changes now.").because(why),
+            WriteError::Stopped(why) => {
+                Common::ServiceUnavailable.fault("The region takes no changes now.").because(why)
+            }
         })
     }
 
@@ -219,11 +232,6 @@ impl Api {
             roadstead_kernel::failed(tx, operation, &caller, &input, &fault);
         });
     }
-}
-
-fn too_long(error: &(dyn std::error::Error + 'static)) -> Response {
-    let status = if error.is::<LengthLimitError>() { 413 } else { 400 };
-    http::Response::builder().status(status).body(Full::default()).expect("a status is a valid answer")
 }
 
 struct Secret(Arc<zeroize::Zeroizing<String>>);

@@ -29,7 +29,11 @@ impl Local {
         if let Some(local) = Local::read(config) {
             return match local.take(config)? {
                 true => Ok(local),
-                false => bail!("slot {} of this machine was given to another region while this one was away: remove {} to take a new one (existing clusters keep their old public addresses and must be recreated)", local.slot, config.local().display()),
+                false => bail!(
+                    "slot {} of this machine was given to another region while this one was away: remove {} to take a new one (existing clusters keep their old public addresses and must be recreated)",
+                    local.slot,
+                    config.local().display()
+                ),
             };
         }
         for slot in 0..=u8::MAX {

@@ -7,7 +7,6 @@ mod config;
 mod credentials;
 mod doctor;
 mod drivers;
-mod edge;
 mod env;
 mod http;
 mod local;
@@ -111,5 +110,9 @@ fn in_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let filter = EnvFilter::try_from_env("ROADSTEAD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(false).init();
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // What waits for the store to end, or for a slow disk, must not hold up the end: all that counts is durable.
+    runtime.shutdown_background();
+    result
 }

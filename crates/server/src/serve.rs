@@ -53,7 +53,8 @@ pub async fn host(config: &Config) -> Result<()> {
 }
 
 async fn stopped() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -71,7 +72,8 @@ async fn bind(config: &Config) -> Result<TcpListener> {
         _ => config.listen,
     };
     let listener = TcpListener::bind(wanted).await;
-    let listener = listener.with_context(|| format!("cannot listen on {wanted}: end what has it, or name another --listen"))?;
+    let listener =
+        listener.with_context(|| format!("cannot listen on {wanted}: end what has it, or name another --listen"))?;
     fs::write(&file, listener.local_addr()?.to_string())?;
     Ok(listener)
 }

@@ -28,12 +28,16 @@ use tracing::{info, warn};
 const GRACE: Duration = Duration::from_secs(15);
 /// The pause before a part that ended is started again; doubles up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// A part that ran so long could run.
+const STEADY: Duration = Duration::from_secs(30);
+/// How a part ends that says why it cannot run: as every command of ours that fails.
+const CANNOT_RUN: i32 = 1;
 /// How long `up --detach` waits for the API, and `down` for the end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the region until it is told to stop; then stops everything of it.
 pub async fn up(config: &Config) -> Result<()> {
-    ensure!(nix::unistd::geteuid().is_root(), "roadstead up needs root: it makes network namespaces, mounts and cgroups. Run it with sudo.");
+    need_root("up")?;
     make_private(&config.data_dir)?;
     let _lock = lock(config)?;
     let paths = Local::claim(config)?.paths();
@@ -42,25 +46,33 @@ pub async fn up(config: &Config) -> Result<()> {
     fs::write(paths.pid(), std::process::id().to_string())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let parts = async { tokio::join!(keep(config, "host"), keep(config, "serve")) };
-    tokio::select! {
-        ended = parts => { ended.0?; ended.1?; }
-        _ = terminate.recv() => info!("told to stop"),
-        _ = interrupt.recv() => info!("interrupted"),
-    }
+    let parts = async { tokio::try_join!(keep(config, "host"), keep(config, "serve")).map(drop) };
+    let ended = tokio::select! {
+        ended = parts => ended,
+        _ = terminate.recv() => { info!("told to stop"); Ok(()) }
+        _ = interrupt.recv() => { info!("interrupted"); Ok(()) }
+    };
     // Its futures dropped, the parts were told to end; what they made goes now.
-    clear(config, &paths)
+    clear(config, &paths).and(ended)
 }
 
-/// Keeps one part running. Ends only if the part cannot even be started.
+/// Keeps one part running. Ends only if the part cannot run here at all: it could not be started, or said so itself the
+/// first time that it was.
 async fn keep(config: &Config, part: &str) -> Result<()> {
-    let mut pause = PAUSE.0;
+    let log = config.logs().join(format!("{part}.log"));
+    let (mut pause, mut first) = (PAUSE.0, true);
     loop {
         let started = Instant::now();
         let mut child = Part(spawn(config, part)?);
         let status = child.0.wait().await?;
-        warn!("{part} ended ({status}); see {}", config.logs().join(format!("{part}.log")).display());
-        pause = if started.elapsed() > Duration::from_secs(30) { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
+        let steady = started.elapsed() > STEADY;
+        if first && !steady && status.code() == Some(CANNOT_RUN) {
+            let said = last_line(&log);
+            bail!("{}", said.strip_prefix("roadstead: ").unwrap_or(&said));
+        }
+        warn!("{part} ended ({status}); see {}", log.display());
+        pause = if steady { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
+        first = false;
         tokio::time::sleep(pause).await;
     }
 }
@@ -113,6 +125,7 @@ pub fn arguments(config: &Config) -> Vec<String> {
 
 /// Starts `up` on its own and returns once the API answers.
 pub fn detach(config: &Config) -> Result<()> {
+    need_root("up")?;
     make_private(&config.data_dir)?;
     drop(lock(config)?);
     make_private(&config.logs())?;
@@ -145,7 +158,7 @@ fn last_line(path: &Path) -> String {
 
 /// Stops the region and everything of it; with `purge` forgets it as well.
 pub fn down(config: &Config, purge: bool) -> Result<()> {
-    ensure!(nix::unistd::geteuid().is_root(), "roadstead down needs root. Run it with sudo.");
+    need_root("down")?;
     let Some(local) = Local::read(config) else {
         if purge {
             return forget(config);
@@ -171,7 +184,8 @@ fn supervisor(config: &Config, paths: &Paths) -> Result<Option<Pid>> {
     if lock(config).is_ok() {
         return Ok(None);
     }
-    let text = fs::read_to_string(paths.pid()).context("a region runs on this data directory, but not as root's here")?;
+    let text =
+        fs::read_to_string(paths.pid()).context("a region runs on this data directory, but not as root's here")?;
     Ok(Some(Pid::from_raw(text.trim().parse()?)))
 }
 
@@ -216,6 +230,12 @@ fn lock(config: &Config) -> Result<Flock<File>> {
         let dir = config.data_dir.display();
         anyhow::anyhow!("a region already runs on {dir}: use it, stop it with `roadstead down --data-dir {dir}`, or name another --data-dir")
     })
+}
+
+fn need_root(command: &str) -> Result<()> {
+    let why = "it makes and removes network namespaces, mounts and cgroups. Run it with sudo.";
+    ensure!(nix::unistd::geteuid().is_root(), "roadstead {command} needs root: {why}");
+    Ok(())
 }
 
 fn make_private(path: &Path) -> Result<()> {

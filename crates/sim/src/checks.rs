@@ -93,6 +93,12 @@ pub const CHECKS: &[Check] = &[
         test: Test::Batch(owner_outlives),
     },
     Check {
+        name: "wants-begin-clean",
+        rule: "an item is wanted anew only when nothing of an earlier one of its name is left: a host that has seen \
+               generation 7 refuses generation 1",
+        test: Test::Batch(wants_begin_clean),
+    },
+    Check {
         name: "states-move-on",
         rule: "a cluster goes CREATING → ACTIVE | FAILED, anything → DELETING → gone, and never back",
         test: Test::Batch(states_move_on),
@@ -244,6 +250,14 @@ fn owner_outlives(batch: &Batch) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn wants_begin_clean(batch: &Batch) -> Result<(), String> {
+    let mut new = batch.changes.iter().filter(|change| change.is_new());
+    match new.find(|change| server::saw_of(&change.key).is_some_and(|saw| batch.after.contains(&saw))) {
+        Some(change) => Err(format!("{} is wanted again, and a host still has the earlier one", change.key)),
+        None => Ok(()),
+    }
 }
 
 fn states_move_on(batch: &Batch) -> Result<(), String> {

@@ -9,6 +9,8 @@ use std::fmt;
 pub enum Act {
     /// A cluster is asked for; refused if there is one of this name.
     Create(&'static str, Ground),
+    /// A cluster is asked for at the moment when the one of this name is gone.
+    CreateWhenGone(&'static str, Ground),
     /// Its deletion is asked for; refused if it is not there or on its way out.
     Delete(&'static str),
     /// The n-th running machine is killed, counted round.
@@ -31,7 +33,8 @@ pub enum Act {
     Kubernetes(u8),
 }
 
-const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+/// Twice as likely the first.
+const NAMES: [&str; 5] = ["a", "a", "b", "c", "d"];
 
 impl Act {
     /// Something, and what is likely to follow it within seconds.
@@ -43,7 +46,7 @@ impl Act {
         let soon = rng.span(Millis(0), Millis::secs(30));
         match rng.below(14) {
             0 | 1 => vec![(Millis(0), Act::Create(name, ground)), (soon, Act::Delete(name))],
-            2 => vec![(Millis(0), Act::Delete(name)), (soon, Act::Create(name, ground))],
+            2 => vec![(Millis(0), Act::Delete(name)), (soon, Act::CreateWhenGone(name, ground))],
             3 => vec![(Millis(0), Act::Create(name, ground))],
             4 => vec![(Millis(0), Act::Delete(name))],
             5 => vec![(Millis(0), Act::KillMachine(n)), (soon, Act::KillMachine(m))],
@@ -64,10 +67,10 @@ impl Act {
 
     /// Does it.
     pub fn perform(&self, world: &mut World) {
-        world.say(format!("> {self}"));
         match *self {
             // A refusal is an answer like any other.
             Act::Create(name, ground) => drop(world.try_create_cluster(name, ground)),
+            Act::CreateWhenGone(name, ground) => world.create_when_gone(name, ground),
             Act::Delete(name) => drop(world.try_delete_cluster(name)),
             Act::KillMachine(n) => drop(nth(&world.host().running(), n).map(|id| world.host().kill_machine(&id))),
             Act::KillProcess(n, m) => {
@@ -100,6 +103,8 @@ impl fmt::Display for Act {
         match self {
             Act::Create(name, Ground::Wide) => write!(f, "create cluster {name}"),
             Act::Create(name, Ground::Narrow) => write!(f, "create cluster {name} in narrow subnets"),
+            Act::CreateWhenGone(name, Ground::Wide) => write!(f, "create cluster {name} when it is gone"),
+            Act::CreateWhenGone(name, Ground::Narrow) => write!(f, "create cluster {name} in narrow subnets when it is gone"),
             Act::Delete(name) => write!(f, "delete cluster {name}"),
             Act::KillMachine(n) => write!(f, "kill running machine {n}"),
             Act::KillProcess(n, m) => write!(f, "kill process {m} of running machine {n}"),

@@ -11,6 +11,7 @@
 //! The fakes behave: they know nothing of what a test expects, they do what [`roadstead_hostspec`] and the drivers'
 //! contracts say the real ones do. A story that passes here and fails outside is a mistake in a fake.
 
+mod api;
 mod checks;
 mod disk;
 mod fault;

@@ -14,6 +14,7 @@ use crate::rng::Rng;
 use crate::setup::Ground;
 use crate::world::{Crash, World};
 use roadstead_types::Millis;
+use roadstead_wire::fault::Fault;
 use std::fmt::Write as _;
 
 /// Runs a script; an error names the line.
@@ -35,9 +36,11 @@ pub fn run(script: &str) -> Result<String, String> {
 fn perform(world: &mut World, command: &str) -> Result<(), String> {
     world.say(format!("> {command}"));
     match command.split_whitespace().collect::<Vec<_>>()[..] {
-        ["create", "cluster", name] => world.try_create_cluster(name, Ground::Wide),
-        ["create", "cluster", name, "in", "narrow", "subnets"] => world.try_create_cluster(name, Ground::Narrow),
-        ["delete", "cluster", name] => world.try_delete_cluster(name),
+        ["create", "cluster", name] => ask(world, |world| world.try_create_cluster(name, Ground::Wide)),
+        ["create", "cluster", name, "in", "narrow", "subnets"] => {
+            ask(world, |world| world.try_create_cluster(name, Ground::Narrow))
+        }
+        ["delete", "cluster", name] => ask(world, |world| world.try_delete_cluster(name)),
         ["settle"] => {
             world.settle();
             summarise(world);
@@ -63,6 +66,14 @@ fn perform(world: &mut World, command: &str) -> Result<(), String> {
         ["kubernetes", version] => disturb(world, &Act::Kubernetes(patch(version)?)),
         _ => Err("no such command".to_owned()),
     }
+}
+
+/// A refusal is an answer like any other.
+fn ask(world: &mut World, call: impl FnOnce(&mut World) -> Result<(), Fault>) -> Result<(), String> {
+    if let Err(fault) = call(world) {
+        world.say(format!("refused: {fault}"));
+    }
+    Ok(())
 }
 
 fn disturb(world: &mut World, act: &Act) -> Result<(), String> {

@@ -87,6 +87,7 @@ fn live(world: &mut World, schedule: &Schedule) -> Result<(), Violation> {
     let start = world.now();
     for (_, at, act) in schedule {
         world.try_run_until(start + *at)?;
+        world.say(format!("> {act}"));
         act.perform(world);
     }
     world.heal();

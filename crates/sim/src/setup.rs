@@ -1,12 +1,14 @@
 //! What a region has before anybody asks for anything, and what is asked of it.
 
-use roadstead_cloud::ec2::security_group;
 use roadstead_cloud::ec2::subnet::{self, Subnet};
 use roadstead_cloud::ec2::vpc::{self, Vpc};
-use roadstead_cloud::eks::cluster::{Cluster, Spec, VpcConfig};
+use roadstead_cloud::eks::cluster::{CLUSTER_POLICY, Cluster};
+use roadstead_cloud::iam;
 use roadstead_cloud::settings::{KubernetesVersion, Settings, Zone};
+use roadstead_shapes::eks::{CreateClusterRequest, VpcConfigRequest};
 use roadstead_store::{Index, Key, Read, Tx};
 use roadstead_types::{Cidr, Millis};
+use roadstead_wire::fault::Fault;
 use std::net::Ipv4Addr;
 
 /// The account of all stories.
@@ -14,7 +16,10 @@ pub const ACCOUNT: &str = "111122223333";
 /// 2026-01-01T00:00:00Z.
 pub const START: Millis = Millis::secs(1_767_225_600);
 
-const REGION: &str = "us-east-1";
+pub(crate) const REGION: &str = "us-east-1";
+const ROLE: &str = "eks";
+const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
 
 /// The key of a cluster.
 pub fn cluster_key(name: &str) -> Key<Cluster> {
@@ -31,10 +36,12 @@ pub enum Ground {
     Narrow,
 }
 
-/// Settings, a default VPC and a narrow one.
-pub(crate) fn region(tx: &mut Tx) -> Result<(), String> {
+/// Settings, a user, a role, a default VPC and a narrow one.
+pub(crate) fn region(tx: &mut Tx) -> Result<(), Fault> {
     let settings = settings();
     tx.create(Settings::key(), None, settings.clone());
+    iam::user::create(tx, ACCOUNT, "admin", "/");
+    iam::role::create(tx, ACCOUNT, ROLE, "/", TRUST, &[CLUSTER_POLICY]);
     vpc::create_default(tx, &settings);
     let narrow = vpc::create(tx, ACCOUNT, Cidr::containing(Ipv4Addr::new(10, 20, 0, 0), 24), false);
     for (n, zone) in (0..).zip(settings.zones.iter().take(2)) {
@@ -64,36 +71,14 @@ fn settings() -> Settings {
     }
 }
 
-/// What the API makes of a request for a cluster there.
-pub(crate) fn cluster(tx: &mut Tx, name: &str, ground: Ground) -> Spec {
-    let vpc = ground.vpc(tx);
-    let subnets = ground.subnets(tx, &vpc);
-    let id = format!("{}{}", &tx.fresh_id("")[1..], &tx.fresh_id("")[1..]).to_uppercase();
-    let group = security_group::create(tx, &vpc, &format!("eks-cluster-sg-{name}"), "EKS created security group", true);
-    Spec {
+/// A request for a cluster, with its defaults.
+pub(crate) fn request(read: &impl Read, name: &str, ground: Ground) -> CreateClusterRequest {
+    let vpc = VpcConfigRequest { subnet_ids: Some(ground.subnets(read)), ..Default::default() };
+    CreateClusterRequest {
         name: name.to_owned(),
-        id,
-        account: ACCOUNT.to_owned(),
-        region: REGION.to_owned(),
-        creator: format!("arn:aws:iam::{ACCOUNT}:user/admin"),
-        version: "1.36".to_owned(),
-        role_arn: format!("arn:aws:iam::{ACCOUNT}:role/eks"),
-        vpc: VpcConfig {
-            vpc: vpc.id,
-            subnets,
-            security_groups: vec![],
-            cluster_security_group: group.id,
-            endpoint_public: true,
-            endpoint_private: true,
-            public_cidrs: vec![Cidr::containing(Ipv4Addr::UNSPECIFIED, 0)],
-        },
-        service_cidr: Cidr::containing(Ipv4Addr::new(10, 100, 0, 0), 16),
-        authentication_mode: "API_AND_CONFIG_MAP".to_owned(),
-        creator_is_admin: true,
-        support_type: "EXTENDED".to_owned(),
-        logging: vec![],
-        deletion_protection: false,
-        client_request_token: None,
+        role_arn: format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"),
+        resources_vpc_config: vpc,
+        ..Default::default()
     }
 }
 
@@ -104,8 +89,8 @@ impl Ground {
         vpc.expect("the account has a default VPC and another")
     }
 
-    fn subnets(self, read: &impl Read, vpc: &Vpc) -> Vec<String> {
-        let all = read.list(Index::<Subnet>::by("vpc", vpc.id.as_str()));
+    fn subnets(self, read: &impl Read) -> Vec<String> {
+        let all = read.list(Index::<Subnet>::by("vpc", self.vpc(read).id));
         let mut subnets: Vec<Subnet> = all.into_iter().map(|record| record.body).collect();
         subnets.sort_by(|a, b| a.zone.cmp(&b.zone));
         subnets.into_iter().take(2).map(|subnet| subnet.id).collect()

@@ -1,3 +1,4 @@
+use crate::api::Api;
 use crate::checks::{self, Batch, Violation};
 use crate::disk::{Disk, Failure};
 use crate::host::{Event, Host};
@@ -7,12 +8,15 @@ use crate::rng::Rng;
 use crate::server::{Part, Server};
 use crate::setup::{self, Ground};
 use roadstead_cloud::autoscaling::Group;
-use roadstead_cloud::eks::cluster::{self, Cluster, State};
+use roadstead_cloud::eks::cluster::{Cluster, State};
 use roadstead_cloud::settings::{SERVICE_ACCOUNT, Settings};
 use roadstead_kernel::planner::Explanation;
 use roadstead_kernel::region::{Limits, WriteError};
+use roadstead_shapes::eks;
 use roadstead_store::{AnyKey, Index, Read, Tx, View};
-use roadstead_types::{Millis, Tags};
+use roadstead_types::Millis;
+use roadstead_wire::fault::{Common, Fault};
+use roadstead_wire::schema::{Operation, Shape};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -40,6 +44,9 @@ pub struct World {
     /// The records of a region without clusters.
     empty: BTreeSet<AnyKey>,
     log: Log,
+    api: Api,
+    /// Clusters that somebody asks for as soon as those of their names are gone.
+    awaited: Vec<(&'static str, Ground)>,
     /// A rule that was broken while somebody called; the next step says so.
     broken: Option<Violation>,
     /// How many things have happened.
@@ -99,10 +106,12 @@ impl World {
             served: BTreeSet::new(),
             empty: BTreeSet::new(),
             log,
+            api: Api::new(),
+            awaited: vec![],
             broken: None,
             steps: 0,
         };
-        world.call(setup::region).expect("an empty region can be set up");
+        world.submit(setup::region).expect("an empty region can be set up");
         world.settle();
         world.empty = world.ledger.keys().cloned().collect();
         world.set_limits();
@@ -119,17 +128,18 @@ impl World {
         self.try_create_cluster(name, Ground::Wide).unwrap_or_else(|why| panic!("{name} can't be created: {why}"));
     }
 
-    /// Asks for a cluster there; says why it was refused.
-    pub fn try_create_cluster(&mut self, name: &str, ground: Ground) -> Result<(), String> {
-        let name = name.to_owned();
-        self.call(move |tx| {
-            if tx.get(&setup::cluster_key(&name)).is_some() {
-                return Err(format!("cluster {name} exists"));
-            }
-            let spec = setup::cluster(tx, &name, ground);
-            cluster::create(tx, spec, Tags::new());
-            Ok(())
-        })
+    /// Asks for a cluster there.
+    ///
+    /// # Errors
+    /// The API's.
+    pub fn try_create_cluster(&mut self, name: &str, ground: Ground) -> Result<(), Fault> {
+        let request = setup::request(&*self.published, name, ground);
+        self.call(&eks::CREATE_CLUSTER, request).map(drop)
+    }
+
+    /// Somebody asks for a cluster at the moment when the one of this name is gone.
+    pub fn create_when_gone(&mut self, name: &'static str, ground: Ground) {
+        self.awaited.push((name, ground));
     }
 
     /// Asks for a cluster's deletion.
@@ -140,15 +150,23 @@ impl World {
         self.try_delete_cluster(name).unwrap_or_else(|why| panic!("{name} can't be deleted: {why}"));
     }
 
-    /// Asks for a cluster's deletion; says why it was refused.
-    pub fn try_delete_cluster(&mut self, name: &str) -> Result<(), String> {
-        let name = name.to_owned();
-        self.call(move |tx| {
-            let record = tx.get(&setup::cluster_key(&name)).filter(|record| record.deleting.is_none());
-            let record = record.ok_or_else(|| format!("there is no cluster {name}"))?;
-            cluster::delete(tx, record);
-            Ok(())
-        })
+    /// Asks for a cluster's deletion.
+    ///
+    /// # Errors
+    /// The API's.
+    pub fn try_delete_cluster(&mut self, name: &str) -> Result<(), Fault> {
+        self.call(&eks::DELETE_CLUSTER, eks::DeleteClusterRequest { name: name.to_owned() }).map(drop)
+    }
+
+    /// Calls the API as the account's user.
+    ///
+    /// # Errors
+    /// The API's; `ServiceUnavailable` while the region is down, when the call may have been done all the same.
+    pub fn call<I: Shape, O: Shape>(&mut self, operation: &'static Operation<I, O>, input: I) -> Result<O, Fault> {
+        if self.api.is_read(operation) {
+            return self.api.read(&self.published, operation, &input);
+        }
+        self.submit(self.api.write(operation, input))
     }
 
     /// Changes the region's settings, as a start with another configuration does.
@@ -160,10 +178,13 @@ impl World {
         changed.unwrap_or_else(|why| panic!("can't reconfigure: {why}"));
     }
 
-    /// The same, and says why it was refused.
-    pub fn try_reconfigure(&mut self, change: impl FnOnce(&mut Settings) + Send + 'static) -> Result<(), String> {
-        self.call(move |tx| {
-            let mut record = tx.get(&Settings::key()).ok_or("no settings")?;
+    /// The same, unless the region is down.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable`.
+    pub fn try_reconfigure(&mut self, change: impl FnOnce(&mut Settings) + Send + 'static) -> Result<(), Fault> {
+        self.submit(move |tx| {
+            let mut record = tx.get(&Settings::key()).expect("settings are the first record");
             change(&mut record.body);
             tx.put(record);
             Ok(())
@@ -260,9 +281,10 @@ impl World {
         self.server.as_ref().map(|server| server.region.explain(key)).unwrap_or_default()
     }
 
-    /// The records that a region without clusters would not have.
+    /// The records that a region without clusters would not have, those of what happened apart.
     pub fn leftovers(&self) -> Vec<AnyKey> {
-        self.ledger.keys().filter(|key| !self.empty.contains(*key)).cloned().collect()
+        let is_memory = |key: &AnyKey| key.kind().starts_with("audit/") || key.kind().starts_with("kernel/");
+        self.ledger.keys().filter(|key| !self.empty.contains(*key) && !is_memory(key)).cloned().collect()
     }
 
     /// The time.
@@ -305,6 +327,7 @@ impl World {
         self.host.come_back();
         self.disk.fail(None);
         self.slow_keys(1);
+        self.awaited.clear();
         if self.server.is_none() {
             self.returns = self.now;
         }
@@ -346,6 +369,9 @@ impl World {
     }
 
     pub(crate) fn say(&mut self, text: String) {
+        if let Err(violation) = self.look_at_host() {
+            self.broken = Some(violation);
+        }
         self.log.say(self.now, text);
     }
 
@@ -400,7 +426,17 @@ impl World {
                 self.served.extend(served);
             }
         }
+        self.ask_for_awaited();
         self.look_at_host()
+    }
+
+    fn ask_for_awaited(&mut self) {
+        let free = |(name, _): &(&'static str, Ground)| self.cluster(name).is_none();
+        if let Some(n) = self.awaited.iter().position(free) {
+            let (name, ground) = self.awaited.swap_remove(n);
+            // A refusal is an answer like any other.
+            drop(self.try_create_cluster(name, ground));
+        }
     }
 
     fn look_at_host(&mut self) -> Result<(), Violation> {
@@ -480,19 +516,26 @@ impl World {
         }
     }
 
-    /// Runs an operation in a batch of its own and waits for its answer.
-    pub fn call<R: Send + 'static>(
+    /// Runs work in a batch of its own and waits for its result.
+    fn submit<R: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&mut Tx) -> Result<R, String> + Send + 'static,
-    ) -> Result<R, String> {
+        work: impl FnOnce(&mut Tx) -> Result<R, Fault> + Send + 'static,
+    ) -> Result<R, Fault> {
+        let down = || Common::ServiceUnavailable.fault("the region is down");
         let (send, answer) = mpsc::channel();
-        let server = self.server.as_mut().ok_or("the region is down")?;
+        let server = self.server.as_mut().ok_or_else(down)?;
         server.region.submit(work, move |result| drop(send.send(result)));
-        self.broken = self.turn().err();
-        match answer.try_recv() {
-            Ok(result) => result.map_err(|error: WriteError<String>| error.to_string()),
-            Err(_) => Err("the region is down".to_owned()),
+        // It may wait behind other work.
+        while self.server.is_some() && self.broken.is_none() {
+            self.broken = self.turn().err();
+            match answer.try_recv() {
+                Ok(Err(WriteError::Refused(fault))) => return Err(fault),
+                Ok(Err(error)) => return Err(Common::ServiceUnavailable.fault(error.to_string())),
+                Ok(Ok(result)) => return Ok(result),
+                Err(_) => {}
+            }
         }
+        Err(down())
     }
 
     fn violation(&self, check: &'static str, what: String) -> Violation {

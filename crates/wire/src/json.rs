@@ -92,25 +92,6 @@ impl Json {
     fn read_as(&self, schema: &Schema, format: TimestampFormat, json: &J) -> Result<Value, ReadError> {
         match (json, &schema.kind) {
             (_, Kind::Document) => read_free(json),
-            (J::Bool(v), Kind::Boolean) => Ok(Value::Boolean(*v)),
-            (J::Number(n), Kind::Integer) => {
-                n.as_i64().filter(|n| i32::try_from(*n).is_ok()).map(Value::Integer).ok_or_else(|| misfit(json, schema))
-            }
-            (J::Number(n), Kind::Long) => n.as_i64().map(Value::Integer).ok_or_else(|| misfit(json, schema)),
-            (J::Number(n), Kind::Float | Kind::Double) => {
-                n.as_f64().map(Value::Double).ok_or_else(|| misfit(json, schema))
-            }
-            (J::String(text), Kind::Float | Kind::Double) => special(text).ok_or_else(|| misfit(json, schema)),
-            (J::String(text), Kind::String) => Ok(Value::String(text.clone())),
-            (J::String(text), Kind::Blob) => {
-                STANDARD.decode(text).map(Value::Blob).map_err(|e| ReadError::new(format!("Invalid base64: {e}")))
-            }
-            (J::Number(n), Kind::Timestamp) => timestamp::parse(&n.to_string(), TimestampFormat::Epoch)
-                .map(Value::Timestamp)
-                .ok_or_else(|| misfit(json, schema)),
-            (J::String(text), Kind::Timestamp) => {
-                timestamp::parse(text, format).map(Value::Timestamp).ok_or_else(|| misfit(json, schema))
-            }
             (J::Array(elements), Kind::List(list)) => elements
                 .iter()
                 .filter(|e| list.sparse || !e.is_null())
@@ -124,7 +105,7 @@ impl Json {
                 .collect::<Result<BTreeMap<_, _>, _>>()
                 .map(Value::Map),
             (J::Object(entries), Kind::Structure(_)) => self.read_struct(schema.members(), entries).map(Value::Struct),
-            _ => Err(misfit(json, schema)),
+            _ => read_plain(schema, format, json).ok_or_else(|| misfit(json, schema)),
         }
     }
 
@@ -174,6 +155,23 @@ fn write_free(value: &Value) -> J {
         Value::List(elements) => elements.iter().map(write_free).collect(),
         Value::Map(entries) => J::Object(entries.iter().map(|(k, v)| (k.clone(), write_free(v))).collect()),
         Value::Struct(members) => J::Object(members.iter().map(|(k, v)| (k.to_owned(), write_free(v))).collect()),
+    }
+}
+
+fn read_plain(schema: &Schema, format: TimestampFormat, json: &J) -> Option<Value> {
+    match (json, &schema.kind) {
+        (J::Bool(v), Kind::Boolean) => Some(Value::Boolean(*v)),
+        (J::Number(n), Kind::Integer) => Some(Value::Integer(i32::try_from(n.as_i64()?).ok()?.into())),
+        (J::Number(n), Kind::Long) => n.as_i64().map(Value::Integer),
+        (J::Number(n), Kind::Float | Kind::Double) => n.as_f64().map(Value::Double),
+        (J::Number(n), Kind::Timestamp) => {
+            timestamp::parse(&n.to_string(), TimestampFormat::Epoch).map(Value::Timestamp)
+        }
+        (J::String(text), Kind::Float | Kind::Double) => special(text),
+        (J::String(text), Kind::String) => Some(Value::String(text.clone())),
+        (J::String(text), Kind::Blob) => STANDARD.decode(text).ok().map(Value::Blob),
+        (J::String(text), Kind::Timestamp) => timestamp::parse(text, format).map(Value::Timestamp),
+        _ => None,
     }
 }
 

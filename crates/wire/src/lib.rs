@@ -1,9 +1,10 @@
 //! AWS over HTTP. This crate knows every protocol and no service.
 //!
 //! ```text
-//!            Request ──Router──▶ Call ──decode──▶ Value ──validate──▶ I::from_value ──▶ handler(I) -> Result<O, Fault>
-//!  bytes ──▶ (method,           (operation,      (document tree,                                       │
-//!            raw path, ..)       protocol)        guided by Schema)          response ◀──encode── Value (O::to_value)
+//! request ──Router──▶ Call ──decode──▶ Value ──validate──▶ I::from_value ──▶ handler
+//!                  (operation,     (document tree,                              │
+//!                   protocol)     guided by Schema)                 Result<O, Fault>
+//! response ◀──respond, refuse── Value ◀── O::to_value ◀─────────────────────────┘
 //! ```
 //!
 //! A shape is described once, by a static [`Schema`](schema::Schema). Codecs turn bytes into
@@ -28,6 +29,20 @@
 //! eks::RESOURCE_NOT_FOUND_EXCEPTION.fault("No cluster found for name: x.").with("clusterName", "x")
 //! Common::AccessDenied.fault("User: .. is not authorized to perform: ..")
 //! Fault::internal(error)                                                     // the cause is logged, never sent
+//! ```
+//!
+//! # What a server sees: [`Router`], [`Call`], [`sigv4`]
+//!
+//! ```text
+//! Router::new(operations)                                          // any iterator of &'static AnyOperation
+//! Router::route(&self, &http::Request<Bytes>) -> Result<Call, Unrouted>
+//! Router::refuse(&self, &http::request::Parts, Fault) -> Unrouted  // before a body was read: too long, cut off
+//!
+//! Call::operation(&self) -> &'static AnyOperation                  // its service's signing name is what must be signed
+//! Call::decode(&self, &http::Request<Bytes>) -> Result<Value, Fault>           // verify the signature first
+//! Call::respond(&self, &Value, request_id) -> http::Response<Bytes>
+//! Call::refuse(&self, &Fault, request_id) -> http::Response<Bytes>             // spelled as the protocol does
+//! Unrouted::respond(&self, request_id) -> http::Response<Bytes>
 //! ```
 //!
 //! [`AnyOperation`](schema::AnyOperation) is the type-erased description: a router holds `&'static AnyOperation`s,

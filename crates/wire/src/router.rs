@@ -91,12 +91,12 @@ impl Router {
     }
 
     fn by_action(&self, form: Form, hint: &Hint, request: &Request<Bytes>) -> Result<Call, Fault> {
-        let missing = || Common::UnknownOperation.fault("The request must contain the parameter Action");
+        let missing = || Common::MissingAction.fault("The request must contain the parameter Action");
         let action = form.get("Action").ok_or_else(missing)?.to_owned();
         let version = form.get("Version");
         let named = self.actions.get(action.as_str()).into_iter().flatten().copied();
         let mut found: Vec<_> = named.filter(|o| version.is_none_or(|v| v == o.service.api_version)).collect();
-        found.sort_by_key(|o| !hint.is(o.service));
+        found.sort_by_key(|o| (!hint.is(o.service), o.service.name));
         let Some(operation) = found.first() else {
             let version = version.unwrap_or("NO_VERSION_SPECIFIED");
             return Err(

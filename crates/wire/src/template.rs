@@ -85,3 +85,39 @@ fn with(name: &'static str, encoded: &str, mut labels: Labels) -> Option<Labels>
     labels.push((name, percent_decode_str(encoded).decode_utf8().ok()?.into_owned()));
     Some(labels)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(uri: &'static str, path: &str) -> Option<Labels> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        Template::of("GET", uri).matches("GET", path, &Form::read(&[query.as_bytes()]).unwrap())
+    }
+
+    #[test]
+    fn labels_are_single_segments_and_greedy_ones_are_more() {
+        assert_eq!(labels("/a/{b}/c", "/a/x%2Fy/c"), Some(vec![("b", "x/y".to_owned())]));
+        assert_eq!(labels("/a/{b}/c", "/a/x/y/c"), None);
+        assert_eq!(
+            labels("/{b}/{key+}/end", "/x/1/2%203/end"),
+            Some(vec![("key", "1/2 3".to_owned()), ("b", "x".to_owned())])
+        );
+        assert_eq!(labels("/{b}/{key+}", "/x"), None);
+        assert_eq!(labels("/a/{b}", "/a/%ff"), None, "no UTF-8");
+    }
+
+    #[test]
+    fn fixed_parameters_must_be_there() {
+        assert!(labels("/a?list=2&all", "/a?all&list=2&x=y").is_some());
+        assert!(labels("/a?list=2", "/a?list=3").is_none() && labels("/a?all", "/a").is_none());
+    }
+
+    #[test]
+    fn the_most_special_template_comes_first() {
+        let mut templates =
+            ["/{a+}", "/x/{a}", "/x/y", "/x/{a}?q", "/{a}/y"].map(|uri| (Template::of("GET", uri), uri));
+        templates.sort_by(|(a, _), (b, _)| a.cmp(b));
+        assert_eq!(templates.map(|(_, uri)| uri), ["/x/y", "/x/{a}?q", "/x/{a}", "/{a}/y", "/{a+}"]);
+    }
+}

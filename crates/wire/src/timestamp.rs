@@ -63,3 +63,38 @@ fn utc(at: Millis) -> OffsetDateTime {
 fn millis(at: OffsetDateTime) -> Option<Millis> {
     u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok().map(Millis)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use TimestampFormat::{Epoch, HttpDate, Iso8601};
+
+    #[test]
+    fn an_instant_reads_back_as_it_was_written() {
+        for (form, text, millis) in [
+            (Epoch, "1398796238.5", 1_398_796_238_500),
+            (Epoch, "0", 0),
+            (Iso8601, "2014-04-29T18:30:38Z", 1_398_796_238_000),
+            (Iso8601, "2014-04-29T18:30:38.007Z", 1_398_796_238_007),
+            (HttpDate, "Tue, 29 Apr 2014 18:30:38 GMT", 1_398_796_238_000),
+        ] {
+            assert_eq!(format(Millis(millis), form), text);
+            assert_eq!(parse(text, form), Some(Millis(millis)));
+        }
+        assert_eq!(parse("2014-04-29T17:30:38-01:00", Iso8601), Some(Millis(1_398_796_238_000)));
+    }
+
+    #[test]
+    fn what_is_no_instant_of_ours_is_none() {
+        for (form, text) in [
+            (Epoch, "-1"),
+            (Epoch, "NaN"),
+            (Epoch, "1e300"),
+            (Iso8601, "1969-12-31T23:59:59Z"),
+            (Iso8601, "2014-13-01T00:00:00Z"),
+            (HttpDate, "yesterday"),
+        ] {
+            assert_eq!(parse(text, form), None, "{text}");
+        }
+    }
+}

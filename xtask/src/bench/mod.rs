@@ -109,9 +109,10 @@ impl Target {
     fn set_of(&self, program: &str) -> Result<Set> {
         let output = Command::new(&self.xtask).args(["components", "--list", "--only", program]).output()?;
         let said = String::from_utf8(output.stdout)?;
-        let mut words = said.split_whitespace();
-        match (words.next(), words.next().and_then(|name| name.split_once('/')), words.nth(1)) {
-            (Some("ready"), Some((name, _)), Some(cache)) => Ok(Set { cache: cache.into(), name: name.to_owned() }),
+        let mut lines = said.lines().map(str::trim);
+        let name = lines.next().and_then(|line| Some(line.strip_prefix("ready")?.trim().split_once('/')?.0));
+        match (name, lines.next_back().and_then(|line| line.strip_prefix("in "))) {
+            (Some(name), Some(cache)) => Ok(Set { cache: cache.into(), name: name.to_owned() }),
             _ => bail!("the components are not there: {said}"),
         }
     }

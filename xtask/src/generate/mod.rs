@@ -1,7 +1,7 @@
 //! `cargo xtask gen`: crates/shapes from models/ops.toml and the AWS models that botocore ships.
 //!
 //! ```text
-//! ops.toml ──▶ source (pinned archive → models) ──▶ reach (what the operations need) ──▶ emit ──▶ rustfmt ──▶ shapes/src
+//! ops.toml ─▶ source (pinned archive → models) ─▶ reach (what operations need) ─▶ emit ─▶ rustfmt ─▶ shapes/src
 //! ```
 //! The output is committed; `--check` says whether it is what this would write.
 

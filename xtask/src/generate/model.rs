@@ -116,6 +116,9 @@ pub struct Shape {
     pub values: Vec<String>,
     /// Of an error.
     pub error: Option<ErrorTrait>,
+    /// Of an error: the service is to blame.
+    #[serde(default)]
+    pub fault: bool,
     /// What a use of the shape may override.
     #[serde(flatten)]
     pub traits: Traits,

@@ -55,7 +55,8 @@ fn download(pin: &Pin, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn verify(file: &Path, sha256: &str) -> Result<()> {
+/// Fails if the file has another checksum.
+pub fn verify(file: &Path, sha256: &str) -> Result<()> {
     let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
     let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     ensure!(

@@ -1,4 +1,30 @@
 use super::names::{constant, field, snake, variant};
+use super::{check, source, write};
+use std::fs;
+
+#[test]
+fn an_archive_that_is_not_the_pinned_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("botocore-1.tar.gz");
+    fs::write(&file, "abc").unwrap();
+    let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    source::verify(&file, abc).unwrap();
+    let error = source::verify(&file, &abc.replace('b', "c")).unwrap_err().to_string();
+    assert!(error.contains(abc), "{error}");
+}
+
+#[test]
+fn check_passes_what_was_written_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [("lib.rs".to_owned(), "//! A crate.\n".to_owned())].into();
+    write(folder.path(), &files).unwrap();
+    check(folder.path(), &files).unwrap();
+    fs::write(folder.path().join("old.rs"), "").unwrap();
+    assert!(check(folder.path(), &files).unwrap_err().to_string().contains("old.rs"));
+    write(folder.path(), &files).unwrap();
+    fs::write(folder.path().join("lib.rs"), "//! Another.\n").unwrap();
+    assert!(check(folder.path(), &files).unwrap_err().to_string().contains("lib.rs"));
+}
 
 #[test]
 fn names_are_spelled_as_rust_spells_them() {

@@ -21,10 +21,17 @@ pub fn given(specifications: Option<Vec<api::TagSpecification>>, kind: api::Reso
             let why = format!("'{named}' is not a valid taggable resource type for this operation.");
             return Err(Common::InvalidParameterValue.fault(why));
         }
-        tags.extend(specification.tags.unwrap_or_default().into_iter().map(|t| (t.key.unwrap_or_default(), t.value.unwrap_or_default())));
+        tags.extend(
+            specification
+                .tags
+                .unwrap_or_default()
+                .into_iter()
+                .map(|t| (t.key.unwrap_or_default(), t.value.unwrap_or_default())),
+        );
     }
     match tags.keys().find(|k| k.starts_with("aws:") || k.is_empty() || k.len() > 127) {
-        Some(key) => Err(Common::InvalidParameterValue.fault(format!("Tag key '{key}' is not valid: keys have 1 to 127 characters and do not begin with aws:"))),
+        Some(key) => Err(Common::InvalidParameterValue
+            .fault(format!("Tag key '{key}' is not valid: keys have 1 to 127 characters and do not begin with aws:"))),
         None => Ok(tags),
     }
 }

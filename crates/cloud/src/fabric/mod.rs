@@ -12,10 +12,12 @@ pub use plan::{BalancerPlanner, CredentialPlanner, DiskPlanner, MachinePlanner, 
 
 use roadstead_store::{AnyKey, Key, Read, Tx};
 
-/// Wants the item, as it is given.
+/// Wants the item, as it is given. If a host still has an earlier one of its name, that has to go first, which wakes
+/// the caller: a new record counts generations from 1 again, and a host refuses one older than it has seen.
 pub fn want<T: HostItem>(tx: &mut Tx, owner: &AnyKey, item: T) {
     let key = Key::<Want<T>>::new(item.id());
     match tx.get(&key) {
+        None if tx.get(&Key::<Saw<T>>::new(item.id())).is_some() => {}
         None => {
             tx.create(key, Some(owner.clone()), Want(item));
         }

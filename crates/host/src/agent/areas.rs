@@ -4,17 +4,18 @@ use crate::balancer::Balancers;
 use crate::disk::Disks;
 use crate::machine::Machines;
 use crate::net::{Nets, Part};
+use crate::tokens::Reviewers;
 use crate::{Config, Saw};
 use anyhow::Result;
-use roadstead_hostspec::{Item, ItemKey, ItemKind, ReviewerStatus, Status, Versioned};
+use roadstead_hostspec::{Item, ItemKey, ItemKind, Versioned};
 use std::sync::Arc;
 
 pub(super) struct Areas {
-    saw: Saw,
     nets: Nets,
     balancers: Balancers,
     disks: Disks,
     machines: Machines,
+    reviewers: Reviewers,
 }
 
 impl Areas {
@@ -24,8 +25,9 @@ impl Areas {
         let nets = Nets::new(config.clone(), saw.clone());
         let balancers = Balancers::new(config.clone(), saw.clone(), nets.clone());
         let disks = Disks::new(config.clone(), saw.clone());
-        let machines = Machines::new(config, saw.clone(), nets.clone(), disks.clone())?;
-        Ok(Areas { saw, nets, balancers, disks, machines })
+        let machines = Machines::new(config.clone(), saw.clone(), nets.clone(), disks.clone())?;
+        let reviewers = Reviewers::new(config, saw, nets.clone());
+        Ok(Areas { nets, balancers, disks, machines, reviewers })
     }
 
     /// Makes the item as it is wanted.
@@ -36,13 +38,8 @@ impl Areas {
             Item::Balancer(spec) => self.balancers.put(*generation, spec).await,
             Item::Disk(spec) => self.disks.put(*generation, spec),
             Item::Machine(spec) => self.machines.put(*generation, spec),
-            Item::Reviewer(spec) => {
-                let why = Some("this version of the host agent does not review tokens".to_owned());
-                let key = ItemKey { kind: ItemKind::Reviewer, id: spec.id };
-                (self.saw)(key, *generation, Status::Reviewer(ReviewerStatus { ready: false, why }));
-            }
-            // Nothing is made of one: it is for reviewers to look up.
-            Item::Credential(_) => {}
+            Item::Reviewer(spec) => self.reviewers.put_reviewer(*generation, spec).await,
+            Item::Credential(spec) => self.reviewers.put_credential(spec),
         }
     }
 
@@ -54,7 +51,8 @@ impl Areas {
             ItemKind::Balancer => self.balancers.remove(&key.id).await,
             ItemKind::Disk => self.disks.remove(&key.id).await,
             ItemKind::Machine => self.machines.remove(&key.id).await,
-            ItemKind::Credential | ItemKind::Reviewer => {}
+            ItemKind::Reviewer => self.reviewers.remove_reviewer(&key.id).await,
+            ItemKind::Credential => self.reviewers.remove_credential(&key.id),
         }
     }
 
@@ -63,6 +61,7 @@ impl Areas {
         match item {
             Item::Port(spec) => self.nets.adopt(&spec.network, Part::Port(spec.clone())).await,
             Item::Balancer(spec) => self.balancers.adopt(spec).await,
+            Item::Reviewer(spec) => self.reviewers.adopt(spec).await,
             _ => {}
         }
     }

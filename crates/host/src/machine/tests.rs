@@ -508,6 +508,30 @@ fn a_disk_goes_to_a_replacement_only_when_the_old_machine_is_dead() {
 }
 
 #[test]
+fn a_machine_put_again_while_it_is_removed_runs_again() {
+    let w = World::new();
+    let m = machine("i-1", vec![shell("a", "exec sleep 1000")]);
+    w.put(1, &m);
+    w.await_running("i-1");
+    let before = w.pids("i-1");
+    let agent = w.agent();
+    let _inside = agent.runtime.enter();
+    let removed = agent.machines.remove("i-1");
+    agent.machines.put(2, m.clone());
+    agent.runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(20), removed)
+            .await
+            .expect("it does not wait for what is wanted again");
+    });
+    w.await_said(|said| said.values().any(|(generation, _)| *generation == 2).then_some(()));
+    w.await_running("i-1");
+    // Whether the task saw the wish in between or not: it runs, and can be removed.
+    assert!(!w.pids("i-1").is_empty() && !before.is_empty());
+    drop(_inside);
+    w.remove("i-1");
+}
+
+#[test]
 fn a_spec_that_cannot_start_fails_and_says_so() {
     let w = World::new();
     w.put(1, &machine("i-1", vec![Process { after: vec!["none".into()], ..shell("a", "true") }]));

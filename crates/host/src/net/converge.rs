@@ -11,8 +11,6 @@ use std::sync::Arc;
 pub(super) struct Site {
     pub kernel: Arc<dyn Kernel>,
     pub network: String,
-    /// Name of the router's nftables table.
-    pub table: String,
 }
 
 /// A network as the agent knows it.
@@ -35,7 +33,7 @@ impl Managed {
             Some(have) => have,
             None => self.observe(site)?,
         };
-        let want = self.layout.router(&have, &site.table);
+        let want = self.layout.router(&have);
         let results = diff(&have, &want).into_iter().map(|op| (site.kernel.apply(&site.network, &op), op));
         let failures: Vec<(Op, Error)> = results.filter_map(|(result, op)| Some((op, result.err()?))).collect();
         self.have = failures.is_empty().then_some(want);

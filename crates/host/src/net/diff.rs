@@ -1,12 +1,13 @@
 //! From the router that is to the router that is wanted. Pure.
 
+use super::rules::Rules;
 use super::state::{Route, Router, Wire};
 use std::net::Ipv4Addr;
 
 /// One change of a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Op {
-    SetRules(String),
+    SetRules(Rules),
     RemoveRoute(Ipv4Addr, Route),
     RemoveWire(String),
     RemovePublic(Ipv4Addr),

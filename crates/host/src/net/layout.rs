@@ -1,6 +1,6 @@
 //! What the region's items make of one network, and the router that it takes. Pure.
 
-use super::rules;
+use super::rules::Rules;
 use super::state::{Far, Route, Router, Wire, link_name};
 use roadstead_hostspec::Port;
 use roadstead_types::Cidr;
@@ -86,9 +86,8 @@ pub struct Service {
 
 impl Layout {
     /// The router that the layout asks for. `have` is what stands: wires of ports whose machine is not known yet stay.
-    /// `table` is the name of its nftables table.
-    pub fn router(&self, have: &Router, table: &str) -> Router {
-        let mut router = Router { rules: Some(rules::render(table, self)), ..Router::default() };
+    pub fn router(&self, have: &Router) -> Router {
+        let mut router = Router { rules: Some(Rules::of(self)), ..Router::default() };
         for plug in self.ports.values() {
             router.addresses.insert(plug.port.gateway());
             let link = link_name(&plug.port.id);
@@ -143,6 +142,13 @@ impl Layout {
             prefix: port.subnet.prefix(),
             far: Far { netns: plugged.netns.clone(), gateway: Some(port.gateway()), routes },
         })
+    }
+}
+
+impl Frontend {
+    /// Every address that clients dial.
+    pub(super) fn dialled(&self) -> impl Iterator<Item = &Ipv4Addr> {
+        self.addresses.iter().chain(self.public.as_ref().map(|(address, _)| address))
     }
 }
 

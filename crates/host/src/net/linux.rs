@@ -2,17 +2,19 @@
 
 use super::diff::Op;
 use super::netlink::{Far, Link, Netlink, Route as NetlinkRoute, TABLE_LOCAL, rules_generation};
+use super::netns;
+use super::rules::{self, Rules};
 use super::state::{Mac, Route, Router, Wire, uplink_name};
-use super::{netns, rules};
 use crate::{Config, lock};
 use anyhow::{Context as _, Result, bail, ensure};
 use roadstead_types::Cidr;
-use std::collections::{BTreeMap, BTreeSet};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::{fs, io};
@@ -54,8 +56,6 @@ impl Flow {
 /// The real one.
 pub(super) struct Linux {
     config: Arc<Config>,
-    /// By network: the rules last written, and the generation that the kernel gave them.
-    written: Mutex<BTreeMap<String, (u32, String)>>,
     /// The host's guard table as nft listed it after it was written. Held while uplinks come and go.
     guard: Mutex<Option<String>>,
 }
@@ -101,26 +101,34 @@ const CONNTRACK_SYSCTLS: [(&str, &str); 2] =
 
 impl Linux {
     pub fn new(config: Arc<Config>) -> Linux {
-        Linux { config, written: Mutex::default(), guard: Mutex::default() }
+        Linux { config, guard: Mutex::default() }
     }
 
     fn namespace(&self, network: &str) -> String {
         super::router_namespace(&self.config, network)
     }
 
-    fn set_rules(&self, network: &str, text: &str) -> Result<()> {
-        let generation = netns::run_in(&self.namespace(network), || -> Result<u32> {
-            nft(text)?;
+    fn set_rules(&self, network: &str, want: &Rules) -> Result<()> {
+        let namespace = self.namespace(network);
+        let generation = netns::run_in(&namespace, rules_generation)?.ok();
+        let script = want.script(&self.config.mark(), self.rules(network, generation)?.as_ref());
+        let generation = netns::run_in(&namespace, || -> Result<u32> {
+            nft(&script)?;
             write_sysctls(&CONNTRACK_SYSCTLS)?;
             Ok(rules_generation()?)
         })??;
-        lock(&self.written).insert(network.to_owned(), (generation, text.to_owned()));
-        Ok(())
+        self.memory(network).write(&Written { place: place(&namespace, generation)?, rules: want.clone() })
     }
 
-    /// The rules as they were written, if nobody wrote since.
-    fn rules(&self, network: &str, generation: Option<u32>) -> Option<String> {
-        lock(&self.written).get(network).filter(|(at, _)| Some(*at) == generation).map(|(_, text)| text.clone())
+    /// The rules as they were last written, if nobody wrote since.
+    fn rules(&self, network: &str, generation: Option<u32>) -> Result<Option<Rules>> {
+        let Some(generation) = generation else { return Ok(None) };
+        let place = place(&self.namespace(network), generation)?;
+        Ok(self.memory(network).read().filter(|written| written.place == place).map(|written| written.rules))
+    }
+
+    fn memory(&self, network: &str) -> Memory {
+        Memory(self.config.run_dir.join("routers").join(format!("{network}.json")))
     }
 
     fn add_uplink(&self, network: &str) -> Result<()> {
@@ -238,13 +246,13 @@ impl Kernel for Linux {
             wires: ports.map(into_wire).collect(),
             routes: all.iter().filter_map(|route| into_port_route(route, &links)).collect(),
             uplink: self.observe_uplink(network, &all)?,
-            rules: self.rules(network, generation),
+            rules: self.rules(network, generation)?,
         })
     }
 
     fn apply(&self, network: &str, op: &Op) -> Result<()> {
         match op {
-            Op::SetRules(text) => self.set_rules(network, text),
+            Op::SetRules(want) => self.set_rules(network, want),
             Op::AddUplink => self.add_uplink(network),
             Op::RemoveUplink => self.remove_uplink(network),
             Op::AddPublic(to) => self.change_public(network, |n, link| n.set_route(self.public_route(link, *to))),
@@ -274,7 +282,7 @@ impl Kernel for Linux {
 
     fn remove(&self, network: &str) -> Result<()> {
         self.remove_uplink(network)?;
-        lock(&self.written).remove(network);
+        self.memory(network).forget()?;
         remove_router(&self.namespace(network))
     }
 
@@ -316,6 +324,49 @@ fn remove_router(namespace: &str) -> Result<()> {
         netlink.delete_link(&link.name)?;
     }
     Ok(netns::delete(namespace)?)
+}
+
+/// The content of a router's table as an agent wrote it, so that the next agent need not write it again.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    place: Place,
+    rules: Rules,
+}
+
+/// A state of a namespace's tables that nobody has changed since: there is no other like it.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    boot: String,
+    inode: u64,
+    generation: u32,
+}
+
+fn place(namespace: &str, generation: u32) -> Result<Place> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+    Ok(Place { boot, inode: netns::open(&netns::path(namespace))?.metadata()?.ino(), generation })
+}
+
+/// The file of what was written.
+struct Memory(PathBuf);
+
+impl Memory {
+    fn read(&self) -> Option<Written> {
+        serde_json::from_slice(&fs::read(&self.0).ok()?).ok()
+    }
+
+    fn write(&self, written: &Written) -> Result<()> {
+        let new = self.0.with_extension("new");
+        fs::create_dir_all(self.0.parent().unwrap_or(&self.0))?;
+        fs::write(&new, serde_json::to_vec(written)?)?;
+        fs::rename(&new, &self.0).with_context(|| format!("write {}", self.0.display()))
+    }
+
+    fn forget(&self) -> io::Result<()> {
+        match fs::remove_file(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
 }
 
 fn is_uplink(link: &Link, mark: &str) -> bool {

@@ -311,8 +311,7 @@ impl Nets {
         f: impl FnOnce(&mut Managed, &Site) -> T + Send + 'static,
     ) -> T {
         let managed = lock(&self.0.networks).entry(network.to_owned()).or_default().clone();
-        let (kernel, table) = (self.0.kernel.clone(), self.0.config.mark());
-        let site = Site { kernel, network: network.to_owned(), table };
+        let site = Site { kernel: self.0.kernel.clone(), network: network.to_owned() };
         let mut managed = managed.lock_owned().await;
         blocking(move || f(&mut managed, &site)).await
     }

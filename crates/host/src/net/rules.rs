@@ -1,52 +1,54 @@
-//! A router's nftables table, as text. Pure.
+//! A router's nftables table: what is in it, as data, and the nft script from one content to another. Pure.
 //!
-//! It is replaced as a whole in one transaction. Its size depends on balancers and services, not on ports: where an
-//! address lives is known by its /32 route, and the rules ask the routes.
+//! Its size depends on balancers and services, not on ports: where an address lives is known by its /32 route, and the
+//! rules ask the routes.
 //!
 //! ```text
 //! machine ─port─▶ admit: is this address routed to this port? ─▶ spread: balancers ─▶ forward ─▶ face ─▶ port
 //! host ──uplink─▶ admit: may this address dial that one?      ─▶    "                    "        "
 //! ```
 //!
-//! Every chain's policy is accept and the last rule decides, because while a table is replaced the kernel consults
-//! both versions of a chain, one of them empty: an empty chain whose policy is drop would lose packets.
+//! A script is one transaction, and a transaction is atomic for each chain and each set, but a packet passes several.
+//! So content that is known is changed element by element, and what does not change is not touched. One packet in
+//! many thousands still meets the seam between two versions and comes out untranslated: it must be dropped and not
+//! refused, then TCP sends it again and nobody notices (`@dialled`). For the same reason every chain's policy is
+//! accept and its last rule decides: while a chain is replaced the kernel consults an empty one.
 
-use super::layout::Layout;
+use super::layout::{Frontend, Layout};
 use roadstead_types::Cidr;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::net::Ipv4Addr;
 
 /// The router's end of the wire to the host.
 pub(super) const UPLINK: &str = "uplink";
 
-/// The table `table` of a router with this layout, as input of `nft -f`.
-pub(super) fn render(table: &str, layout: &Layout) -> String {
-    let mut text = format!("table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n");
-    set(&mut text, "set inside", "ipv4_addr", "flags interval;", outermost(&layout.cidrs));
-    set(&mut text, "set callers", "ipv4_addr . ipv4_addr", "flags interval;", callers(layout));
-    set(&mut text, "set services", "ipv4_addr . ipv4_addr . inet_service", "flags interval;", services(layout));
-    set(&mut text, "map faces", "ipv4_addr : ipv4_addr", "", faces(layout));
-    set(&mut text, "map publics", "ipv4_addr : ipv4_addr", "", publics(layout));
-    let (chains, dialled) = listeners(layout);
-    text.push_str(&chains);
-    set(&mut text, "map listeners", "ipv4_addr . inet_service : verdict", "", dialled);
-    text.push_str(CHAINS);
-    text.push_str("}\n");
-    text
+/// What is in a router's table besides [`CHAINS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Rules {
+    /// By set: its elements.
+    sets: BTreeMap<String, BTreeSet<String>>,
+    /// By chain: its one rule.
+    listeners: BTreeMap<String, String>,
 }
 
-/// The table of the host's own namespace: nothing that comes from a router passes but answers to what the host said.
-pub(super) fn guard(mark: &str) -> String {
-    format!(
-        "table inet {mark}\ndelete table inet {mark}\ntable inet {mark} {{
-  chain guard {{
-    type filter hook prerouting priority mangle; policy accept;
-    iifname \"{mark}-*\" ct state established,related accept
-    iifname \"{mark}-*\" drop
-  }}
-}}
-"
-    )
-}
+/// Every set and map: what it is called, what it is.
+const SETS: [(&str, &str); 7] = [
+    // Blocks of the network.
+    ("inside", "set inside { type ipv4_addr; flags interval; }"),
+    // Public address . who may dial it.
+    ("callers", "set callers { type ipv4_addr . ipv4_addr; flags interval; }"),
+    // Client . the router's own address . port.
+    ("services", "set services { type ipv4_addr . ipv4_addr . inet_service; flags interval; }"),
+    // Dialled address: who the balancer is to a target that dials itself.
+    ("faces", "map faces { type ipv4_addr : ipv4_addr; }"),
+    // Public address: who its balancer is to targets.
+    ("publics", "map publics { type ipv4_addr : ipv4_addr; }"),
+    // Address . port of listeners.
+    ("dialled", "set dialled { type ipv4_addr . inet_service; }"),
+    ("listeners", "map listeners { type ipv4_addr . inet_service : verdict; }"),
+];
 
 /// The chains that are the same in every router.
 const CHAINS: &str = r#"
@@ -73,12 +75,14 @@ const CHAINS: &str = r#"
     ct state established,related accept
     ip saddr . ip daddr . tcp dport @services accept
     icmp type echo-request accept
+    ct state new ip daddr . tcp dport @dialled drop
     meta l4proto tcp reject with tcp reset
     reject with icmp port-unreachable
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
     iifname "uplink" oifname != "uplink" ct status dnat accept
+    iifname "uplink" ct state new ip daddr . tcp dport @dialled drop
     iifname "uplink" meta l4proto tcp reject with tcp reset
     iifname "uplink" drop
     oifname "uplink" ct direction reply ct status dnat ct state established,related accept
@@ -94,63 +98,111 @@ const CHAINS: &str = r#"
   }
 "#;
 
-fn set(text: &mut String, head: &str, kind: &str, flags: &str, elements: Vec<String>) {
-    let elements = elements.join(", ");
-    let elements = if elements.is_empty() { elements } else { format!("elements = {{ {elements} }}") };
-    *text += &format!("  {head} {{ type {kind}; {flags} {elements}\n  }}\n");
-}
-
-fn callers(layout: &Layout) -> Vec<String> {
-    let publics = layout.frontends.values().filter_map(|f| f.public.as_ref());
-    publics.flat_map(|(address, from)| outermost(from).into_iter().map(move |b| format!("{address} . {b}"))).collect()
-}
-
-fn services(layout: &Layout) -> Vec<String> {
-    layout.services.values().map(|s| format!("{} . {} . {}", s.clients, s.address, s.port)).collect()
-}
-
-/// Who a balancer is to its targets, by the address that was dialled.
-fn faces(layout: &Layout) -> Vec<String> {
-    let mut faces = publics(layout);
-    let inside = layout.frontends.values().flat_map(|f| &f.addresses);
-    faces.extend(inside.map(|address| format!("{address} : {address}")));
-    faces
-}
-
-fn publics(layout: &Layout) -> Vec<String> {
-    let face = |(public, inside): (Ipv4Addr, Ipv4Addr)| format!("{public} : {inside}");
-    let publics = layout.frontends.values().filter_map(|f| Some((f.public.as_ref()?.0, *f.addresses.first()?)));
-    publics.map(face).collect()
-}
-
-/// The chain of each listener, and the elements that lead each dialled address and port to its chain. A listener
-/// without targets has none, so its connections arrive at the router itself and are refused.
-fn listeners(layout: &Layout) -> (String, Vec<String>) {
-    let (mut chains, mut elements) = (String::new(), Vec::new());
-    let all = layout.frontends.values().flat_map(|f| f.listeners.iter().map(move |(port, targets)| (f, port, targets)));
-    for (n, (frontend, port, targets)) in all.filter(|(_, _, targets)| !targets.is_empty()).enumerate() {
-        let dialled = frontend.addresses.iter().chain(frontend.public.as_ref().map(|(address, _)| address));
-        elements.extend(dialled.map(|address| format!("{address} . {port} : goto listener-{n}")));
-        let places = targets.iter().enumerate().map(|(i, (address, port))| format!("{i} : {address} . {port}"));
-        let (count, places) = (targets.len(), places.collect::<Vec<_>>().join(", "));
-        chains += &format!(
-            "  chain listener-{n} {{
-    dnat ip to jhash ip saddr . tcp sport mod {count} map {{ {places} }}
-  }}\n"
-        );
+impl Rules {
+    /// The content of the table of a router with this layout.
+    pub fn of(layout: &Layout) -> Rules {
+        let mut rules = Rules::default();
+        rules.add("inside", outermost(&layout.cidrs));
+        let service = |s: &super::layout::Service| format!("{} . {} . {}", s.clients, s.address, s.port);
+        rules.add("services", layout.services.values().map(service));
+        for (id, frontend) in &layout.frontends {
+            rules.add_frontend(id, frontend);
+        }
+        rules
     }
-    (chains, elements)
+
+    /// The script that makes the table `table` have this content, given what it has; all anew if that is not known.
+    pub fn script(&self, table: &str, have: Option<&Rules>) -> String {
+        let Some(have) = have else {
+            let sets: String = SETS.iter().map(|(_, declaration)| format!("  {declaration}\n")).collect();
+            let table_anew =
+                format!("table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n{sets}{CHAINS}}}\n");
+            return table_anew + &self.script(table, Some(&Rules::default()));
+        };
+        let mut script = String::new();
+        let mut line = |text: String| script += &format!("{text}\n");
+        for (chain, rule) in &self.listeners {
+            let known = have.listeners.get(chain);
+            if known.is_none() {
+                line(format!("add chain ip {table} {chain}"));
+            }
+            if known != Some(rule) {
+                line(format!("flush chain ip {table} {chain}"));
+                line(format!("add rule ip {table} {chain} {rule}"));
+            }
+        }
+        for (set, _) in SETS {
+            let (old, new) = (have.elements(set), self.elements(set));
+            for (verb, elements) in [("delete", old.difference(new)), ("add", new.difference(old))] {
+                let elements: Vec<&str> = elements.map(String::as_str).collect();
+                if !elements.is_empty() {
+                    line(format!("{verb} element ip {table} {set} {{ {} }}", elements.join(", ")));
+                }
+            }
+        }
+        for chain in have.listeners.keys().filter(|chain| !self.listeners.contains_key(*chain)) {
+            line(format!("flush chain ip {table} {chain}"));
+            line(format!("delete chain ip {table} {chain}"));
+        }
+        script
+    }
+
+    /// Who dials `frontend` is led to the chain of the listener. A listener without targets has none, so connections
+    /// to it arrive at the router itself and are refused.
+    fn add_frontend(&mut self, id: &str, frontend: &Frontend) {
+        let Some(face) = frontend.addresses.first() else { return };
+        self.add("faces", frontend.addresses.iter().map(|address| format!("{address} : {address}")));
+        if let Some((public, sources)) = &frontend.public {
+            self.add("faces", [format!("{public} : {face}")]);
+            self.add("publics", [format!("{public} : {face}")]);
+            self.add("callers", outermost(sources).map(|from| format!("{public} . {from}")));
+        }
+        let dialled: Vec<&Ipv4Addr> = frontend.dialled().collect();
+        for (port, targets) in frontend.listeners.iter().filter(|(_, targets)| !targets.is_empty()) {
+            let chain = format!("to.{id}.{port}");
+            self.add("dialled", dialled.iter().map(|address| format!("{address} . {port}")));
+            self.add("listeners", dialled.iter().map(|address| format!("{address} . {port} : goto {chain}")));
+            self.listeners.insert(chain, spread(targets));
+        }
+    }
+
+    fn add(&mut self, set: &str, elements: impl IntoIterator<Item = impl Display>) {
+        let elements = elements.into_iter().map(|element| element.to_string());
+        self.sets.entry(set.to_owned()).or_default().extend(elements);
+    }
+
+    fn elements(&self, set: &str) -> &BTreeSet<String> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        self.sets.get(set).unwrap_or(&NONE)
+    }
+}
+
+/// The rule that leads each new connection to one of the targets, all packets of a flow to the same.
+fn spread(targets: &[(Ipv4Addr, u16)]) -> String {
+    let places = targets.iter().enumerate().map(|(n, (address, port))| format!("{n} : {address} . {port}"));
+    let (count, places) = (targets.len(), places.collect::<Vec<_>>().join(", "));
+    format!("dnat ip to jhash ip saddr . tcp sport mod {count} map {{ {places} }}")
 }
 
 /// The blocks without those that lie in another: nftables refuses overlapping intervals.
-fn outermost(blocks: &[Cidr]) -> Vec<String> {
-    let mut kept: Vec<Cidr> = Vec::new();
-    let mut sorted = blocks.to_vec();
-    sorted.sort_by_key(|block| block.prefix());
-    for block in sorted {
-        if !kept.iter().any(|outer| outer.contains_cidr(block)) {
-            kept.push(block);
-        }
-    }
-    kept.iter().map(ToString::to_string).collect()
+fn outermost(blocks: &[Cidr]) -> impl Iterator<Item = &Cidr> {
+    let inner = |(n, block): &(usize, &Cidr)| {
+        let within = |(m, outer): (usize, &Cidr)| outer.contains_cidr(**block) && (outer != *block || m < *n);
+        blocks.iter().enumerate().any(within)
+    };
+    blocks.iter().enumerate().filter(move |block| !inner(block)).map(|(_, block)| block)
+}
+
+/// The table of the host's own namespace: nothing that comes from a router passes but answers to what the host said.
+pub(super) fn guard(mark: &str) -> String {
+    format!(
+        "table inet {mark}\ndelete table inet {mark}\ntable inet {mark} {{
+  chain guard {{
+    type filter hook prerouting priority mangle; policy accept;
+    iifname \"{mark}-*\" ct state established,related accept
+    iifname \"{mark}-*\" drop
+  }}
+}}
+"
+    )
 }

@@ -1,5 +1,6 @@
 //! What a network's router is made of in the kernel, and how its parts are named. Pure.
 
+use super::rules::Rules;
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +25,8 @@ pub(super) struct Router {
     pub routes: BTreeMap<Ipv4Addr, Route>,
     /// Whether the host has a wire to the router, and which public addresses it sends there.
     pub uplink: Option<BTreeSet<Ipv4Addr>>,
-    /// The whole nftables table; unknown if somebody else may have changed it.
-    pub rules: Option<String>,
+    /// The nftables table; none if somebody else may have changed it.
+    pub rules: Option<Rules>,
 }
 
 /// A pair of interfaces between a router and a machine: what stands at the machine's end. The router's end carries it

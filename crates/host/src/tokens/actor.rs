@@ -33,8 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// For a connection without a request. More than the 90 s after which Go's clients hang up themselves, so that we
 /// never hang up on a request that is under way.
 const IDLE: Duration = Duration::from_secs(120);
-/// Between looks at whether the listener is still where it should be.
-const LOOK: Duration = Duration::from_secs(5);
+/// Between looks at whether the listener is still where it should be. As long as it listens in a router that was
+/// replaced, that one stays, with its wires, in the way of its successor.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) struct Actor {
     config: Arc<Config>,
@@ -42,6 +43,8 @@ pub(super) struct Actor {
     nets: Nets,
     keys: Arc<Keys>,
     told: watch::Receiver<(u64, Reviewer)>,
+    /// Of what was last taken from `told`.
+    generation: u64,
 }
 
 impl Actor {
@@ -52,7 +55,7 @@ impl Actor {
         keys: Arc<Keys>,
         told: watch::Receiver<(u64, Reviewer)>,
     ) -> Actor {
-        Actor { config, saw, nets, keys, told }
+        Actor { config, saw, nets, keys, told, generation: 0 }
     }
 
     /// Until the area drops the other end of `told`, or aborts.
@@ -71,8 +74,14 @@ impl Actor {
         }
     }
 
+    fn take_spec(&mut self) -> Reviewer {
+        let told = self.told.borrow_and_update();
+        self.generation = told.0;
+        told.1.clone()
+    }
+
     async fn open(&mut self) -> Result<Door> {
-        let spec = self.told.borrow_and_update().1.clone();
+        let spec = self.take_spec();
         if !self.nets.has_network(&spec.network) {
             self.report(Some(format!("network {} is not there yet", spec.network)));
             self.nets.wait_for_network(&spec.network).await;
@@ -80,10 +89,10 @@ impl Actor {
         Door::open(spec, &self.config, &self.nets, &self.keys).await
     }
 
-    /// Opens a door and answers there until another is asked for, or this one leads nowhere. Its connections end with
-    /// it.
+    /// Opens a door and answers there until one elsewhere is asked for, or this one leads nowhere. Its connections end
+    /// with it.
     async fn serve(&mut self) -> Result<()> {
-        let door = self.open().await?;
+        let mut door = self.open().await?;
         self.report(None);
         let seats = Arc::new(Semaphore::new(CONNECTIONS));
         let mut connections = JoinSet::new();
@@ -91,10 +100,14 @@ impl Actor {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                told = self.told.changed() => match told {
-                    Ok(()) if door.fits(&self.told.borrow_and_update().1) => self.report(None),
-                    _ => return Ok(()),
-                },
+                told = self.told.changed() => {
+                    let spec = self.take_spec();
+                    if told.is_err() || !door.leads_to(&spec) {
+                        return Ok(());
+                    }
+                    door.renew(spec, &self.keys).await?;
+                    self.report(None);
+                }
                 accepted = accept(&door, &seats) => {
                     let (stream, seat) = accepted.context("cannot accept connections")?;
                     let (told, keys) = (self.told.clone(), self.keys.clone());
@@ -109,15 +122,12 @@ impl Actor {
     }
 
     fn report(&self, why: Option<String>) {
-        let (generation, id) = {
-            let told = self.told.borrow();
-            (told.0, told.1.id.clone())
-        };
+        let id = self.told.borrow().1.id.clone();
         if let Some(why) = &why {
             tracing::warn!(reviewer = id, why, "tokens are not reviewed");
         }
         let status = ReviewerStatus { ready: why.is_none(), why };
-        (self.saw)(ItemKey { kind: ItemKind::Reviewer, id }, generation, Status::Reviewer(status));
+        (self.saw)(ItemKey { kind: ItemKind::Reviewer, id }, self.generation, Status::Reviewer(status));
     }
 }
 

@@ -17,7 +17,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 pub(super) struct Door {
-    /// As it was when the door was opened.
     spec: Reviewer,
     listener: TcpListener,
     pub tls: TlsAcceptor,
@@ -33,17 +32,24 @@ pub(super) fn service(spec: &Reviewer) -> Service {
 impl Door {
     /// Opens the certificate's key and listens.
     pub async fn open(spec: Reviewer, config: &Config, nets: &Nets, keys: &Arc<Keys>) -> Result<Door> {
-        let (keys, own) = (keys.clone(), spec.clone());
-        let tls = blocking(move || tls(&own, &keys)).await?;
+        let tls = tls(&spec, keys).await?;
         let router = router(config, &spec.network);
         let listener = TcpListener::from_std(nets.listen(&spec.network, service(&spec)).await?)?;
         Ok(Door { spec, listener, tls, router })
     }
 
-    /// Whether it is the door that `spec` asks for. Who is who may differ: that is looked up at each request.
-    pub fn fits(&self, spec: &Reviewer) -> bool {
-        let of = |spec: &Reviewer| (spec.network.clone(), service(spec), spec.certificate.clone(), spec.key.clone());
-        of(&self.spec) == of(spec)
+    /// Whether it is where `spec` asks for one.
+    pub fn leads_to(&self, spec: &Reviewer) -> bool {
+        (&self.spec.network, service(&self.spec)) == (&spec.network, service(spec))
+    }
+
+    /// Shows the certificate of `spec` from now on. Connections that are open stay.
+    pub async fn renew(&mut self, spec: Reviewer, keys: &Arc<Keys>) -> Result<()> {
+        if (&spec.certificate, &spec.key) != (&self.spec.certificate, &self.spec.key) {
+            self.tls = tls(&spec, keys).await?;
+        }
+        self.spec = spec;
+        Ok(())
     }
 
     /// Whether the router is still the one in which it listens, and not another under the same name.
@@ -72,14 +78,19 @@ fn router(config: &Config, network: &str) -> Option<u64> {
     Some(std::fs::metadata(path).ok()?.ino())
 }
 
-fn tls(spec: &Reviewer, keys: &Keys) -> Result<TlsAcceptor> {
+async fn tls(spec: &Reviewer, keys: &Arc<Keys>) -> Result<TlsAcceptor> {
+    let (spec, keys) = (spec.clone(), keys.clone());
+    let config = blocking(move || tls_config(&spec, &keys)).await?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn tls_config(spec: &Reviewer, keys: &Keys) -> Result<ServerConfig> {
     let chain = CertificateDer::pem_slice_iter(spec.certificate.as_bytes()).collect::<Result<Vec<_>, _>>();
     let chain = chain.context("its certificate is not PEM")?;
     ensure!(!chain.is_empty(), "it has no certificate");
     let key = keys.open(&spec.key)?;
     let key = PrivateKeyDer::from_pem_slice(&key).context("its key is not PEM")?;
-    let config =
-        ServerConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions()?;
-    let config = config.with_no_client_auth().with_single_cert(chain, key);
-    Ok(TlsAcceptor::from(Arc::new(config.context("its certificate and key do not go together")?)))
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let config = config.with_safe_default_protocol_versions()?.with_no_client_auth();
+    config.with_single_cert(chain, key).context("its certificate and key do not go together")
 }

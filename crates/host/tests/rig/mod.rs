@@ -2,6 +2,7 @@
 //! clients inside them. All that the test made is removed when the rig is dropped, also after a panic.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "it is all test code, though not all in tests")]
 
 use roadstead_host::net::{self, Nets, netns};
 use roadstead_host::{Config, Saw};

@@ -30,13 +30,34 @@ const EPOCH: u64 = 1;
 macro_rules! with_kind {
     ($kind:expr, $T:ident => $body:expr) => {
         match $kind {
-            ItemKind::Network => { type $T = hostspec::Network; $body }
-            ItemKind::Port => { type $T = hostspec::Port; $body }
-            ItemKind::Disk => { type $T = hostspec::Disk; $body }
-            ItemKind::Machine => { type $T = hostspec::Machine; $body }
-            ItemKind::Balancer => { type $T = hostspec::Balancer; $body }
-            ItemKind::Credential => { type $T = hostspec::Credential; $body }
-            ItemKind::Reviewer => { type $T = hostspec::Reviewer; $body }
+            ItemKind::Network => {
+                type $T = hostspec::Network;
+                $body
+            }
+            ItemKind::Port => {
+                type $T = hostspec::Port;
+                $body
+            }
+            ItemKind::Disk => {
+                type $T = hostspec::Disk;
+                $body
+            }
+            ItemKind::Machine => {
+                type $T = hostspec::Machine;
+                $body
+            }
+            ItemKind::Balancer => {
+                type $T = hostspec::Balancer;
+                $body
+            }
+            ItemKind::Credential => {
+                type $T = hostspec::Credential;
+                $body
+            }
+            ItemKind::Reviewer => {
+                type $T = hostspec::Reviewer;
+                $body
+            }
         }
     };
 }
@@ -159,7 +180,10 @@ fn versioned(view: &View, key: &ItemKey) -> Option<Versioned> {
 /// Makes the [`Saw`] of each key that lacks one, and waits until it is durable.
 async fn announce(handle: &Handle, keys: Vec<ItemKey>) -> Result<()> {
     let view = handle.view();
-    let missing: Vec<_> = keys.into_iter().filter(|key| !with_kind!(key.kind, T => view.contains(&saw_key::<T>(&key.id).any()))).collect();
+    let missing: Vec<_> = keys
+        .into_iter()
+        .filter(|key| !with_kind!(key.kind, T => view.contains(&saw_key::<T>(&key.id).any())))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -50,7 +50,8 @@ async fn drive<D: Driver + 'static>(driver: Arc<D>, handle: Handle, mut changed:
         let wanted = handle.view().list(Index::<D::Desired>::all());
         running.retain(|key, (generation, _)| wanted.iter().any(|r| r.key == *key && r.generation == *generation));
         for record in wanted {
-            let start = || (record.generation, Task(tokio::spawn(converge(driver.clone(), handle.clone(), record.clone()))));
+            let start =
+                || (record.generation, Task(tokio::spawn(converge(driver.clone(), handle.clone(), record.clone()))));
             running.entry(record.key.clone()).or_insert_with(start);
         }
         if changed.changed().await.is_err() {
@@ -116,7 +117,16 @@ async fn make_keys(handle: Handle, vault: Arc<Vault>, mut changed: watch::Receiv
 fn make_key(vault: &Vault, handle: &Handle, record: &Record<KeySpec>, authority: Option<&KeyState>) {
     let made: Result<KeyState> = keys::make(vault, record.key.name(), &record.body, authority);
     match made {
-        Ok(state) => observe(handle, &record.key, state),
+        // What was made first counts: a second one, asked for while the first was not published yet, would leave
+        // certificates of an authority that is gone.
+        Ok(state) => super::observe(handle, {
+            let (spec, key) = (record.key.clone(), Key::<KeyState>::new(record.key.name()));
+            move |tx| {
+                if tx.get(&spec).is_some() && tx.get(&key).is_none() {
+                    tx.create(key, Some(spec.any()), state);
+                }
+            }
+        }),
         Err(error) => error!("key {}: {error:#}", record.key),
     }
 }

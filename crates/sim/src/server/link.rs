@@ -6,7 +6,7 @@
 //! wanted, not met      ─▶ write Saw (empty); once that is durable, this looks at the item again
 //! wanted, met          ─▶ tell the host, unless this session has told it this generation
 //! not wanted, met      ─▶ tell the host to remove it, once a session
-//! host says gone       ─▶ remove Saw; if it is wanted again meanwhile, empty Saw and tell the host anew
+//! host says gone       ─▶ remove Saw, unless it is wanted again meanwhile: then the host is told anew
 //! ```
 
 use crate::host::Host;
@@ -67,7 +67,7 @@ fn body<T: HostItem>(view: &View, id: &str) -> Option<Versioned> {
 fn meet<T: HostItem>(tx: &mut Tx, id: &str) {
     let (want, saw) = (Key::<Want<T>>::new(id), Key::<Saw<T>>::new(id));
     if tx.get(&want).is_some() && tx.get(&saw).is_none() {
-        tx.create(saw, Some(want.any()), Saw { generation: 0, status: None });
+        tx.create(saw, None, Saw { generation: 0, status: None });
     }
 }
 
@@ -82,13 +82,8 @@ fn record<T: HostItem>(tx: &mut Tx, id: &str, generation: u64, status: Status) {
 }
 
 fn forget<T: HostItem>(tx: &mut Tx, id: &str) {
-    let saw = Key::<Saw<T>>::new(id);
-    match (tx.get(&Key::<Want<T>>::new(id)), tx.get(&saw)) {
-        (Some(_), Some(mut record)) => {
-            record.body = Saw { generation: 0, status: None };
-            tx.put(record);
-        }
-        _ => tx.remove(&saw),
+    if tx.get(&Key::<Want<T>>::new(id)).is_none() {
+        tx.remove(&Key::<Saw<T>>::new(id));
     }
 }
 
@@ -222,12 +217,18 @@ fn all(ledger: &Ledger) -> BTreeSet<ItemKey> {
     SORTS.iter().flat_map(of).collect()
 }
 
-/// Kind of the wants and of what was seen, for checks.
+/// The kind of something that is wanted of hosts.
 pub fn is_want(kind: &str) -> bool {
     SORTS.iter().any(|sort| sort.want == kind)
 }
 
-/// Kind of what a host said.
+/// The kind of what a host said.
 pub fn is_saw(kind: &str) -> bool {
     SORTS.iter().any(|sort| sort.saw == kind)
+}
+
+/// Where stands what a host said of something wanted.
+pub fn saw_of(want: &AnyKey) -> Option<AnyKey> {
+    let sort = SORTS.iter().find(|sort| sort.want == want.kind())?;
+    Some(AnyKey::new(sort.saw, want.name()))
 }

@@ -5,7 +5,7 @@ mod kube;
 mod link;
 
 pub use keys::PRIVATE;
-pub use link::{is_saw, is_want};
+pub use link::{is_saw, is_want, saw_of};
 
 use crate::disk::Disk;
 use crate::host::Host;

@@ -29,6 +29,8 @@ pub enum Common {
     InvalidParameterCombination,
     /// No such operation.
     UnknownOperation,
+    /// No operation is named.
+    MissingAction,
     /// The body can't be read.
     Serialization,
     /// The request is longer than we read.
@@ -80,7 +82,7 @@ impl Common {
             | Common::MissingParameter
             | Common::InvalidParameterValue
             | Common::InvalidParameterCombination => is("ValidationException", 400),
-            Common::UnknownOperation => is("UnknownOperationException", 404),
+            Common::UnknownOperation | Common::MissingAction => is("UnknownOperationException", 404),
             Common::Serialization => is("SerializationException", 400),
             Common::RequestTooLarge => is("RequestEntityTooLargeException", 413),
             Common::Throttling => is("ThrottlingException", 429),
@@ -113,6 +115,7 @@ impl Common {
             Common::InvalidParameterValue => is("InvalidParameterValue", 400),
             Common::InvalidParameterCombination => is("InvalidParameterCombination", 400),
             Common::UnknownOperation => is("InvalidAction", 400),
+            Common::MissingAction => is("MissingAction", 400),
             Common::Serialization => is("MalformedInput", 400),
             Common::RequestTooLarge => is("RequestEntityTooLarge", 413),
             Common::Throttling => is("Throttling", 400),

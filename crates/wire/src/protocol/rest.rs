@@ -23,7 +23,7 @@ impl Parts<'_> {
         for member in members {
             let value = match member.location {
                 Location::Uri => self.label(member)?,
-                Location::Query => self.query(member, members)?,
+                Location::Query => self.query(member)?,
                 Location::Header => self.header(member)?,
                 Location::Headers => self.prefixed(member)?,
                 Location::Body | Location::StatusCode => None,
@@ -40,19 +40,16 @@ impl Parts<'_> {
         label.map(|(_, value)| text::read_member(member, TimestampFormat::Iso8601, value)).transpose()
     }
 
-    fn query(&self, member: &Member, all: &[Member]) -> Result<Option<Value>, ReadError> {
+    fn query(&self, member: &Member) -> Result<Option<Value>, ReadError> {
         let named = |name: &str| -> Vec<&str> {
             self.query.iter().filter(|(own, _)| *own == name).map(|(_, value)| value).collect()
         };
         match &member.schema.kind {
+            // All of them, those included that other members are bound to (Smithy, httpQueryParams).
             Kind::Map(map) => {
-                let bound = |name: &str| {
-                    all.iter().any(|m| m.location == Location::Query && m.name != member.name && m.wire_name() == name)
-                };
-                let names = self.query.iter().map(|(name, _)| name).filter(|name| !bound(name));
-                let entries: BTreeMap<String, Value> = names
-                    .map(|name| Ok((name.to_owned(), values(&map.value, &named(name))?)))
-                    .collect::<Result<_, ReadError>>()?;
+                let entry = |name: &str| Ok((name.to_owned(), values(&map.value, &named(name))?));
+                let entries: BTreeMap<String, Value> =
+                    self.query.iter().map(|(name, _)| entry(name)).collect::<Result<_, ReadError>>()?;
                 Ok((!entries.is_empty()).then_some(Value::Map(entries)))
             }
             _ => match named(member.wire_name()) {
@@ -103,6 +100,9 @@ fn utf8(value: &HeaderValue) -> Result<&str, ReadError> {
 
 /// The elements of a list in a header: between commas, perhaps in quotes (RFC 9110, section 5.6).
 fn split(line: &str) -> Vec<String> {
+    if line.trim().is_empty() {
+        return vec![];
+    }
     let mut elements = vec![];
     let mut element = String::new();
     let mut quoted = false;
@@ -172,5 +172,25 @@ fn quoted(text: String) -> String {
         format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_in_a_header_reads_back_as_it_was_written() {
+        let texts = ["plain", "with, comma", "a \"quote\"", "back\\slash, too", " spaced "];
+        let line = texts.map(|text| quoted(text.to_owned())).join(", ");
+        assert_eq!(split(&line), texts);
+        assert_eq!(split_dates("Mon, 16 Dec 2019 23:48:18 GMT, Tue, 17 Dec 2019 23:48:18 GMT").len(), 2);
+    }
+
+    #[test]
+    fn no_value_ends_the_head_of_a_response() {
+        let mut headers = HeaderMap::new();
+        put(&mut headers, "x-a", "1\r\nx-b: 2");
+        assert!(headers.is_empty());
     }
 }

@@ -73,7 +73,6 @@ pub(crate) fn respond(operation: &AnyOperation, output: &Value, request_id: &str
 
 fn write_payload(member: &Member, value: Option<&Value>) -> (&'static str, Bytes) {
     match value {
-        None if matches!(member.schema.kind, Kind::Structure(_)) => (JSON, Bytes::from_static(b"{}")),
         None => ("", Bytes::new()),
         Some(Value::Blob(bytes)) => ("application/octet-stream", Bytes::copy_from_slice(bytes)),
         Some(Value::String(text)) if matches!(member.schema.kind, Kind::String) => {

@@ -73,7 +73,7 @@ impl Path {
 }
 
 fn check(schema: &Schema, value: &Value, path: &Path, found: &mut Vec<Violation>) {
-    let shown = (!schema.sensitive).then(|| show(value));
+    let shown = (!schema.sensitive).then(|| show(schema, value));
     let violation = |constraint| Violation { path: path.text.clone(), shown: shown.clone(), constraint };
     found.extend(broken(schema, value).into_iter().map(violation));
     match (value, &schema.kind) {
@@ -228,24 +228,25 @@ fn coral(found: &[Violation]) -> String {
     format!("{} validation {errors} detected: {}", texts.len(), texts.join("; "))
 }
 
-/// A value as the framework (a Java one) prints it.
-fn show(value: &Value) -> String {
-    let join = |texts: Vec<String>| texts.join(", ");
-    match value {
-        Value::Null => "null".into(),
-        Value::Boolean(v) => v.to_string(),
-        Value::Integer(v) => v.to_string(),
-        Value::Double(v) => v.to_string(),
-        Value::String(v) => v.clone(),
-        Value::Blob(v) => format!("{} bytes", v.len()),
-        Value::Timestamp(v) => crate::timestamp::format(*v, super::TimestampFormat::Iso8601),
-        Value::List(elements) => format!("[{}]", join(elements.iter().map(show).collect())),
-        Value::Map(entries) => {
-            format!("{{{}}}", join(entries.iter().map(|(k, v)| format!("{k}={}", show(v))).collect()))
+/// A value as the framework (a Java one) prints it, secrets left out.
+fn show(schema: &Schema, value: &Value) -> String {
+    let pairs =
+        |pairs: Vec<(&str, String)>| pairs.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(", ");
+    match (value, &schema.kind) {
+        _ if schema.sensitive => "***".into(),
+        (Value::List(elements), Kind::List(list)) => {
+            let texts: Vec<String> = elements.iter().map(|e| show(list.member.schema, e)).collect();
+            format!("[{}]", texts.join(", "))
         }
-        Value::Struct(values) => {
-            format!("{{{}}}", join(values.iter().map(|(k, v)| format!("{k}={}", show(v))).collect()))
+        (Value::Map(entries), Kind::Map(map)) => {
+            format!("{{{}}}", pairs(entries.iter().map(|(k, v)| (k.as_str(), show(map.value.schema, v))).collect()))
         }
+        (Value::Struct(values), _) => {
+            let present = schema.members().iter().filter_map(|m| Some((m.name, show(m.schema, values.get(m.name)?))));
+            format!("{{{}}}", pairs(present.collect()))
+        }
+        (Value::Blob(bytes), _) => format!("{} bytes", bytes.len()),
+        _ => crate::text::write(value, super::TimestampFormat::Iso8601),
     }
 }
 

@@ -17,7 +17,10 @@ pub enum Error {
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
     /// Signed too long ago.
-    #[error("Signature expired: {} is now earlier than {} ({} - {})", basic(*date), basic(*now - *span), basic(*now), in_words(*span))]
+    #[error(
+        "Signature expired: {} is now earlier than {} ({} - {})",
+        basic(*date), basic(*now - *span), basic(*now), in_words(*span)
+    )]
     Expired {
         /// When it was signed.
         date: Millis,
@@ -27,7 +30,10 @@ pub enum Error {
         span: Millis,
     },
     /// Signed in the future.
-    #[error("Signature not yet current: {} is still later than {} ({} + {})", basic(*date), basic(*now + *span), basic(*now), in_words(*span))]
+    #[error(
+        "Signature not yet current: {} is still later than {} ({} + {})",
+        basic(*date), basic(*now + *span), basic(*now), in_words(*span)
+    )]
     NotYetCurrent {
         /// When it says that it was signed.
         date: Millis,
@@ -65,7 +71,8 @@ pub enum Error {
     HeaderNotSigned(String),
     /// The body is declared unsigned.
     #[error(
-        "The request's payload must be signed: 'x-amz-content-sha256' must be the SHA-256 of the body, in lower-case hexadecimal."
+        "The request's payload must be signed: 'x-amz-content-sha256' must be the SHA-256 of the body, in lower-case \
+         hexadecimal."
     )]
     PayloadNotSigned,
     /// The body is not the one that was signed.

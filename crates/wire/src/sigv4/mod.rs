@@ -1,8 +1,8 @@
 //! AWS Signature Version 4: who sent a request, and that nobody changed it on the way.
 //!
 //! ```text
-//! Request ──Claim::of──▶ key id, scope, signed headers, signature ──is it in time, for us?──▶ secret_of(key id)
-//!    └──────canonical──▶ string to sign ──HMAC under the secret's key of that day──▶ equal in constant time? ──▶ Verified
+//! Request ──Claim::of──▶ key id, scope, signed headers, signature ──in time, for us, all signed?──▶ secret_of(key id)
+//!    └─canonical─▶ string to sign ──HMAC under the secret's key of that day──▶ equal in constant time? ──▶ Verified
 //! ```
 //!
 //! Both forms are read: the `Authorization` header and the presigned query. No clock, no I/O, no key store: the

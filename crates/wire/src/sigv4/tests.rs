@@ -333,7 +333,8 @@ fn a_date_header_serves_where_the_other_is_not() {
     let dated = dated.with(
         "authorization",
         &format!(
-            "AWS4-HMAC-SHA256 Credential={ID}/20150830/us-east-1/service/aws4_request,SignedHeaders=date;host,Signature={signature}"
+            "AWS4-HMAC-SHA256 Credential={ID}/20150830/us-east-1/service/aws4_request,SignedHeaders=date;host,\
+             Signature={signature}"
         ),
     );
     assert_eq!(dated.verify().unwrap().date, NOW);
@@ -537,7 +538,8 @@ proptest! {
         let query = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
         let headers = vec![("host", &b"h:1"[..]), ("x-own", header.as_bytes())];
         let request = Request { method: "POST", path: &path, query: &query, headers, body: &body };
-        let signer = Signer { access_key_id: ID, secret: SECRET, security_token: None, region: EXPECT.region, service: "eks" };
+        let (access_key_id, region) = (ID, EXPECT.region);
+        let signer = Signer { access_key_id, secret: SECRET, security_token: None, region, service: "eks" };
         let added = signer.sign(&request, NOW).unwrap();
         let mut signed = request.clone();
         signed.headers.extend(added.iter().map(|(name, value)| (*name, value.as_bytes())));
@@ -551,7 +553,11 @@ proptest! {
     }
 
     #[test]
-    fn no_claim_makes_it_panic(authorization in "AWS4-HMAC-SHA256 [ -~é]{0,60}|[ -~é]{0,20}", date in "[0-9TZé+-]{0,18}", query in "[ -~é]{0,40}") {
+    fn no_claim_makes_it_panic(
+        authorization in "AWS4-HMAC-SHA256 [ -~é]{0,60}|[ -~é]{0,20}",
+        date in "[0-9TZé+-]{0,18}",
+        query in "[ -~é]{0,40}",
+    ) {
         let own = Recorded { query, ..named("get-vanilla") };
         let own = own.with("authorization", &authorization).with("x-amz-date", &date);
         prop_assert!(own.verify().is_err());

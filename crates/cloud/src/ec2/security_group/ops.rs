@@ -18,7 +18,8 @@ pub fn create(
 ) -> Result<api::CreateSecurityGroupResult, Fault> {
     let account = &caller.identity.account;
     let tags = tags::given(input.tag_specifications, api::ResourceType::SecurityGroup)?;
-    let named = input.vpc_id.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter VpcId"))?;
+    let named =
+        input.vpc_id.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter VpcId"))?;
     let vpc = vpc::ops::find(tx, account, &named)?.body;
     if input.group_name.starts_with("sg-") {
         let why = "Group names may not be in the format sg-*.";
@@ -80,7 +81,9 @@ pub fn delete(
     caller: &Caller,
     input: api::DeleteSecurityGroupRequest,
 ) -> Result<api::DeleteSecurityGroupResult, Fault> {
-    let id = input.group_id.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter GroupName or GroupId"))?;
+    let id = input
+        .group_id
+        .ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter GroupName or GroupId"))?;
     let key = SecurityGroup::key(&caller.identity.account, &id);
     let group = tx.get(&key).ok_or_else(|| missing(&id))?.body;
     if group.name == "default" {

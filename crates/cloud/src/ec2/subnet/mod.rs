@@ -11,7 +11,14 @@ use roadstead_store::{AnyKey, Tx};
 use roadstead_types::{Cidr, Tags};
 
 /// Makes a subnet.
-pub fn create(tx: &mut Tx, owner: Option<AnyKey>, vpc: &Vpc, cidr: Cidr, zone: &Zone, default_for_zone: bool) -> Subnet {
+pub fn create(
+    tx: &mut Tx,
+    owner: Option<AnyKey>,
+    vpc: &Vpc,
+    cidr: Cidr,
+    zone: &Zone,
+    default_for_zone: bool,
+) -> Subnet {
     let subnet = Subnet {
         id: tx.fresh_id("subnet-"),
         account: vpc.account.clone(),

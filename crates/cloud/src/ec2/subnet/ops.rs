@@ -16,8 +16,13 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateSubnetRequest) -> 
     let account = &caller.identity.account;
     let tags = tags::given(input.tag_specifications, api::ResourceType::Subnet)?;
     let vpc = vpc::ops::find(tx, account, &input.vpc_id)?.body;
-    let text = input.cidr_block.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
-    let malformed = || Common::InvalidParameterValue.fault(format!("Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."));
+    let text = input
+        .cidr_block
+        .ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
+    let malformed = || {
+        Common::InvalidParameterValue
+            .fault(format!("Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."))
+    };
     let cidr: Cidr = text.parse().map_err(|_| malformed())?;
     // VPC user guide, "Subnet CIDR blocks": /16 to /28, inside the VPC's.
     if !vpc.cidr.contains_cidr(cidr) || !(16..=28).contains(&cidr.prefix()) {

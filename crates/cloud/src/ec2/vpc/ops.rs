@@ -19,7 +19,9 @@ const VPCS_MAX: usize = 100;
 pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateVpcRequest) -> Result<api::CreateVpcResult, Fault> {
     let account = &caller.identity.account;
     let tags = tags::given(input.tag_specifications, api::ResourceType::Vpc)?;
-    let text = input.cidr_block.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
+    let text = input
+        .cidr_block
+        .ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
     let cidr = block(&text)?;
     if tx.list(Index::<Vpc>::prefix(format!("{account}/"))).len() >= VPCS_MAX {
         return Err(api::VPC_LIMIT_EXCEEDED.fault("The maximum number of VPCs has been reached."));
@@ -33,9 +35,13 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateVpcRequest) -> Res
 
 /// A VPC's block: /16 to /28 (VPC user guide, "VPC CIDR blocks"), apart from what services use inside.
 fn block(text: &str) -> Result<Cidr, Fault> {
-    let malformed = || Common::InvalidParameterValue.fault(format!("Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."));
+    let malformed = || {
+        Common::InvalidParameterValue
+            .fault(format!("Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."))
+    };
     let cidr: Cidr = text.parse().map_err(|_| malformed())?;
-    let reserved = [([198, 19, 0, 0], 16), ([127, 0, 0, 0], 8), ([169, 254, 0, 0], 16), ([224, 0, 0, 0], 4), ([0, 0, 0, 0], 8)];
+    let reserved =
+        [([198, 19, 0, 0], 16), ([127, 0, 0, 0], 8), ([169, 254, 0, 0], 16), ([224, 0, 0, 0], 4), ([0, 0, 0, 0], 8)];
     let taken = reserved.iter().any(|(base, prefix)| Cidr::containing(Ipv4Addr::from(*base), *prefix).overlaps(cidr));
     if taken || !(16..=28).contains(&cidr.prefix()) {
         return Err(api::INVALID_VPC_RANGE.fault(format!("The CIDR '{text}' is invalid.")));
@@ -44,7 +50,11 @@ fn block(text: &str) -> Result<Cidr, Fault> {
 }
 
 /// EC2 DescribeVpcs.
-pub fn describe(view_: &View, caller: &Caller, input: api::DescribeVpcsRequest) -> Result<api::DescribeVpcsResult, Fault> {
+pub fn describe(
+    view_: &View,
+    caller: &Caller,
+    input: api::DescribeVpcsRequest,
+) -> Result<api::DescribeVpcsResult, Fault> {
     tags::not_dry(input.dry_run)?;
     let account = &caller.identity.account;
     let query = Query {

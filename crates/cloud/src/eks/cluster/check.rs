@@ -7,9 +7,7 @@ use crate::ec2::subnet::Subnet;
 use crate::ec2::vpc::Vpc;
 use crate::iam::role::Role;
 use crate::settings::Settings;
-use roadstead_shapes::eks::{
-    CreateClusterRequest, INVALID_PARAMETER_EXCEPTION, IpFamily, Logging, VpcConfigRequest,
-};
+use roadstead_shapes::eks::{CreateClusterRequest, INVALID_PARAMETER_EXCEPTION, IpFamily, Logging, VpcConfigRequest};
 use roadstead_store::{Read, Tx};
 use roadstead_types::{Arn, Cidr};
 use roadstead_wire::fault::Fault;
@@ -38,7 +36,13 @@ pub fn unsupported(input: &CreateClusterRequest) -> Result<(), Fault> {
         (input.encryption_config.as_ref().is_some_and(|c| !c.is_empty()), "encryptionConfig"),
         (auto, "computeConfig"),
         (input.zonal_shift_config.as_ref().is_some_and(|c| c.enabled == Some(true)), "zonalShiftConfig"),
-        (input.control_plane_scaling_config.as_ref().is_some_and(|c| c.tier.is_some_and(|t| t.as_str() != "standard")), "controlPlaneScalingConfig"),
+        (
+            input
+                .control_plane_scaling_config
+                .as_ref()
+                .is_some_and(|c| c.tier.is_some_and(|t| t.as_str() != "standard")),
+            "controlPlaneScalingConfig",
+        ),
     ];
     match asked.iter().find(|(asked, _)| *asked) {
         Some((_, member)) => Err(invalid(format!("{member} is not available in this region yet: leave it out"))),
@@ -58,7 +62,8 @@ pub fn version(settings: &Settings, asked: Option<&str>) -> Result<String, Fault
 /// The cluster role: there, trusting EKS, carrying its policy. Terraform retries on exactly these texts.
 pub fn role(tx: &Tx, account: &str, arn: &str) -> Result<(), Fault> {
     let missing = || invalid(format!("Role with arn: {arn}, does not exist."));
-    let parsed: Arn = arn.parse().map_err(|_| invalid(format!("The role ARN '{arn}' is invalid. Error in role params")))?;
+    let parsed: Arn =
+        arn.parse().map_err(|_| invalid(format!("The role ARN '{arn}' is invalid. Error in role params")))?;
     if parsed.service != "iam" || !parsed.resource.starts_with("role/") || parsed.account != account {
         return Err(missing());
     }
@@ -79,7 +84,9 @@ fn trusts(policy: &str, service: &str) -> bool {
     let policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_default();
     let statements = one_or_many(&policy["Statement"]);
     statements.iter().any(|s| {
-        let assumes = one_or_many(&s["Action"]).iter().any(|a| a.as_str().is_some_and(|a| a == "sts:AssumeRole" || a == "*" || a == "sts:*"));
+        let assumes = one_or_many(&s["Action"])
+            .iter()
+            .any(|a| a.as_str().is_some_and(|a| a == "sts:AssumeRole" || a == "*" || a == "sts:*"));
         let named = one_or_many(&s["Principal"]["Service"]).iter().any(|p| p.as_str() == Some(service));
         s["Effect"] == "Allow" && assumes && named
     })
@@ -194,6 +201,7 @@ pub fn service_cidr(tx: &Tx, account: &str, vpc: &str, input: &CreateClusterRequ
 pub fn logging(asked: Option<Logging>) -> Vec<String> {
     let setups = asked.and_then(|l| l.cluster_logging).unwrap_or_default();
     let enabled = setups.into_iter().filter(|s| s.enabled == Some(true));
-    let types: BTreeSet<String> = enabled.flat_map(|s| s.types.unwrap_or_default()).map(|t| t.as_str().into()).collect();
+    let types: BTreeSet<String> =
+        enabled.flat_map(|s| s.types.unwrap_or_default()).map(|t| t.as_str().into()).collect();
     types.into_iter().collect()
 }

@@ -19,7 +19,8 @@ const ETCD_PKI: &str = "/etc/etcd/pki";
 /// What an etcd member runs.
 pub fn etcd(spec: &Spec, placement: &Placement, pki: &Pki, components: &str, member: &Member) -> Image {
     let ip = member.address;
-    let peers: Vec<String> = placement.members.iter().map(|m| format!("{}=https://{}:2380", m.name, m.address)).collect();
+    let peers: Vec<String> =
+        placement.members.iter().map(|m| format!("{}=https://{}:2380", m.name, m.address)).collect();
     let argv = vec![
         format!("/opt/components/{components}/etcd"),
         format!("--name={}", member.name),
@@ -68,7 +69,12 @@ pub fn api(spec: &Spec, placement: &Placement, pki: &Pki, version: &KubernetesVe
     // Controllers need the bootstrap roles, or exit: they start once their own API server is ready.
     let processes = vec![
         process("kube-apiserver", apiserver(spec, placement, version, server), &[], Some(ready)),
-        process("kube-controller-manager", controller_manager(spec, version), &["kube-apiserver"], health(10257, "/healthz")),
+        process(
+            "kube-controller-manager",
+            controller_manager(spec, version),
+            &["kube-apiserver"],
+            health(10257, "/healthz"),
+        ),
         process("kube-scheduler", scheduler(version), &["kube-apiserver"], health(10259, "/readyz")),
     ];
     Image {

@@ -7,9 +7,10 @@ use crate::ec2::subnet::Subnet;
 use crate::settings::Settings;
 use roadstead_kernel::{Caller, page};
 use roadstead_shapes::eks::{
-    AuthenticationMode, ClusterStatus, CreateClusterRequest, CreateClusterResponse, DeleteClusterRequest, DeleteClusterResponse,
-    DescribeClusterRequest, DescribeClusterResponse, INVALID_PARAMETER_EXCEPTION, INVALID_REQUEST_EXCEPTION,
-    ListClustersRequest, ListClustersResponse, RESOURCE_IN_USE_EXCEPTION, RESOURCE_NOT_FOUND_EXCEPTION, SupportType,
+    AuthenticationMode, ClusterStatus, CreateClusterRequest, CreateClusterResponse, DeleteClusterRequest,
+    DeleteClusterResponse, DescribeClusterRequest, DescribeClusterResponse, INVALID_PARAMETER_EXCEPTION,
+    INVALID_REQUEST_EXCEPTION, ListClustersRequest, ListClustersResponse, RESOURCE_IN_USE_EXCEPTION,
+    RESOURCE_NOT_FOUND_EXCEPTION, SupportType,
 };
 use roadstead_store::{Index, Read, Record, Tx, View};
 use roadstead_types::Tags;
@@ -58,7 +59,12 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: CreateClusterRequest) -> Resu
         service_cidr,
         authentication_mode: access.authentication_mode.unwrap_or(AuthenticationMode::ConfigMap).as_str().into(),
         creator_is_admin: access.bootstrap_cluster_creator_admin_permissions.unwrap_or(true),
-        support_type: input.upgrade_policy.and_then(|p| p.support_type).unwrap_or(SupportType::Extended).as_str().into(),
+        support_type: input
+            .upgrade_policy
+            .and_then(|p| p.support_type)
+            .unwrap_or(SupportType::Extended)
+            .as_str()
+            .into(),
         logging: check::logging(input.logging),
         deletion_protection: input.deletion_protection.unwrap_or(false),
         client_request_token: input.client_request_token,

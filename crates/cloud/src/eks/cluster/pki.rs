@@ -42,15 +42,16 @@ fn key_name(spec: &Spec, name: &str) -> String {
 
 fn wanted(spec: &Spec, placement: &Placement) -> Vec<(String, KeySpec)> {
     let authority = |cn: &str| KeySpec::Authority { common_name: cn.into() };
-    let certificate = |authority: &str, cn: &str, organisation: Option<&str>, names: &[&str], addresses: Vec<Ipv4Addr>| {
-        KeySpec::Certificate {
-            authority: key_name(spec, authority),
-            common_name: cn.into(),
-            organisation: organisation.map(str::to_owned),
-            names: names.iter().map(|n| (*n).to_owned()).collect(),
-            addresses,
-        }
-    };
+    let certificate =
+        |authority: &str, cn: &str, organisation: Option<&str>, names: &[&str], addresses: Vec<Ipv4Addr>| {
+            KeySpec::Certificate {
+                authority: key_name(spec, authority),
+                common_name: cn.into(),
+                organisation: organisation.map(str::to_owned),
+                names: names.iter().map(|n| (*n).to_owned()).collect(),
+                addresses,
+            }
+        };
     let client = |cn: &str, group: Option<&str>| certificate("ca", cn, group, &[], vec![]);
     let mut keys = vec![
         ("ca", authority("kubernetes")),

@@ -46,7 +46,9 @@ impl Planner for ClusterPlanner {
                     record.body.placement = Some(placement.clone());
                     placement
                 }
-                Err(why) => return conclude(record, tx, vec![issue("InsufficientFreeAddresses", why, &spec.vpc.subnets)]),
+                Err(why) => {
+                    return conclude(record, tx, vec![issue("InsufficientFreeAddresses", why, &spec.vpc.subnets)]);
+                }
             },
         };
         // Before any key is made: with the balancer's record, its public address is taken for everybody else.
@@ -59,7 +61,8 @@ impl Planner for ClusterPlanner {
             let why = format!("Kubernetes {} is no longer offered by this region", spec.version);
             return conclude(record, tx, vec![issue("UnsupportedVersion", why, &[])]);
         };
-        let parts = Parts { owner: &owner, spec: &spec, placement: &placement, pki: &pki, settings: &settings, version };
+        let parts =
+            Parts { owner: &owner, spec: &spec, placement: &placement, pki: &pki, settings: &settings, version };
         parts.state(tx);
         record.body.status.authority = Some(pki.public("ca").to_owned());
         let issues = parts.issues(tx);
@@ -188,7 +191,8 @@ impl Parts<'_> {
         let Some(group) = tx.get(&Group::key(SERVICE_ACCOUNT, &group_name(self.spec, role))) else { return vec![] };
         let unready = |(slot, id): (&String, &String)| {
             let status = tx.get(&Instance::key(id))?.body.status;
-            (!status.ready).then(|| issue("ClusterUnreachable", format!("{slot}: {}", status.why), std::slice::from_ref(id)))
+            (!status.ready)
+                .then(|| issue("ClusterUnreachable", format!("{slot}: {}", status.why), std::slice::from_ref(id)))
         };
         group.body.instances.iter().filter_map(unready).collect()
     }

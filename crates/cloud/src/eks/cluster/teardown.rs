@@ -2,8 +2,8 @@
 //! the host has nothing left of the one before.
 
 use super::model::{Cluster, Placement, Spec};
-use super::plan::{group_name, probe_key_id};
 use super::pki;
+use super::plan::{group_name, probe_key_id};
 use crate::autoscaling::Group;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::security_group::SecurityGroup;

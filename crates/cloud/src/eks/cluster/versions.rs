@@ -26,9 +26,10 @@ pub fn describe(
     // Everything offered is in standard support: asking for what is not gives nothing.
     let standard = input.version_status.is_none_or(|s| s == api::VersionStatus::StandardSupport)
         && input.status.is_none_or(|s| s == api::ClusterVersionStatus::StandardSupport);
-    let wanted = settings.kubernetes.iter().filter(|v| {
-        standard && (v.default || !only_default) && (named.is_empty() || named.contains(&v.minor))
-    });
+    let wanted = settings
+        .kubernetes
+        .iter()
+        .filter(|v| standard && (v.default || !only_default) && (named.is_empty() || named.contains(&v.minor)));
     let items = wanted.map(|v| (v.minor.clone(), show(v))).rev().collect();
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
     let page = page::page("eks:DescribeClusterVersions", items, limit, input.next_token.as_deref());

@@ -64,7 +64,8 @@ fn endpoint(cluster: &Cluster) -> Option<String> {
 
 fn network(cluster: &Cluster) -> eks::VpcConfigResponse {
     let vpc = &cluster.spec.vpc;
-    let public_cidrs = if vpc.endpoint_public { vpc.public_cidrs.iter().map(ToString::to_string).collect() } else { vec![] };
+    let public_cidrs =
+        if vpc.endpoint_public { vpc.public_cidrs.iter().map(ToString::to_string).collect() } else { vec![] };
     eks::VpcConfigResponse {
         subnet_ids: Some(vpc.subnets.clone()),
         security_group_ids: Some(vpc.security_groups.clone()),

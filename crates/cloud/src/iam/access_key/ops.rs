@@ -12,6 +12,9 @@ use roadstead_wire::fault::Fault;
 /// IAM quota "access keys per user".
 const KEYS_MAX: usize = 2;
 
+/// An access key id is one character shorter than IAM's other ids: `AKIAIOSFODNN7EXAMPLE`.
+const ID_LENGTH: usize = 20;
+
 /// IAM CreateAccessKey: the secret is shown here and never again.
 pub fn create(
     tx: &mut Tx,
@@ -24,7 +27,8 @@ pub fn create(
     if tx.list(Index::<AccessKey>::by("user", index)).len() >= KEYS_MAX {
         return Err(LIMIT_EXCEEDED_EXCEPTION.fault(format!("Cannot exceed quota for AccessKeysPerUser: {KEYS_MAX}")));
     }
-    let id = unique_id(tx, "AKIA");
+    let mut id = unique_id(tx, "AKIA");
+    id.truncate(ID_LENGTH);
     let key = super::create(tx, &user, id, secret.sealed);
     let access_key = api::AccessKey {
         user_name: user.name,

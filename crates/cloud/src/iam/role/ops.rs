@@ -63,7 +63,8 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteRoleRequest) -> Re
 /// IAM AttachRolePolicy: AWS-managed policies; twice is once.
 pub fn attach_policy(tx: &mut Tx, caller: &Caller, input: api::AttachRolePolicyRequest) -> Result<(), Fault> {
     let mut record = find(tx, caller, &input.role_name)?;
-    let missing = || NO_SUCH_ENTITY_EXCEPTION.fault(format!("Policy {} does not exist or is not attachable.", input.policy_arn));
+    let missing =
+        || NO_SUCH_ENTITY_EXCEPTION.fault(format!("Policy {} does not exist or is not attachable.", input.policy_arn));
     let name = managed::name(&input.policy_arn).ok_or_else(missing)?;
     record.body.attached.insert(input.policy_arn.clone(), name.into());
     tx.put(record);
@@ -88,9 +89,8 @@ pub fn list_attached_policies(
 ) -> Result<api::ListAttachedRolePoliciesResponse, Fault> {
     let record = find(view, caller, &input.role_name)?;
     let attached = record.body.attached.into_iter();
-    let attached = attached.map(|(arn, name)| {
-        (arn.clone(), api::AttachedPolicy { policy_arn: Some(arn), policy_name: Some(name) })
-    });
+    let attached = attached
+        .map(|(arn, name)| (arn.clone(), api::AttachedPolicy { policy_arn: Some(arn), policy_name: Some(name) }));
     let scope = format!("iam:ListAttachedRolePolicies/{}", record.key.name());
     let limit = input.max_items.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
     let page = page::page(&scope, attached.collect(), limit, input.marker.as_deref());

@@ -1,0 +1,77 @@
+use crate::server::PRIVATE;
+use crate::setup::{ACCOUNT, REGION};
+use roadstead_cloud::iam::OwnAccount;
+use roadstead_kernel::{Caller, Identity, Kernel, Minted, Secrets};
+use roadstead_store::{Tx, View};
+use roadstead_types::{Arn, Sealed};
+use roadstead_wire::fault::Fault;
+use roadstead_wire::schema::{AnyOperation, Operation, Shape};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The region's API as its admin user calls it: the real operations, behind the real kernel.
+#[derive(Clone)]
+pub struct Api(Arc<Kernel<OwnAccount>>);
+
+/// Each text is another, and every one is found in the journal should it ever stand there.
+#[derive(Default)]
+struct Counted(AtomicU64);
+
+impl Secrets for Counted {
+    fn mint(&self, context: &str) -> Result<Minted, String> {
+        let plain = format!("{PRIVATE}{context}-no-{}", self.0.fetch_add(1, Ordering::Relaxed));
+        let sealed = Sealed { context: context.to_owned(), ciphertext: plain.clone() };
+        Ok(Minted { plain, sealed })
+    }
+}
+
+impl Api {
+    /// All services.
+    pub fn new() -> Api {
+        Api(Arc::new(Kernel::new(OwnAccount, Box::new(Counted::default()), roadstead_cloud::services())))
+    }
+
+    /// Whether a call changes nothing.
+    pub fn is_read(&self, operation: &AnyOperation) -> bool {
+        self.0.is_read(operation)
+    }
+
+    /// Work for the region's writer: a call that changes something.
+    pub fn write<I: Shape, O: Shape>(
+        &self,
+        operation: &'static Operation<I, O>,
+        input: I,
+    ) -> impl FnOnce(&mut Tx) -> Result<O, Fault> + Send + 'static {
+        let kernel = self.0.clone();
+        move |tx| {
+            let output = kernel.write(tx, operation, &caller(), input.to_value())?;
+            O::from_value(output).map_err(Fault::internal)
+        }
+    }
+
+    /// A call that only reads.
+    pub fn read<I: Shape, O: Shape>(
+        &self,
+        view: &View,
+        operation: &'static Operation<I, O>,
+        input: &I,
+    ) -> Result<O, Fault> {
+        let answer = self.0.read(view, operation, &caller(), input.to_value())?;
+        O::from_value(answer.value).map_err(Fault::internal)
+    }
+}
+
+fn caller() -> Caller {
+    Caller {
+        identity: Identity {
+            arn: Arn::new("iam", "", ACCOUNT, "user/admin"),
+            unique_id: "AIDAADMIN".to_owned(),
+            account: ACCOUNT.to_owned(),
+        },
+        access_key_id: "AKIAADMIN".to_owned(),
+        region: REGION.to_owned(),
+        source_ip: "127.0.0.1".to_owned(),
+        user_agent: "sim".to_owned(),
+        request_id: "00000000-0000-0000-0000-000000000000".to_owned(),
+    }
+}

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// 0..=255, unique among the regions on this machine (claimed by `roadstead up`). Interface and namespace names
-    /// begin with [`Config::mark`]; uplinks come from a slice of 100.64.0.0/10 (RFC 6598), public addresses from
-    /// 127.43.SLOT.0/24.
+    /// begin with [`Config::mark`]; public addresses come from 127.43.SLOT.0/24.
     pub slot: u8,
     /// Durable state of the agent: disks, the last snapshot of the region's items, logs of machines.
     pub state_dir: PathBuf,

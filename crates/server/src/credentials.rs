@@ -34,8 +34,11 @@ pub fn mint(vault: &Vault, context: &str) -> Result<Minted, String> {
 /// Opens the secrets of access keys, each once.
 pub struct Credentials {
     vault: Arc<Vault>,
-    opened: Mutex<HashMap<String, (Sealed, Arc<Zeroizing<String>>)>>,
+    opened: Mutex<HashMap<String, Opened>>,
 }
+
+/// The handle that was opened, and what was in it.
+type Opened = (Sealed, Arc<Zeroizing<String>>);
 
 impl Credentials {
     /// Nothing opened yet.

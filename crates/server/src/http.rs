@@ -13,11 +13,11 @@ use hyper_util::server::conn::auto;
 use roadstead_cloud::iam::OwnAccount;
 use roadstead_kernel::region::{Handle, WriteError};
 use roadstead_kernel::{Caller, Identity, Kernel};
-use roadstead_types::Arn;
+use roadstead_types::{Arn, Millis};
 use roadstead_vault::Vault;
 use roadstead_wire::fault::{Common, Fault};
 use roadstead_wire::schema::{AnyOperation, Scope, Value};
-use roadstead_wire::sigv4::{self, Expectation, Verified, Verifier};
+use roadstead_wire::sigv4::{self, Expectation, Lifetime, Verified, Verifier};
 use roadstead_wire::{Call, MAX_BODY, Router, Unrouted};
 use std::convert::Infallible;
 use std::error::Error;
@@ -35,6 +35,8 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 const HOLD: Duration = Duration::from_secs(20);
 /// Signing keys that are remembered: one per access key, day, region and service.
 const SIGNING_KEYS: usize = 4096;
+/// STS gives each presigned URL so long, also one that says 60 s: whoever checks tokens by asking STS counts on it.
+const STS_LIFETIME: Lifetime = Lifetime::Fixed(Millis::mins(15));
 /// The region that global services are signed for (AWS General Reference, "Service endpoints").
 const GLOBAL_REGION: &str = "us-east-1";
 
@@ -179,12 +181,14 @@ impl Api {
         mut secret_of: impl FnMut(&str) -> Option<S>,
     ) -> Result<Verified, sigv4::Error> {
         let services = [operation.service.signing_name];
-        let verdict =
-            self.verifier.verify(request, clock::now(), &Expectation::new(&self.region, &services), &mut secret_of);
-        match verdict {
+        let mut expect = Expectation::new(&self.region, &services);
+        if services[0] == "sts" {
+            expect.lifetime = STS_LIFETIME;
+        }
+        match self.verifier.verify(request, clock::now(), &expect, &mut secret_of) {
             Err(sigv4::Error::Region) if operation.service.scope == Scope::Global => {
-                let global = Expectation::new(GLOBAL_REGION, &services);
-                self.verifier.verify(request, clock::now(), &global, &mut secret_of)
+                expect.region = GLOBAL_REGION;
+                self.verifier.verify(request, clock::now(), &expect, &mut secret_of)
             }
             verdict => verdict,
         }
@@ -199,7 +203,8 @@ impl Api {
             commits.mark_unchanged();
             let view = self.handle.view().at(clock::now());
             let answer = self.kernel.read(&view, operation, &caller, input.clone())?;
-            if !(waits && answer.hold) || !matches!(timeout_at(until, commits.changed()).await, Ok(Ok(()))) {
+            let changed = waits && answer.hold && matches!(timeout_at(until, commits.changed()).await, Ok(Ok(())));
+            if !changed {
                 return Ok(answer.value);
             }
         }

@@ -110,7 +110,7 @@ impl Actor {
         if changed {
             self.settle().await;
             self.cut(cut).await;
-            memory::remember(&self.config, &self.spec.id, &self.health).await;
+            memory::remember(&self.config, &self.spec, &self.health).await;
         }
     }
 

@@ -7,7 +7,11 @@
 //! ```
 //!
 //! What is known of health is kept in `run_dir`, so an agent that restarts goes on with it, as the kernel does with
-//! the data path; it is gone with the power, as connections are.
+//! the data path; it is void once the router is another, as connections are.
+//!
+//! How soon clients notice: a target that refuses is out after `unhealthy` checks, one that is silent after as many
+//! checks that time out; from then on new connections go elsewhere, and an open one is reset at the client's next
+//! packet. A client that only listens notices with its next keep-alive, not sooner.
 
 mod actor;
 mod check;

@@ -41,6 +41,8 @@ pub(super) enum Socket {
 /// A machine's end of a wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plugged {
+    /// The machine's id.
+    pub machine: String,
     /// File of the machine's network namespace, and its inode.
     pub netns: PathBuf,
     pub inode: u64,
@@ -118,6 +120,14 @@ impl Layout {
     pub fn plug(&mut self, port: &str, socket: Socket) {
         if let Some(plug) = self.ports.get_mut(port) {
             plug.socket = socket;
+        }
+    }
+
+    /// Takes a port out of the machine, if it is still in that one.
+    pub fn unplug(&mut self, port: &str, machine: &str) {
+        let plug = self.ports.get_mut(port);
+        if let Some(plug) = plug.filter(|plug| matches!(&plug.socket, Socket::Machine(m) if m.machine == machine)) {
+            plug.socket = Socket::Free;
         }
     }
 

@@ -117,13 +117,14 @@ impl Linux {
             write_sysctls(&CONNTRACK_SYSCTLS)?;
             Ok(rules_generation()?)
         })??;
-        self.memory(network).write(&Written { place: place(&namespace, generation)?, rules: want.clone() })
+        let place = Place { router: Life::of(&self.config, network)?, generation };
+        self.memory(network).write(&Written { place, rules: want.clone() })
     }
 
     /// The rules as they were last written, if nobody wrote since.
     fn rules(&self, network: &str, generation: Option<u32>) -> Result<Option<Rules>> {
         let Some(generation) = generation else { return Ok(None) };
-        let place = place(&self.namespace(network), generation)?;
+        let place = Place { router: Life::of(&self.config, network)?, generation };
         Ok(self.memory(network).read().filter(|written| written.place == place).map(|written| written.rules))
     }
 
@@ -333,17 +334,30 @@ struct Written {
     rules: Rules,
 }
 
-/// A state of a namespace's tables that nobody has changed since: there is no other like it.
+/// A state of a router's tables that nobody has changed since: there is no other like it.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
-    boot: String,
-    inode: u64,
+    router: Life,
     generation: u32,
 }
 
-fn place(namespace: &str, generation: u32) -> Result<Place> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
-    Ok(Place { boot, inode: netns::open(&netns::path(namespace))?.metadata()?.ino(), generation })
+/// One life of a router: another one under the same name, or after the host had no power, is another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Life {
+    boot: String,
+    inode: u64,
+}
+
+impl Life {
+    /// That of the router of `network`.
+    ///
+    /// # Errors
+    /// There is no such router.
+    pub fn of(config: &Config, network: &str) -> io::Result<Life> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+        let path = netns::path(&super::router_namespace(config, network));
+        Ok(Life { boot, inode: netns::open(&path)?.metadata()?.ino() })
+    }
 }
 
 /// The file of what was written.

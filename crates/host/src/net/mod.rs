@@ -30,6 +30,7 @@ mod tests;
 
 pub use layout::{Frontend, Service};
 pub use linux::Flow;
+pub(crate) use linux::Life;
 pub use nets::{Nets, Part};
 
 use crate::Config;

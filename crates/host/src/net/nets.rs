@@ -159,7 +159,7 @@ impl Nets {
                 false if self.network_of(first)? == network => Way::Subnet,
                 false => Way::Network,
             };
-            let plug = Plugged { netns: netns.to_owned(), inode, name: name.clone(), way };
+            let plug = Plugged { machine: machine.to_owned(), netns: netns.to_owned(), inode, name: name.clone(), way };
             let id = port.clone();
             let edit = move |layout: &mut Layout| layout.plug(&id, Socket::Machine(plug));
             self.change(&network, edit).await?.of_port(port)?;
@@ -275,7 +275,12 @@ impl Nets {
 
     /// Takes the part `id` from the network's layout and, if there is a router, from that; connections to the
     /// addresses that lead nowhere since are ended.
-    async fn release(&self, network: &str, id: &str, edit: fn(&mut Layout, &str)) -> Result<()> {
+    async fn release(
+        &self,
+        network: &str,
+        id: &str,
+        edit: impl FnOnce(&mut Layout, &str) + Send + 'static,
+    ) -> Result<()> {
         let id = id.to_owned();
         let release = move |managed: &mut Managed, site: &Site| {
             let before = managed.layout.wired();
@@ -298,7 +303,8 @@ impl Nets {
         for port in plugged.iter().filter(|port| which(port)) {
             // A port that was removed meanwhile has no wire.
             if let Ok(network) = self.network_of(port) {
-                self.release(&network, port, |layout, id| layout.plug(id, Socket::Free)).await?;
+                let machine = machine.to_owned();
+                self.release(&network, port, move |layout, id| layout.unplug(id, &machine)).await?;
             }
         }
         Ok(())

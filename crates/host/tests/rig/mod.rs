@@ -185,8 +185,11 @@ impl Machine {
     }
 
     pub async fn dial(&self, to: (Ipv4Addr, u16)) -> io::Result<Client> {
-        let socket = netns::run_in(&self.namespace, TcpSocket::new_v4).unwrap().unwrap();
-        dial(socket, to).await
+        dial(self.socket(), to).await
+    }
+
+    pub fn socket(&self) -> TcpSocket {
+        netns::run_in(&self.namespace, TcpSocket::new_v4).unwrap().unwrap()
     }
 }
 

@@ -15,13 +15,21 @@ use std::convert::Infallible;
 
 /// Takes what was seen into the store; what cannot be written will be seen again.
 pub fn observe(handle: &Handle, work: impl FnOnce(&mut Tx) + Send + 'static) {
-    handle.write(move |tx| Ok::<(), Infallible>(work(tx)), |_| {});
+    let work = move |tx: &mut Tx| {
+        work(tx);
+        Ok::<(), Infallible>(())
+    };
+    handle.write(work, |_| {});
 }
 
 /// Writes, and returns once it is durable.
 pub async fn write(handle: &Handle, work: impl FnOnce(&mut Tx) + Send + 'static) -> Result<()> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let done = move |result: Result<(), _>| drop(sender.send(result));
-    handle.write(move |tx| Ok::<(), Infallible>(work(tx)), move |result| done(result.map_err(|e| e.to_string())));
+    let work = move |tx: &mut Tx| {
+        work(tx);
+        Ok::<(), Infallible>(())
+    };
+    handle.write(work, move |result| done(result.map_err(|e| e.to_string())));
     receiver.await.context("the region stopped")?.map_err(anyhow::Error::msg)
 }

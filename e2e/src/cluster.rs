@@ -133,19 +133,24 @@ impl Cluster {
         }
         let server = format!("--server={}", self.server());
         let authority = format!("--certificate-authority={}", authority.display());
-        let own = [&*server, &authority, "--token", token, "--request-timeout=5s"];
+        let own = [&*server, &authority, "--token", token];
         let mut command = self.client.command("kubectl", &[&own, arguments].concat());
         command.env("KUBECONFIG", "/dev/null");
         run(command, None, PATIENCE)
     }
 
-    /// Whether `kubectl` gets there with the token, trying thrice within two seconds as a patient user would.
+    /// Fails unless `kubectl` gets there with the token when it tries three times, as a user would, for a second each.
     #[track_caller]
-    pub fn serves(&self, token: &str) -> bool {
-        let began = Instant::now();
-        (0..3).any(|_| {
-            began.elapsed() < Duration::from_secs(2) && self.kubectl_with(token, &["get", "namespace", "default"]).ok()
-        })
+    pub fn must_serve(&self, token: &str) {
+        let tried: Vec<Said> = (0..3).map_while(|_| Some(self.ask(token, "1s")).filter(|said| !said.ok())).collect();
+        let tried: Vec<String> = tried.iter().map(Said::to_string).collect();
+        assert!(tried.len() < 3, "the cluster does not serve:\n{}", tried.join("\n"));
+    }
+
+    /// One request with the token.
+    fn ask(&self, token: &str, limit: &str) -> Said {
+        let timeout = format!("--request-timeout={limit}");
+        self.kubectl_with(token, &[&timeout, "get", "--raw=/api/v1/namespaces/default"])
     }
 
     /// Whether `kubectl` is refused as somebody unknown.
@@ -159,12 +164,8 @@ impl Cluster {
     /// Waits until `kubectl` gets there with the token.
     #[track_caller]
     pub fn await_serving(&self, token: &str, limit: Duration) {
-        let served = within(limit, || self.kubectl_with(token, &["get", "namespace", "default"]).ok().then_some(()));
-        assert!(
-            served.is_some(),
-            "not within {limit:?}: {}",
-            self.kubectl_with(token, &["get", "namespace", "default"])
-        );
+        let served = within(limit, || self.ask(token, "5s").ok().then_some(()));
+        assert!(served.is_some(), "not within {limit:?}: {}", self.ask(token, "5s"));
     }
 
     /// The address of its API, without `https://`.

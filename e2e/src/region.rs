@@ -7,8 +7,11 @@ use crate::story::{say, until, within};
 use crate::traces::{self, Site};
 use crate::turn::Turn;
 use crate::{Answer, Call, Refusal};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -212,8 +215,27 @@ impl Region {
             }
             left.is_empty().then_some(())
         });
-        self.site().wipe();
-        self.assert_stopped();
+        // A cgroup can be removed a moment after its last process was seen to be gone.
+        until("nothing is left in the kernel", PATIENCE, || {
+            self.site().wipe();
+            self.site().running().is_empty().then_some(())
+        });
+    }
+
+    /// The public addresses that this machine leads into the region's networks.
+    pub fn public_addresses(&self) -> BTreeSet<String> {
+        let running = self.site().running();
+        let routes = running.iter().filter_map(|line| line.strip_prefix("route "));
+        let words = routes.flat_map(|route| route.split(' '));
+        words.filter(|word| word.starts_with("127.43.")).map(|word| word.trim_end_matches("/32").to_owned()).collect()
+    }
+
+    /// By name of what is looked for: the files of the region that hold it.
+    #[track_caller]
+    pub fn files_with(&self, needles: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<String>> {
+        let encoded: BTreeMap<&String, String> = needles.iter().map(|(n, bytes)| (n, STANDARD.encode(bytes))).collect();
+        let order = json!({ "folder": self.data(), "needles": encoded });
+        serde_json::from_value(self.client().script("find.py", &order)).expect("find.py prints lists of paths")
     }
 
     /// The end of a log of the region's own processes.

@@ -160,7 +160,7 @@ fn a_cluster_waits_for_its_components_and_says_for_which() {
     fs::create_dir(folder.join(ETCD)).expect("a folder can be made");
     let whole = fs::read(components().join(ETCD).join("etcd")).expect("etcd was built");
     replace(&program, &whole[..whole.len() / 3]);
-    say(&format!("a corrupt component: {}", complains("etcd-1: etcd is backoff (last exit: ")));
+    say(&format!("a corrupt component: {}", complains("etcd-1: etcd ended (last exit: ")));
     assert_eq!(region.describe("patient")["status"], "CREATING");
     replace(&program, &whole);
     let began = Instant::now();
@@ -175,7 +175,8 @@ fn copy_set(set: &str, folder: &Path) {
     fs::create_dir(folder.join(set)).expect("a folder can be made");
     let programs = fs::read_dir(components().join(set)).expect("the components were built").flatten();
     for program in programs {
-        let (from, to) = (program.path().canonicalize().expect("it is there"), folder.join(set).join(program.file_name()));
+        let (from, to) =
+            (program.path().canonicalize().expect("it is there"), folder.join(set).join(program.file_name()));
         fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).expect("a program can be copied");
     }
 }

@@ -56,7 +56,7 @@ fn the_same_name_is_another_cluster(region: &Region) {
     let again = region.client().run("aws", &["eks", "delete-cluster", "--name", "once"]);
     assert!(!again.ok(), "{again}");
     region.aws(&["eks", "wait", "cluster-deleted", "--name", "once"]);
-    assert!(!cluster.serves(&token));
+    assert!(!cluster.kubectl_with(&token, &["get", "--raw=/api"]).ok());
 }
 
 fn a_cluster_is_deleted_while_it_is_made(region: &Region) {

@@ -35,7 +35,7 @@ fn comes_back(region: &Region, cluster: &Cluster, program: &str) {
     let victim = before[0].clone();
     kill(victim.pid);
     let began = Instant::now();
-    assert!(cluster.serves(&token), "{}", cluster.kubectl_with(&token, &["get", "namespaces"]));
+    cluster.must_serve(&token);
     let is_new = |p: &Process| p.machine == victim.machine && p.pid != victim.pid;
     until(&format!("{program} is back"), BACK, || region.running(program).into_iter().find(is_new));
     say(&format!("{:6.1} s  {program} runs again", began.elapsed().as_secs_f64()));
@@ -87,7 +87,7 @@ fn machine_comes_back(region: &Region, cluster: &Cluster, program: &str) {
     let init = first(&victim.machine).expect("a machine has a first process");
     kill(init.pid);
     let began = Instant::now();
-    assert!(cluster.serves(&token), "{}", cluster.kubectl_with(&token, &["get", "namespaces"]));
+    cluster.must_serve(&token);
     let back = until("the machine is back", BACK, || {
         region.running(program).into_iter().find(|p| p.machine == victim.machine && p.pid != victim.pid)
     });
@@ -114,7 +114,7 @@ fn a_killed_region_loses_nothing_acknowledged(region: &Region, cluster: &Cluster
     }
     let serve = region.part("serve");
     kill(serve);
-    assert!(cluster.serves(&token), "{}", cluster.kubectl_with(&token, &["get", "namespaces"]));
+    cluster.must_serve(&token);
     api_answers(region);
     assert_ne!(region.part("serve"), serve);
     for answer in region.boto(users.iter().map(create).collect()) {
@@ -160,7 +160,7 @@ fn tokens_are_verified_while_the_region_is_away(region: &Region, cluster: &Clust
 /// New tokens, never seen before, are told from forged ones.
 fn verifies_tokens(cluster: &Cluster) {
     let good = cluster.token();
-    assert!(cluster.serves(&good), "{}", cluster.kubectl_with(&good, &["get", "namespaces"]));
+    cluster.must_serve(&good);
     assert!(cluster.refuses(&cluster.token_for("another")));
     let forged = format!("{}AAAA", &good[..good.len() - 4]);
     assert!(cluster.refuses(&forged));
@@ -173,7 +173,7 @@ fn a_killed_host_agent_stops_no_cluster(region: &Region, cluster: &Cluster) {
     let machines = region.processes();
     let host = region.part("host");
     kill(host);
-    assert!(cluster.serves(&token), "{}", cluster.kubectl_with(&token, &["get", "namespaces"]));
+    cluster.must_serve(&token);
     until("the host agent is back", BACK, || {
         (!matches!(region.parts("host")[..], [] | [_, _, ..]) && region.part("host") != host).then_some(())
     });

@@ -130,8 +130,9 @@ async fn a_silently_lost_machine_is_noticed_by_its_clients() {
     let start = Instant::now();
     let error = client.echo().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
-    // Two checks of 100 ms with 20 ms between, then TCP's next try at sending: it doubles from 200 ms.
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    // Two checks of 100 ms with 20 ms between, then TCP's next try at sending, which doubles from 200 ms; and a machine
+    // that is busy with other tests. Without the cut it would be a quarter of an hour.
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     region.until(true, false).await;
     for _ in 0..20 {
         assert_eq!(region.dial().await.unwrap().server, "i-a");

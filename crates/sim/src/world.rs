@@ -133,8 +133,12 @@ impl World {
     /// # Errors
     /// The API's.
     pub fn try_create_cluster(&mut self, name: &str, ground: Ground) -> Result<(), Fault> {
-        let request = setup::request(&*self.published, name, ground);
-        self.call(&eks::CREATE_CLUSTER, request).map(drop)
+        self.call(&eks::CREATE_CLUSTER, setup::request(&*self.published, name, ground)).map(drop)
+    }
+
+    /// A request for a cluster in the default VPC, with all its defaults.
+    pub fn request(&self, name: &str) -> eks::CreateClusterRequest {
+        setup::request(&*self.published, name, Ground::Wide)
     }
 
     /// Somebody asks for a cluster at the moment when the one of this name is gone.
@@ -199,15 +203,20 @@ impl World {
         self.try_settle().unwrap_or_else(|violation| self.fail(&violation));
     }
 
-    /// The same, and says which rule was broken.
+    /// The same, looking on after everything that happens.
+    ///
+    /// # Panics
+    /// If a rule is broken.
+    pub fn settle_watching(&mut self, look: impl FnMut(&mut World)) {
+        self.run(self.now + REST, look).unwrap_or_else(|violation| self.fail(&violation));
+    }
+
+    /// As [`World::settle`].
+    ///
+    /// # Errors
+    /// The rule that was broken.
     pub fn try_settle(&mut self) -> Result<(), Violation> {
-        let until = self.now + REST;
-        for _ in 0..STEPS_MAX {
-            if !self.step(until)? {
-                return Ok(());
-            }
-        }
-        Err(self.violation("settles", format!("{STEPS_MAX} things have happened, and more are due")))
+        self.run(self.now + REST, |_| {})
     }
 
     /// Lets this time pass.
@@ -218,16 +227,15 @@ impl World {
         self.try_run_until(self.now + span).unwrap_or_else(|violation| self.fail(&violation));
     }
 
-    /// Runs until this time; says which rule was broken.
+    /// As [`World::wait`], until this time.
+    ///
+    /// # Errors
+    /// The rule that was broken.
     pub fn try_run_until(&mut self, time: Millis) -> Result<(), Violation> {
-        for _ in 0..STEPS_MAX {
-            if !self.step(time)? {
-                self.now = self.now.max(time);
-                self.host.tick(self.now);
-                return Ok(());
-            }
-        }
-        Err(self.violation("settles", format!("{STEPS_MAX} things have happened, and more are due")))
+        self.run(time, |_| {})?;
+        self.now = self.now.max(time);
+        self.host.tick(self.now);
+        Ok(())
     }
 
     /// The host, to be asked and disturbed.
@@ -376,6 +384,16 @@ impl World {
     }
 
     // How it goes on.
+
+    fn run(&mut self, until: Millis, mut look: impl FnMut(&mut World)) -> Result<(), Violation> {
+        for _ in 0..STEPS_MAX {
+            if !self.step(until)? {
+                return Ok(());
+            }
+            look(self);
+        }
+        Err(self.violation("settles", format!("{STEPS_MAX} things have happened, and more are due")))
+    }
 
     /// One thing happens, or time passes to when one does. False if none is due until then.
     fn step(&mut self, until: Millis) -> Result<bool, Violation> {

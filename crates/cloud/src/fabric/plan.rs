@@ -145,10 +145,20 @@ fn readiness(seen: Option<hostspec::MachineStatus>) -> (bool, String) {
     let unready = seen.processes.iter().find(|p| p.state != ProcessState::Ready);
     match unready {
         None => (true, "running".into()),
-        Some(p) => {
-            let last = p.last_exit.as_ref().map(|e| format!(" (last exit: {e})")).unwrap_or_default();
-            (false, format!("{} is {:?}{last}", p.name, p.state).to_lowercase())
-        }
+        Some(p) => (false, unreadiness(p)),
+    }
+}
+
+fn unreadiness(process: &hostspec::ProcessStatus) -> String {
+    let name = &process.name;
+    let last = process.last_exit.as_ref().map(|e| format!(" (last exit: {e})")).unwrap_or_default();
+    match process.state {
+        hostspec::ProcessState::Waiting => format!("{name} waits for what it comes after"),
+        hostspec::ProcessState::Backoff => format!(
+            "{name} ended{last} and starts again; if it goes on so, read its log, and check its program with \
+             `cargo xtask components --verify`"
+        ),
+        hostspec::ProcessState::Starting | hostspec::ProcessState::Ready => format!("{name} is starting{last}"),
     }
 }
 

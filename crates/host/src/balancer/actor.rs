@@ -108,9 +108,10 @@ impl Actor {
             }
         }
         if changed {
+            // First, so that an agent that takes over now knows no less than the data path.
+            memory::remember(&self.config, &self.spec, &self.health).await;
             self.settle().await;
             self.cut(cut).await;
-            memory::remember(&self.config, &self.spec, &self.health).await;
         }
     }
 

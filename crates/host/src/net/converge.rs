@@ -36,6 +36,9 @@ impl Managed {
         let want = self.layout.router(&have);
         let results = diff(&have, &want).into_iter().map(|op| (site.kernel.apply(&site.network, &op), op));
         let failures: Vec<(Op, Error)> = results.filter_map(|(result, op)| Some((op, result.err()?))).collect();
+        for (_, error) in &failures {
+            tracing::warn!("{error:#}");
+        }
         self.have = failures.is_empty().then_some(want);
         Ok(Failures(failures))
     }

@@ -103,10 +103,15 @@ impl Nets {
         if let Err(why) = spec.mac.parse::<Mac>() {
             return self.saw_port(&spec.id, generation, &Err(anyhow!(why)));
         }
-        if self.network_of(&spec.id).is_ok_and(|network| network != spec.network) {
-            self.remove_port(&spec.id).await;
+        match self.network_of(&spec.id) {
+            Ok(network) if network == spec.network => {}
+            known => {
+                if known.is_ok() {
+                    self.remove_port(&spec.id).await;
+                }
+                self.place(&spec, false);
+            }
         }
-        self.place(&spec, false);
         let mut backoff = Backoff::new();
         loop {
             if !self.has_network(&spec.network) {

@@ -155,6 +155,7 @@ proptest! {
 
 fn plugged() -> Socket {
     Socket::Machine(Plugged {
+        machine: "i-1".into(),
         netns: PathBuf::from("/run/netns/m"),
         inode: 7,
         name: "eth0".into(),

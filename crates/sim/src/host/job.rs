@@ -1,7 +1,7 @@
 //! What a host does next: each job is possible because something is not as it should be, takes its time, and is no
 //! longer possible once it is done or something else has changed. So nothing here has an order of its own.
 
-use super::items::{Held, Items, Place, Shelf};
+use super::items::{Held, Items, Shelf};
 use super::machine::{Phase, Role, State};
 use crate::rng::Rng;
 use roadstead_hostspec::{BalancerStatus, Balancer, ItemKey, ItemKind, Machine, ProcessState, ProcessStatus, Target};
@@ -53,11 +53,6 @@ impl Job {
         let span = rng.span(Millis(least), Millis(most));
         // Now and then a thing takes its time.
         if rng.chance(3) { Millis(span.0 * 20) } else { span }
-    }
-
-    /// Whether it happens inside a machine, and so without the agent.
-    pub fn is_inside(&self) -> bool {
-        matches!(self, Job::Start(..) | Job::Ready(..) | Job::Exit(..))
     }
 }
 
@@ -115,25 +110,12 @@ impl Items {
     }
 
     fn to_make(&self, jobs: &mut BTreeSet<Job>) {
-        let mut make = |kind, id: &String| jobs.insert(Job::Make(ItemKey { kind, id: id.clone() }));
         let has = |network: &String| self.networks.get(network).is_some_and(|network| network.state.ready);
-        let unmade = |place: &Place| !place.ready;
-        for (id, held) in self.networks.iter().filter(|(_, held)| held.life.wanted && unmade(&held.state)) {
-            make(ItemKind::Network, id);
-            debug_assert_eq!(&held.spec.id, id, "an item stands under its own id");
-        }
-        for (id, held) in self.ports.iter().filter(|(_, held)| held.life.wanted && unmade(&held.state)) {
-            let _ = has(&held.spec.network) && make(ItemKind::Port, id);
-        }
-        for (id, held) in self.reviewers.iter().filter(|(_, held)| held.life.wanted && unmade(&held.state)) {
-            let _ = has(&held.spec.network) && make(ItemKind::Reviewer, id);
-        }
-        for (id, held) in self.balancers.iter().filter(|(_, held)| held.life.wanted && !held.state.ready) {
-            let _ = has(&held.spec.network) && make(ItemKind::Balancer, id);
-        }
-        for (id, _) in self.disks.iter().filter(|(_, held)| held.life.wanted && !held.state.ready) {
-            make(ItemKind::Disk, id);
-        }
+        jobs.extend(unmade(ItemKind::Network, &self.networks, |place| place.ready, |_| true));
+        jobs.extend(unmade(ItemKind::Disk, &self.disks, |disk| disk.ready, |_| true));
+        jobs.extend(unmade(ItemKind::Port, &self.ports, |place| place.ready, |port| has(&port.network)));
+        jobs.extend(unmade(ItemKind::Reviewer, &self.reviewers, |place| place.ready, |r| has(&r.network)));
+        jobs.extend(unmade(ItemKind::Balancer, &self.balancers, |balancer| balancer.ready, |b| has(&b.network)));
     }
 
     fn to_flip(&self, jobs: &mut BTreeSet<Job>) {
@@ -255,6 +237,17 @@ impl Items {
             _ => None,
         }
     }
+}
+
+/// What is wanted, not there, and may be made.
+fn unmade<T, S>(
+    kind: ItemKind,
+    shelf: &Shelf<T, S>,
+    is_ready: impl Fn(&S) -> bool,
+    may_be: impl Fn(&T) -> bool,
+) -> impl Iterator<Item = Job> {
+    let unready = shelf.iter().filter(move |(_, held)| held.life.wanted && !is_ready(&held.state));
+    unready.filter(move |(_, held)| may_be(&held.spec)).map(move |(id, _)| Job::Make(ItemKey { kind, id: id.clone() }))
 }
 
 fn in_network<T, S>(shelf: &Shelf<T, S>, is_in: impl Fn(&T) -> bool) -> Option<String> {

@@ -189,6 +189,11 @@ impl Host {
         targets.filter(|target| healthy(&target.id) && self.items.target_answers(&held.spec, target)).count()
     }
 
+    /// Whether an item is here and wanted.
+    pub fn has(&mut self, kind: ItemKind, id: &str) -> bool {
+        self.items.life(&ItemKey { kind, id: id.to_owned() }).is_some_and(|life| life.wanted)
+    }
+
     /// The number of items of any kind.
     pub fn count(&self) -> usize {
         self.items.keys().len()

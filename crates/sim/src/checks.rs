@@ -11,9 +11,9 @@ use roadstead_cloud::ec2::volume::Volume;
 use roadstead_cloud::eks::cluster::{Cluster, State};
 use roadstead_cloud::eks::kube::{self, KubeState};
 use roadstead_cloud::elb::load_balancer::LoadBalancer;
-use roadstead_cloud::fabric::Want;
+use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_cloud::keys::KeyState;
-use roadstead_hostspec::Machine;
+use roadstead_hostspec::{Balancer, Machine, MachinePhase, MachineStatus, ProcessState};
 use roadstead_kernel::planner::Explanation;
 use roadstead_store::{AnyKey, Index, Key, Object, Read, Record, View};
 use roadstead_types::Millis;
@@ -134,6 +134,11 @@ pub const CHECKS: &[Check] = &[
         rule: "of a group that lives, planners terminate no instance but one whose image is out of date, and only \
                while every other one is ready: never two at once",
         test: Test::Batch(healthy_machines_stay),
+    },
+    Check {
+        name: "statuses-are-current",
+        rule: "what is ready is so by what a host has seen of its present body",
+        test: Test::Batch(statuses_are_current),
     },
     Check {
         name: "members-stay",
@@ -387,8 +392,44 @@ fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
     killed.map_or(Ok(()), |change| Err(format!("{} is gone without having been terminated", change.key)))
 }
 
+/// By what the host has said, not by what a planner has made of it.
 fn is_ready(view: &View, instance: &str) -> bool {
-    view.get(&Instance::key(instance)).is_some_and(|record| record.deleting.is_none() && record.body.status.ready)
+    let stays = view.get(&Instance::key(instance)).is_some_and(|record| record.deleting.is_none());
+    let said = view.get(&Key::<Saw<Machine>>::new(instance)).and_then(|saw| saw.body.status);
+    let ready = |status: MachineStatus| {
+        status.phase == MachinePhase::Running
+            && !status.processes.is_empty()
+            && status.processes.iter().all(|process| process.state == ProcessState::Ready)
+    };
+    stays && said.is_some_and(ready)
+}
+
+/// A status may be old, but never speaks for a body that nobody has seen yet.
+fn statuses_are_current(batch: &Batch) -> Result<(), String> {
+    for change in batch.changes {
+        let (id, view) = (change.key.name(), batch.after);
+        let stale = match change.key.kind() {
+            Instance::KIND | <Machine as HostItem>::SAW | <Machine as HostItem>::WANT => {
+                let ready = view.get(&Instance::key(id)).is_some_and(|record| record.body.status.ready);
+                ready && is_stale::<Machine>(view, id)
+            }
+            LoadBalancer::KIND | <Balancer as HostItem>::SAW | <Balancer as HostItem>::WANT => {
+                let ready = view.get(&LoadBalancer::key(id)).is_some_and(|record| record.body.ready);
+                ready && is_stale::<Balancer>(view, id)
+            }
+            _ => false,
+        };
+        if stale && change.after.as_ref().is_some_and(|meta| meta.deleting.is_none()) {
+            return Err(format!("{} is ready by what was seen of an earlier body", change.key));
+        }
+    }
+    Ok(())
+}
+
+fn is_stale<T: HostItem>(view: &View, id: &str) -> bool {
+    let want = view.get(&Key::<Want<T>>::new(id)).map(|record| record.generation);
+    let saw = view.get(&Key::<Saw<T>>::new(id)).map(|record| record.body.generation);
+    want.is_some() && want != saw
 }
 
 fn group_of(view: &View, instance: &Changed) -> Option<Record<Group>> {

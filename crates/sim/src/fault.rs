@@ -27,6 +27,8 @@ pub enum Act {
     Jump(Millis),
     /// The key driver is so many times slower.
     SlowKeys(u64),
+    /// Who may reach a cluster from outside: everybody, or one block of addresses.
+    PublicCidrs(&'static str, bool),
     /// The region offers another patch of etcd: `etcd-3.6.N`.
     Etcd(u8),
     /// The region offers another patch of Kubernetes: `1.36.N`.
@@ -42,9 +44,13 @@ impl Act {
         let away = rng.span(Millis(100), Millis::secs(90));
         let (n, m) = (rng.below(64), rng.below(8));
         let name = NAMES[rng.below(NAMES.len())];
-        let ground = [Ground::Wide, Ground::Narrow][rng.below(2)];
+        let ground = match name {
+            "a" => Ground::Wide,
+            "b" => Ground::Narrow,
+            _ => [Ground::Wide, Ground::Narrow][rng.below(2)],
+        };
         let soon = rng.span(Millis(0), Millis::secs(30));
-        match rng.below(14) {
+        match rng.below(15) {
             0 | 1 => vec![(Millis(0), Act::Create(name, ground)), (soon, Act::Delete(name))],
             2 => vec![(Millis(0), Act::Delete(name)), (soon, Act::CreateWhenGone(name, ground))],
             3 => vec![(Millis(0), Act::Create(name, ground))],
@@ -60,6 +66,7 @@ impl Act {
             11 => vec![(Millis(0), Act::PowerOff(away))],
             12 if rng.chance(50) => vec![(Millis(0), Act::SlowKeys(50)), (soon, Act::SlowKeys(1))],
             12 => vec![(Millis(0), Act::Jump(rng.span(Millis::secs(1), Millis::mins(90))))],
+            13 => vec![(Millis(0), Act::PublicCidrs(name, false)), (soon, Act::PublicCidrs(name, true))],
             _ if rng.chance(50) => vec![(Millis(0), Act::Etcd(17)), (soon, Act::Etcd(16))],
             _ => vec![(Millis(0), Act::Kubernetes(4)), (soon, Act::Kubernetes(3))],
         }
@@ -83,6 +90,7 @@ impl Act {
             Act::PowerOff(span) => world.power_off(span),
             Act::Jump(span) => world.jump(span),
             Act::SlowKeys(times) => world.slow_keys(times),
+            Act::PublicCidrs(name, open) => drop(world.set_public_cidrs(name, open)),
             Act::Etcd(patch) => drop(world.try_reconfigure(move |s| s.etcd = format!("etcd-3.6.{patch}"))),
             Act::Kubernetes(patch) => drop(world.try_reconfigure(move |settings| {
                 for version in settings.kubernetes.iter_mut().filter(|version| version.minor == "1.36") {
@@ -113,6 +121,8 @@ impl fmt::Display for Act {
             Act::PowerOff(span) => write!(f, "power off {span}"),
             Act::Jump(span) => write!(f, "clock jumps {span}"),
             Act::SlowKeys(times) => write!(f, "keys {times} times slower"),
+            Act::PublicCidrs(name, true) => write!(f, "everybody may reach {name}"),
+            Act::PublicCidrs(name, false) => write!(f, "few may reach {name}"),
             Act::Etcd(patch) => write!(f, "etcd 3.6.{patch}"),
             Act::Kubernetes(patch) => write!(f, "kubernetes 1.36.{patch}"),
         }

@@ -51,6 +51,16 @@ pub(crate) fn region(tx: &mut Tx) -> Result<(), Fault> {
     Ok(())
 }
 
+/// A cluster's public endpoint is open to all.
+pub(crate) fn everybody() -> Vec<Cidr> {
+    vec![Cidr::containing(Ipv4Addr::UNSPECIFIED, 0)]
+}
+
+/// And to one block only.
+pub(crate) fn few() -> Vec<Cidr> {
+    vec![Cidr::containing(Ipv4Addr::new(127, 43, 0, 0), 28)]
+}
+
 fn settings() -> Settings {
     let zone = |letter: char, n: u8| Zone { name: format!("{REGION}{letter}"), id: format!("use1-az{n}") };
     let version = |minor: &str, patch: u8, days_ago: u64| KubernetesVersion {

@@ -195,6 +195,22 @@ impl World {
         })
     }
 
+    /// Changes who may reach a cluster from outside, as UpdateClusterConfig will.
+    ///
+    /// # Errors
+    /// There is no such cluster, or the region is down.
+    pub fn set_public_cidrs(&mut self, name: &str, open: bool) -> Result<(), Fault> {
+        let key = setup::cluster_key(name);
+        let blocks = if open { setup::everybody() } else { setup::few() };
+        self.submit(move |tx| {
+            let record = tx.get(&key).filter(|record| record.deleting.is_none());
+            let mut record = record.ok_or_else(|| Common::InvalidParameterValue.fault("there is no such cluster"))?;
+            record.body.spec.vpc.public_cidrs = blocks;
+            tx.put(record);
+            Ok(())
+        })
+    }
+
     /// Runs until nothing is left to do but what waits for a far time, at most twenty minutes.
     ///
     /// # Panics

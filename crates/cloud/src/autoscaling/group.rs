@@ -21,6 +21,10 @@ pub struct Spec {
     pub account: String,
     /// Its places.
     pub slots: Vec<Slot>,
+    /// The load balancer whose targets its instances are, under their ids: one is replaced only while every other one
+    /// is healthy there, not just ready by its own account.
+    #[serde(default)]
+    pub balancer: Option<String>,
 }
 
 /// A place in a group: an identity that outlives the instance which holds it. A replacement takes over interfaces and

@@ -1,10 +1,11 @@
 use crate::autoscaling::{Group, Slot};
 use crate::ec2::instance::{self, Instance};
+use crate::elb::load_balancer::LoadBalancer;
 use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{Read, Record, Tx};
 
 /// Keeps one instance in each slot. An instance whose image is no longer its slot's is replaced, one at a time and only
-/// while every other one is ready.
+/// while every other one serves.
 pub struct GroupPlanner;
 
 impl Planner for GroupPlanner {
@@ -27,7 +28,7 @@ impl Planner for GroupPlanner {
         let ready = group.instances.values().filter(|id| is_ready(tx, id)).count();
         let size = group.instances.len();
         if let Some(outdated) = outdated(group, tx)
-            && group.instances.values().all(|id| *id == outdated || is_ready(tx, id))
+            && group.instances.values().all(|id| *id == outdated || serves(tx, group, id))
         {
             tx.delete(&Instance::key(&outdated));
         }
@@ -44,6 +45,13 @@ fn launch(tx: &mut Tx, owner: &roadstead_store::AnyKey, account: &str, slot: &Sl
 
 fn is_ready(tx: &Tx, id: &str) -> bool {
     tx.get(&Instance::key(id)).is_some_and(|i| i.deleting.is_none() && i.body.status.ready)
+}
+
+/// Ready, and a healthy target where the group has a balancer.
+fn serves(tx: &Tx, group: &Group, id: &str) -> bool {
+    let balancer = group.spec.balancer.as_ref().map(|name| tx.get(&LoadBalancer::key(name)));
+    let healthy = |balancer: Option<Record<LoadBalancer>>| balancer.is_some_and(|b| b.body.healthy.iter().any(|t| t == id));
+    is_ready(tx, id) && balancer.is_none_or(healthy)
 }
 
 /// The first instance that is not what its slot says.

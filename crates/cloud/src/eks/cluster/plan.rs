@@ -52,7 +52,8 @@ impl Planner for ClusterPlanner {
             },
         };
         // Before any key is made: with the balancer's record, its public address is taken for everybody else.
-        load_balancer::ensure(tx, &owner, balancer(&spec, &placement));
+        let targets = targets(tx, &spec, &placement);
+        load_balancer::ensure(tx, &owner, balancer(&spec, &placement, targets));
         let Some(pki) = pki::ensure(tx, &owner, &spec, &placement) else {
             return conclude(record, tx, vec![issue("Other", "its keys are being made", &[])]);
         };
@@ -97,7 +98,7 @@ impl Parts<'_> {
             volumes: vec![Attachment { volume: member.volume.clone(), path: "/var/lib/etcd".into() }],
             image: control_plane::etcd(self.spec, self.placement, self.pki, &self.settings.etcd, member),
         };
-        self.group("etcd", self.placement.members.iter().map(slot).collect())
+        self.group("etcd", self.placement.members.iter().map(slot).collect(), None)
     }
 
     fn api_group(&self) -> autoscaling::Spec {
@@ -107,11 +108,11 @@ impl Parts<'_> {
             volumes: vec![],
             image: control_plane::api(self.spec, self.placement, self.pki, self.version, server),
         };
-        self.group("api", self.placement.servers.iter().map(slot).collect())
+        self.group("api", self.placement.servers.iter().map(slot).collect(), Some(self.spec.id.clone()))
     }
 
-    fn group(&self, role: &str, slots: Vec<Slot>) -> autoscaling::Spec {
-        autoscaling::Spec { name: group_name(self.spec, role), account: SERVICE_ACCOUNT.into(), slots }
+    fn group(&self, role: &str, slots: Vec<Slot>, balancer: Option<String>) -> autoscaling::Spec {
+        autoscaling::Spec { name: group_name(self.spec, role), account: SERVICE_ACCOUNT.into(), slots, balancer }
     }
 
     /// Someone whom the cluster knows and who may do nothing in it: the probe's identity.
@@ -198,13 +199,21 @@ impl Parts<'_> {
     }
 }
 
-/// What stands before the API servers.
-fn balancer(spec: &Spec, placement: &Placement) -> load_balancer::Spec {
-    let target = |server: &super::model::Server| hostspec::Target {
-        id: server.name.clone(),
-        address: server.front_address,
-        port: API_PORT,
+/// The API machines that are to serve. A replacement stands at the same address and is another target, so that nobody
+/// takes the health of the one before for its own.
+fn targets(tx: &Tx, spec: &Spec, placement: &Placement) -> Vec<hostspec::Target> {
+    let group = tx.get(&Group::key(SERVICE_ACCOUNT, &group_name(spec, "api")));
+    let instances = group.map(|group| group.body.instances).unwrap_or_default();
+    let target = |server: &super::model::Server| {
+        let id = instances.get(&server.name)?;
+        let stays = tx.get(&Instance::key(id)).is_some_and(|instance| instance.deleting.is_none());
+        stays.then(|| hostspec::Target { id: id.clone(), address: server.front_address, port: API_PORT })
     };
+    placement.servers.iter().filter_map(target).collect()
+}
+
+/// What stands before the API servers.
+fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) -> load_balancer::Spec {
     let health = hostspec::HealthCheck {
         protocol: hostspec::HealthProtocol::Https { path: "/readyz".into() },
         interval: Millis(250),
@@ -212,7 +221,6 @@ fn balancer(spec: &Spec, placement: &Placement) -> load_balancer::Spec {
         healthy: 1,
         unhealthy: 2,
     };
-    let targets = placement.servers.iter().map(target).collect();
     let sources = spec.vpc.public_cidrs.clone();
     load_balancer::Spec {
         name: spec.id.clone(),

@@ -147,7 +147,12 @@ impl Cluster {
         assert!(tried.len() < 3, "the cluster does not serve:\n{}", tried.join("\n"));
     }
 
-    /// One request with the token.
+    /// Whether one request with the token is answered within a second.
+    #[track_caller]
+    pub fn answers(&self, token: &str) -> bool {
+        self.ask(token, "1s").ok()
+    }
+
     fn ask(&self, token: &str, limit: &str) -> Said {
         let timeout = format!("--request-timeout={limit}");
         self.kubectl_with(token, &[&timeout, "get", "--raw=/api/v1/namespaces/default"])

@@ -9,7 +9,7 @@
 //! A [`Region`] has its own data directory, slot and port, so tests run side by side; at most two of them have clusters
 //! at a time. However a test ends, its region is purged, and a region that leaves anything on the machine fails the
 //! test that had it. A story is one `#[test]` of [`steps!`], each a function whose name is a sentence; how long each took
-//! is printed. A failed test's logs stay in `target/debug/e2e-logs`.
+//! is printed. A failed test's logs stay in `roadstead-e2e-logs` beside the regions.
 
 mod boto;
 mod client;
@@ -26,7 +26,7 @@ pub use boto::{Answer, Call, call};
 pub use client::{Client, Refusal};
 pub use cluster::Cluster;
 pub use machines::{Process, kill, signal};
-pub use process::{Said, run, spawn};
+pub use process::{Said, run, spawn, try_run};
 pub use region::{Options, Region, components};
 pub use story::{say, step, until, within};
 pub use wire::{Reply, Request};

@@ -69,10 +69,19 @@ pub fn spawn(command: &mut Command) -> Child {
 
 /// Runs a program to its end. One that takes longer than `limit` is killed, and the test fails.
 #[track_caller]
-pub fn run(mut command: Command, input: Option<String>, limit: Duration) -> Said {
+pub fn run(command: Command, input: Option<String>, limit: Duration) -> Said {
+    try_run(command, input, limit).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// It cannot be started, or took longer than `limit` and was killed.
+pub fn try_run(mut command: Command, input: Option<String>, limit: Duration) -> Result<Said, String> {
     let words = words(&command);
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
-    let mut child = spawn(command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.map_err(|why| format!("cannot start {words}: {why}"))?;
     let pid = child.id();
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -85,11 +94,11 @@ pub fn run(mut command: Command, input: Option<String>, limit: Duration) -> Said
     });
     let Ok(output) = receiver.recv_timeout(limit) else {
         crate::machines::signal(pid.cast_signed(), Signal::SIGKILL);
-        panic!("{words} did not end within {limit:?}");
+        return Err(format!("{words} did not end within {limit:?}"));
     };
-    let output = output.unwrap_or_else(|why| panic!("{words}: {why}"));
+    let output = output.map_err(|why| format!("{words}: {why}"))?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Said { command: words, code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    Ok(Said { command: words, code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
 }
 
 fn words(command: &Command) -> String {

@@ -2,9 +2,9 @@
 
 use crate::client::Client;
 use crate::machines::{self, signal};
-use crate::process::{Said, run, spawn};
+use crate::process::{Said, run, spawn, try_run};
 use crate::story::{say, until, within};
-use crate::traces::{self, Site};
+use crate::traces::Site;
 use crate::turn::Turn;
 use crate::{Answer, Call, Refusal};
 use base64::Engine as _;
@@ -114,9 +114,6 @@ impl Region {
     /// Reads what a region that was started says of itself.
     #[track_caller]
     pub fn learn(&self) {
-        let text = fs::read_to_string(self.data().join("local.json")).expect("a region that runs has a slot");
-        let local: Value = serde_json::from_str(&text).expect("local.json is JSON");
-        *lock(&self.slot) = local["slot"].as_u64().and_then(|slot| slot.try_into().ok());
         let exports = self.roadstead(&["env"]).text();
         *lock(&self.client) = Some(Client::from_exports(&exports, &self.folder.join("home")));
     }
@@ -141,7 +138,7 @@ impl Region {
 
     /// The mark of everything that it has in this machine's kernel.
     pub fn mark(&self) -> String {
-        format!("rs{}", lock(&self.slot).expect("the region was started"))
+        format!("rs{}", self.slot().expect("the region was started"))
     }
 
     /// A command of the program under test on this region.
@@ -188,7 +185,17 @@ impl Region {
 
     /// Where its traces are.
     pub fn site(&self) -> Site {
-        Site { slot: *lock(&self.slot), data: self.data() }
+        Site { slot: self.slot(), data: self.data() }
+    }
+
+    /// Its number on this machine, as it wrote it down; remembered when that is gone.
+    fn slot(&self) -> Option<u8> {
+        let mut slot = lock(&self.slot);
+        if let Ok(text) = fs::read(self.data().join("local.json")) {
+            let local: Value = serde_json::from_slice(&text).unwrap_or_default();
+            *slot = local["slot"].as_u64().and_then(|slot| slot.try_into().ok()).or(*slot);
+        }
+        *slot
     }
 
     /// Fails if anything of it is on the machine that has no place where it does not run.
@@ -226,8 +233,9 @@ impl Region {
     pub fn public_addresses(&self) -> BTreeSet<String> {
         let running = self.site().running();
         let routes = running.iter().filter_map(|line| line.strip_prefix("route "));
-        let words = routes.flat_map(|route| route.split(' '));
-        words.filter(|word| word.starts_with("127.43.")).map(|word| word.trim_end_matches("/32").to_owned()).collect()
+        // A route names its destination first, and may name the host's own address as its source after that.
+        let destinations = routes.filter_map(|route| route.split(' ').find(|word| word.starts_with("127.43.")));
+        destinations.map(|address| address.trim_end_matches("/32").to_owned()).collect()
     }
 
     /// By name of what is looked for: the files of the region that hold it.
@@ -256,7 +264,7 @@ impl Region {
     /// Shows the ends of all logs and keeps the whole.
     fn keep_logs(&self) {
         let test = std::thread::current().name().unwrap_or("test").replace("::", "-");
-        let kept = logs_folder().join(test);
+        let kept = base().join("roadstead-e2e-logs").join(test);
         let _ = fs::remove_dir_all(&kept);
         for path in logs_below(&self.folder) {
             let Ok(text) = fs::read_to_string(&path) else { continue };
@@ -276,18 +284,18 @@ impl Drop for Region {
         if failed {
             self.keep_logs();
         }
-        let purged = run(self.command(&["down", "--purge"]), None, PATIENCE * 2);
+        self.slot();
+        let purged = try_run(self.command(&["down", "--purge"]), None, PATIENCE * 2);
+        let purged = purged.and_then(|said| if said.ok() { Ok(()) } else { Err(said.to_string()) });
         self.reap();
-        let left = leftovers(|| self.site().any());
-        if let Err(why) = fs::remove_dir_all(&self.folder) {
-            eprintln!("cannot remove {}: {why}", self.folder.display());
+        let left = leftovers(|| self.site().any()).join("\n");
+        let removed = fs::remove_dir_all(&self.folder);
+        let clean = purged.is_ok() && left.is_empty() && removed.is_ok();
+        let why = format!("not clean: {purged:?}, {removed:?}, left behind:\n{left}");
+        if failed && !clean {
+            eprintln!("{why}");
         }
-        let left = left.join("\n");
-        match failed {
-            true if purged.ok() && left.is_empty() => {}
-            true => eprintln!("{purged}\nleft behind:\n{left}"),
-            false => assert!(purged.ok() && left.is_empty(), "{purged}\nleft behind:\n{left}"),
-        }
+        assert!(failed || clean, "{why}");
     }
 }
 
@@ -337,11 +345,6 @@ fn base() -> PathBuf {
     std::env::var_os("ROADSTEAD_E2E_DIR").map_or_else(|| "/var/tmp".into(), PathBuf::from)
 }
 
-fn logs_folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    program.ancestors().nth(2).unwrap_or(Path::new("/var/tmp")).join("e2e-logs")
-}
-
 /// All files below a folder whose name or folder says that they are logs.
 fn logs_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -362,47 +365,4 @@ fn tail(text: &str) -> String {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Site {
-    /// Removes what the kernel and `/run` have of a region that has no process left.
-    fn wipe(&self) {
-        let Some(slot) = self.slot else { return };
-        let mark = format!("rs{slot}");
-        let names = traces::namespaces(&mark);
-        for name in names.iter().filter_map(|line| line.split(' ').next_back()) {
-            ip(&["netns", "delete", name]);
-        }
-        for line in self.running() {
-            match line.split(' ').collect::<Vec<_>>()[..] {
-                ["link", name] => ip(&["link", "delete", name.split('@').next().unwrap_or(name)]),
-                ["table", family, name] => drop(tool("nft", &["delete", "table", family, name])),
-                ["mount", _, _, _, _, place, ..] => drop(tool("umount", &["--lazy", place])),
-                _ => {}
-            }
-        }
-        for folder in traces::hierarchies() {
-            remove_cgroup(&folder.join("roadstead").join(&mark));
-        }
-        for path in [format!("/run/roadstead/{slot}"), format!("/run/roadstead/slots/{slot}")] {
-            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
-        }
-    }
-}
-
-/// Removes a cgroup without processes, those in it first.
-fn remove_cgroup(folder: &Path) {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|path| path.is_dir()).for_each(|path| remove_cgroup(&path));
-    let _ = fs::remove_dir(folder);
-}
-
-fn ip(arguments: &[&str]) {
-    tool("ip", arguments);
-}
-
-fn tool(program: &str, arguments: &[&str]) -> Said {
-    let mut command = Command::new(program);
-    command.args(arguments);
-    run(command, None, Duration::from_secs(20))
 }

@@ -1,7 +1,7 @@
 //! What a region has on the machine: everything that carries its mark, slot or paths.
 
 use crate::machines;
-use crate::process::run;
+use crate::process::{Said, try_run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,6 +35,30 @@ impl Site {
         [self.running(), existing(slot.into_iter().chain([self.data.clone(), key]))].concat()
     }
 
+    /// Removes what the kernel and `/run` have of a region that has no process left.
+    pub fn wipe(&self) {
+        let Some(slot) = self.slot else { return };
+        let mark = format!("rs{slot}");
+        let names = namespaces(&mark);
+        for name in names.iter().filter_map(|line| line.split(' ').next_back()) {
+            let _ = tool("ip", &["netns", "delete", name]);
+        }
+        for line in self.running() {
+            match line.split(' ').collect::<Vec<_>>()[..] {
+                ["link", name] => drop(tool("ip", &["link", "delete", name.split('@').next().unwrap_or(name)])),
+                ["table", family, name] => drop(tool("nft", &["delete", "table", family, name])),
+                ["mount", _, _, _, _, place, ..] => drop(tool("umount", &["--lazy", place])),
+                _ => {}
+            }
+        }
+        for folder in hierarchies() {
+            remove_cgroup(&folder.join("roadstead").join(&mark));
+        }
+        for path in [format!("/run/roadstead/{slot}"), format!("/run/roadstead/slots/{slot}")] {
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        }
+    }
+
     fn mark(&self) -> Option<String> {
         self.slot.map(|slot| format!("/roadstead/rs{slot}/"))
     }
@@ -61,7 +85,7 @@ impl Site {
 }
 
 /// The cgroup hierarchies of this machine.
-pub fn hierarchies() -> Vec<PathBuf> {
+fn hierarchies() -> Vec<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let cgroups = fields.filter(|fields| fields.get(2).is_some_and(|kind| kind.starts_with("cgroup")));
@@ -69,7 +93,7 @@ pub fn hierarchies() -> Vec<PathBuf> {
 }
 
 /// Its network namespaces, by name.
-pub fn namespaces(mark: &str) -> Vec<String> {
+fn namespaces(mark: &str) -> Vec<String> {
     let prefix = format!("{mark}-");
     let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -104,8 +128,22 @@ fn existing(paths: impl IntoIterator<Item = PathBuf>) -> Vec<String> {
     paths.into_iter().filter(there).map(|path| path.display().to_string()).collect()
 }
 
-fn listing(program: &str, arguments: &[&str]) -> String {
+/// Removes a cgroup without processes, those in it first.
+fn remove_cgroup(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.is_dir()).for_each(|path| remove_cgroup(&path));
+    let _ = fs::remove_dir(folder);
+}
+
+fn tool(program: &str, arguments: &[&str]) -> Result<Said, String> {
     let mut command = Command::new(program);
     command.args(arguments);
-    run(command, None, Duration::from_secs(10)).text()
+    try_run(command, None, Duration::from_secs(20))
+}
+
+fn listing(program: &str, arguments: &[&str]) -> String {
+    match tool(program, arguments) {
+        Ok(said) if said.ok() => said.out,
+        failed => panic!("{failed:?}"),
+    }
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use e2e::{Cluster, Process, Region, say, steps, until};
+use e2e::{Client, Cluster, Process, Region, say, steps, until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,9 +20,11 @@ fn a_cluster_is_real_its_own_and_sealed() {
         kubectl_is_its_creator_and_may_do_everything,
         three_etcd_and_two_api_machines_run_apart,
         objects_are_kept_and_secrets_are_encrypted_on_disk,
+        what_is_done_is_audited,
         private_keys_are_in_no_file,
         nobody_else_gets_in,
         forged_tokens_get_nowhere,
+        tokens_of_another_time_key_or_kind_get_nowhere,
     );
 }
 
@@ -95,6 +97,19 @@ fn objects_are_kept_and_secrets_are_encrypted_on_disk(region: &Region, cluster: 
     assert!(found["hidden"].is_empty() && found["encoded"].is_empty(), "the secret is in the open: {found:?}");
 }
 
+fn what_is_done_is_audited(region: &Region, cluster: &Cluster) {
+    cluster.kubectl(&["create", "namespace", "on-the-record"]).text();
+    let needles = BTreeMap::from([("event".to_owned(), b"/api/v1/namespaces?fieldManager=kubectl-create".to_vec())]);
+    let audit = until("the request is in an audit log", Duration::from_secs(30), || {
+        region.files_with(&needles)["event"].iter().find(|path| path.ends_with("audit.log")).cloned()
+    });
+    let text = fs::read_to_string(audit).expect("it can be read");
+    let mut events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let event = events.find(|event| event["requestURI"].to_string().contains("namespaces?fieldManager=kubectl-create"));
+    let event = event.expect("an event is a line of JSON");
+    assert_eq!(event["user"]["username"], ADMIN);
+}
+
 /// Of the keys of the cluster's machines, and of the admin's: what is kept is sealed, what is open is in memory.
 fn private_keys_are_in_no_file(region: &Region, _: &Cluster) {
     let server = region.running("kube-apiserver").remove(0);
@@ -163,7 +178,7 @@ fn nobody_else_gets_in(region: &Region, cluster: &Cluster) {
     assert!(cluster.refuses(&second.token()), "a new token by the deleted key");
 }
 
-fn forged_tokens_get_nowhere(region: &Region, cluster: &Cluster) {
+fn forged_tokens_get_nowhere(_: &Region, cluster: &Cluster) {
     let good = cluster.token();
     cluster.must_serve(&good);
     assert!(cluster.refuses(&cluster.token_for("another")), "a token for another cluster");
@@ -186,13 +201,27 @@ fn forged_tokens_get_nowhere(region: &Region, cluster: &Cluster) {
     }
     assert!(cluster.refuses("k8s-aws-v1.not-base64!"));
     assert!(cluster.refuses(good.trim_start_matches("k8s-aws-v1.")));
-    // get-token's own program, an hour ago and an hour ahead.
-    for seconds in [-3600, 3600] {
-        let token = region.client().script("get_token.py", &json!({ "cluster": cluster.name, "clock": seconds }));
-        assert!(cluster.refuses(token.as_str().unwrap_or_default()), "signed {seconds} s off");
+}
+
+/// A token is good for 15 minutes, by which clock ever.
+fn tokens_of_another_time_key_or_kind_get_nowhere(region: &Region, cluster: &Cluster) {
+    let client = region.client();
+    let made = |client: &Client, order: Value| {
+        let token = client.script("get_token.py", &order);
+        token.as_str().expect("get_token.py prints a token").to_owned()
+    };
+    let off_by = |seconds: i64| made(&client, json!({ "cluster": cluster.name, "clock": seconds }));
+    for seconds in [0, -14 * 60] {
+        cluster.must_serve(&off_by(seconds));
     }
-    let token = region.client().script("get_token.py", &json!({ "cluster": cluster.name }));
-    cluster.must_serve(token.as_str().unwrap_or_default());
+    for seconds in [-16 * 60, -3600, 3600] {
+        assert!(cluster.refuses(&off_by(seconds)), "signed {seconds} s off");
+    }
+    assert!(cluster.refuses(&made(&client, json!({}))), "the cluster's name is not signed along");
+    let stranger = client.with_key("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+    assert!(cluster.refuses(&made(&stranger, json!({ "cluster": cluster.name }))), "an unknown key");
+    let forger = client.with_key(client.variable("AWS_ACCESS_KEY_ID"), "wrong");
+    assert!(cluster.refuses(&made(&forger, json!({ "cluster": cluster.name }))), "a wrong secret");
 }
 
 #[test]
@@ -238,7 +267,7 @@ fn an_address_outside_the_cidrs_is_not_let_in(region: &Region, narrow: &Cluster)
     assert_eq!(found["resourcesVpcConfig"]["publicAccessCidrs"], json!(["192.0.2.0/24", "127.0.0.2/32"]));
     let dialled = narrow.dial(&json!({}));
     assert!(dialled["failed"].is_string(), "{dialled}");
-    assert!(!narrow.kubectl(&["get", "namespaces", "--request-timeout=2s"]).ok());
+    assert!(!narrow.kubectl(&["get", "--raw=/readyz", "--request-timeout=2s"]).ok());
 }
 
 fn an_address_inside_the_cidrs_is(_: &Region, narrow: &Cluster) {

@@ -19,6 +19,8 @@ fn a_cluster_survives_everything() {
         a_killed_controller_manager_comes_back,
         a_killed_etcd_machine_comes_back_with_its_data,
         a_killed_api_machine_comes_back,
+        a_frozen_api_server_is_left_out,
+        a_frozen_etcd_member_holds_nothing_up,
         a_killed_region_loses_nothing_acknowledged,
         tokens_are_verified_while_the_region_is_away,
         a_killed_host_agent_stops_no_cluster,
@@ -103,6 +105,28 @@ fn a_killed_etcd_machine_comes_back_with_its_data(region: &Region, cluster: &Clu
 
 fn a_killed_api_machine_comes_back(region: &Region, cluster: &Cluster) {
     machine_comes_back(region, cluster, "kube-apiserver");
+}
+
+fn a_frozen_api_server_is_left_out(region: &Region, cluster: &Cluster) {
+    freeze(region, cluster, "kube-apiserver");
+}
+
+fn a_frozen_etcd_member_holds_nothing_up(region: &Region, cluster: &Cluster) {
+    freeze(region, cluster, "etcd");
+}
+
+/// Stops a process as a sick machine would, so that it holds its connections and answers none.
+fn freeze(region: &Region, cluster: &Cluster, program: &str) {
+    let token = cluster.token();
+    let victim = region.running(program).remove(0);
+    assert!(signal(victim.pid, Signal::SIGSTOP));
+    let began = Instant::now();
+    let steady = until("ten requests in a row are answered", BACK, || {
+        (0..10).all(|_| cluster.answers(&token)).then(|| began.elapsed())
+    });
+    say(&format!("{:6.1} s  until ten requests in a row were answered with {program} frozen", steady.as_secs_f64()));
+    assert!(signal(victim.pid, Signal::SIGCONT));
+    is_whole(region, cluster, &token);
 }
 
 fn a_killed_region_loses_nothing_acknowledged(region: &Region, cluster: &Cluster) {

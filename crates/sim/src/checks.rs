@@ -145,11 +145,8 @@ pub const CHECKS: &[Check] = &[
         rule: "names, interfaces and volumes of a group's slots stay while it lives: they are etcd's membership",
         test: Test::Batch(members_stay),
     },
-    Check {
-        name: "plans-are-well",
-        rule: "no plan panics, and every plan settles",
-        test: Test::Batch(plans_are_well),
-    },
+    Check { name: "plans-are-well", rule: "no plan panics, and every plan settles", test: Test::Batch(plans_are_well) },
+    Check { name: "nothing-panics", rule: "no call panics, and nothing else does", test: Test::World },
     Check {
         name: "nothing-from-under",
         rule: "no network, interface or disk is taken from a host while something there stands on it",
@@ -170,11 +167,7 @@ pub const CHECKS: &[Check] = &[
         rule: "what was published is there after a crash of the region, unchanged",
         test: Test::World,
     },
-    Check {
-        name: "settles",
-        rule: "a world that nobody disturbs comes to rest",
-        test: Test::World,
-    },
+    Check { name: "settles", rule: "a world that nobody disturbs comes to rest", test: Test::World },
     Check {
         name: "all-is-well-in-the-end",
         rule: "when faults stop, every cluster is ACTIVE without issues and serves, or FAILED after its hour, or gone; \
@@ -240,14 +233,17 @@ fn deleting_stays(batch: &Batch) -> Result<(), String> {
 }
 
 fn owner_outlives(batch: &Batch) -> Result<(), String> {
-    let by_driver = |key: &AnyKey| server::is_saw(key.kind()) || [KeyState::KIND, KubeState::KIND].contains(&key.kind());
+    let by_driver =
+        |key: &AnyKey| server::is_saw(key.kind()) || [KeyState::KIND, KubeState::KIND].contains(&key.kind());
     for change in batch.changes {
         let orphans = batch.after.owned_by(&change.key);
         if let Some(orphan) = orphans.iter().find(|key| change.after.is_none() && !by_driver(key)) {
             return Err(format!("{} is gone, and {orphan} belongs to it", change.key));
         }
         let owner = change.after.as_ref().and_then(|meta| meta.owner.as_ref());
-        if let Some(owner) = owner.filter(|owner| change.is_new() && !by_driver(&change.key) && !batch.after.contains(owner)) {
+        if let Some(owner) =
+            owner.filter(|owner| change.is_new() && !by_driver(&change.key) && !batch.after.contains(owner))
+        {
             return Err(format!("{} is new, and its owner {owner} is not there", change.key));
         }
         if change.is_new() && server::is_want(change.key.kind()) && owner.is_none() {
@@ -378,7 +374,8 @@ fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
         }
         // A batch may hold several plans: what was so before it or is so after it may have been seen by one of them.
         let views = [batch.before, batch.after];
-        if views.iter().all(|view| group_of(view, change).is_none_or(|group| is_current(&group.body, &instance, view))) {
+        if views.iter().all(|view| group_of(view, change).is_none_or(|group| is_current(&group.body, &instance, view)))
+        {
             return Err(format!("{instance} is terminated, and its image is the wanted one"));
         }
         let may_stay = |id: &&&String| !views.iter().any(|view| is_ready(view, id));
@@ -386,9 +383,13 @@ fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
             return Err(format!("{instance} is terminated while {other} is not ready"));
         }
     }
-    let deleting = |meta: &Meta| meta.deleting.is_some();
+    // One batch may terminate and remove an instance of which no host has heard.
+    let known = |change: &Changed| {
+        let deleting = change.before.as_ref().is_none_or(|before| before.deleting.is_some());
+        !deleting && batch.before.contains(&Key::<Saw<Machine>>::new(change.key.name()).any())
+    };
     let mut gone = batch.changes.iter().filter(|c| c.key.kind() == Instance::KIND && c.after.is_none());
-    let killed = gone.find(|change| change.before.as_ref().is_some_and(|before| !deleting(before)));
+    let killed = gone.find(|change| known(change));
     killed.map_or(Ok(()), |change| Err(format!("{} is gone without having been terminated", change.key)))
 }
 
@@ -475,7 +476,9 @@ fn nothing_from_under(event: &host::Event, _: &View) -> Result<(), String> {
 fn data_is_kept(event: &host::Event, view: &View) -> Result<(), String> {
     let host::Event::DataRemoved { disk } = event else { return Ok(()) };
     match view.get(&Volume::key(disk)) {
-        Some(volume) if volume.deleting.is_none() => Err(format!("the data on {disk} is gone, and nobody asked for it")),
+        Some(volume) if volume.deleting.is_none() => {
+            Err(format!("the data on {disk} is gone, and nobody asked for it"))
+        }
         _ => Ok(()),
     }
 }

@@ -112,7 +112,9 @@ impl fmt::Display for Act {
             Act::Create(name, Ground::Wide) => write!(f, "create cluster {name}"),
             Act::Create(name, Ground::Narrow) => write!(f, "create cluster {name} in narrow subnets"),
             Act::CreateWhenGone(name, Ground::Wide) => write!(f, "create cluster {name} when it is gone"),
-            Act::CreateWhenGone(name, Ground::Narrow) => write!(f, "create cluster {name} in narrow subnets when it is gone"),
+            Act::CreateWhenGone(name, Ground::Narrow) => {
+                write!(f, "create cluster {name} in narrow subnets when it is gone")
+            }
             Act::Delete(name) => write!(f, "delete cluster {name}"),
             Act::KillMachine(n) => write!(f, "kill running machine {n}"),
             Act::KillProcess(n, m) => write!(f, "kill process {m} of running machine {n}"),

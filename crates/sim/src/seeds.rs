@@ -6,8 +6,10 @@ use crate::rng::Rng;
 use crate::setup::Ground;
 use crate::world::World;
 use roadstead_types::Millis;
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::panic::catch_unwind;
 
 /// How much happens under one seed.
 #[derive(Clone, Copy, Debug)]
@@ -78,9 +80,18 @@ fn schedule(seed: u64, options: &Options) -> Schedule {
 
 /// A world, its acts, its healing, its end.
 fn attempt(seed: u64, schedule: &Schedule) -> Result<Passed, (Violation, String)> {
-    let mut world = World::new(seed);
-    live(&mut world, schedule).map_err(|violation| (violation, world.log().to_string()))?;
-    Ok(Passed { steps: world.steps })
+    let lived = catch_unwind(|| {
+        let mut world = World::new(seed);
+        live(&mut world, schedule).map_err(|violation| (violation, world.log().to_string()))?;
+        Ok(Passed { steps: world.steps })
+    });
+    lived.unwrap_or_else(|panic| Err((panicked(&*panic), String::new())))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Violation {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    Violation { check: "nothing-panics", what: text.unwrap_or_default(), at: Millis(0) }
 }
 
 fn live(world: &mut World, schedule: &Schedule) -> Result<(), Violation> {

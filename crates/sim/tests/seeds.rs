@@ -12,18 +12,18 @@ fn pass(range: std::ops::Range<u64>) {
 }
 
 #[test]
-fn no_rule_is_broken_under_seeds_0_to_99() {
-    pass(0..100);
+fn no_rule_is_broken_under_seeds_0_to_49() {
+    pass(0..50);
 }
 
 #[test]
-fn no_rule_is_broken_under_seeds_100_to_199() {
-    pass(100..200);
+fn no_rule_is_broken_under_seeds_50_to_99() {
+    pass(50..100);
 }
 
 #[test]
-fn no_rule_is_broken_under_seeds_200_to_299() {
-    pass(200..300);
+fn no_rule_is_broken_under_seeds_100_to_149() {
+    pass(100..150);
 }
 
 #[test]

@@ -34,6 +34,12 @@ pub fn unwant<T: HostItem>(tx: &mut Tx, id: &str) -> bool {
     gone::<T>(tx, id)
 }
 
+/// Whether the item is wanted. What stands on another item is wanted only once that is: a host that still takes an
+/// earlier one of its name away would take what stands on it too.
+pub fn is_wanted<T: HostItem>(read: &impl Read, id: &str) -> bool {
+    read.get(&Key::<Want<T>>::new(id)).is_some()
+}
+
 /// Whether nothing of the item is wanted or left on any host.
 pub fn gone<T: HostItem>(read: &impl Read, id: &str) -> bool {
     read.get(&Key::<Want<T>>::new(id)).is_none() && read.get(&Key::<Saw<T>>::new(id)).is_none()

@@ -6,7 +6,7 @@ use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
 use crate::elb::load_balancer::LoadBalancer;
-use crate::fabric::{saw, unwant, want};
+use crate::fabric::{is_wanted, saw, unwant, want};
 use crate::iam::access_key::AccessKey;
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::planner::{Next, Planner};
@@ -64,6 +64,9 @@ impl Planner for PortPlanner {
         }
         if eni.balancer {
             return Next::settled("a balancer answers for it");
+        }
+        if !is_wanted::<hostspec::Network>(tx, &eni.vpc) {
+            return Next::settled("waits for its network");
         }
         let port = hostspec::Port {
             id: eni.id.clone(),
@@ -172,6 +175,9 @@ impl Planner for BalancerPlanner {
             return finish::<_, hostspec::Balancer>(tx, &record.key, &id);
         }
         let spec = &record.body.spec;
+        if !is_wanted::<hostspec::Network>(tx, &spec.vpc) {
+            return Next::settled("waits for its network");
+        }
         let balancer = hostspec::Balancer {
             id: id.clone(),
             network: spec.vpc.clone(),

@@ -80,8 +80,12 @@ impl Items {
             Item::Network(spec) => take(&mut self.networks, key.id, life, spec, |_, _| {}),
             Item::Port(spec) => take(&mut self.ports, key.id, life, spec, |_, place| place.ready = false),
             Item::Disk(spec) => take(&mut self.disks, key.id, life, spec, |_, _| {}),
-            Item::Machine(spec) => take(&mut self.machines, key.id, life, spec, |spec, state| *state = State::of(spec, now)),
-            Item::Balancer(spec) => take(&mut self.balancers, key.id, life, spec, |spec, state| keep_targets(spec, state, now)),
+            Item::Machine(spec) => {
+                take(&mut self.machines, key.id, life, spec, |spec, state| *state = State::of(spec, now))
+            }
+            Item::Balancer(spec) => {
+                take(&mut self.balancers, key.id, life, spec, |spec, state| keep_targets(spec, state, now))
+            }
             Item::Reviewer(spec) => take(&mut self.reviewers, key.id, life, spec, |_, place| place.ready = false),
             Item::Credential(spec) => take(&mut self.credentials, key.id, life, spec, |_, _| {}),
         }
@@ -127,7 +131,9 @@ impl Items {
             (ItemKind::Reviewer, self.reviewers.keys().collect()),
             (ItemKind::Credential, self.credentials.keys().collect()),
         ];
-        all.into_iter().flat_map(|(kind, ids)| ids.into_iter().map(move |id| ItemKey { kind, id: id.clone() })).collect()
+        all.into_iter()
+            .flat_map(|(kind, ids)| ids.into_iter().map(move |id| ItemKey { kind, id: id.clone() }))
+            .collect()
     }
 
     /// The items that the region no longer wants.

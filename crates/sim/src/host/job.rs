@@ -4,7 +4,7 @@
 use super::items::{Held, Items, Shelf};
 use super::machine::{Phase, Role, State};
 use crate::rng::Rng;
-use roadstead_hostspec::{BalancerStatus, Balancer, ItemKey, ItemKind, Machine, ProcessState, ProcessStatus, Target};
+use roadstead_hostspec::{Balancer, BalancerStatus, ItemKey, ItemKind, Machine, ProcessState, ProcessStatus, Target};
 use roadstead_types::Millis;
 use std::collections::BTreeSet;
 
@@ -172,7 +172,9 @@ impl Items {
     /// The running machine that has a disk.
     pub fn user_of(&self, disk: &str) -> Option<&str> {
         let mut running = self.machines.values().filter(|machine| machine.state.is_running());
-        running.find(|machine| machine.spec.disks.iter().any(|d| d.disk == disk)).map(|machine| machine.spec.id.as_str())
+        running
+            .find(|machine| machine.spec.disks.iter().any(|d| d.disk == disk))
+            .map(|machine| machine.spec.id.as_str())
     }
 
     /// A running machine or another item that would lose what it stands on if this were taken away.

@@ -1,8 +1,9 @@
+use super::observe;
 use crate::ledger::{Changed, Ledger};
 use crate::rng::Rng;
 use roadstead_cloud::keys::{KeySpec, KeyState};
 use roadstead_kernel::region::Region;
-use roadstead_store::{Key, Object, Read as _, Tx};
+use roadstead_store::{Key, Object, Read as _};
 use roadstead_types::{Millis, Sealed};
 use std::collections::BTreeMap;
 
@@ -77,12 +78,10 @@ impl Keys {
             private: Sealed { context: format!("key/{name}"), ciphertext: format!("{PRIVATE}{name}-no-{made}") },
         };
         let (spec, key) = (Key::<KeySpec>::new(name), Key::<KeyState>::new(name));
-        let write = move |tx: &mut Tx| -> Result<(), std::convert::Infallible> {
+        observe(region, move |tx| {
             if tx.get(&spec).is_some() && tx.get(&key).is_none() {
                 tx.create(key, Some(spec.any()), state);
             }
-            Ok(())
-        };
-        region.submit(write, drop);
+        });
     }
 }

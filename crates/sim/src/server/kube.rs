@@ -1,9 +1,10 @@
+use super::observe;
 use crate::host::Host;
 use crate::ledger::{Changed, Ledger};
 use crate::rng::Rng;
 use roadstead_cloud::eks::kube::{KubeSpec, KubeState};
 use roadstead_kernel::region::Region;
-use roadstead_store::{Key, Object, Read as _, Tx};
+use roadstead_store::{Key, Object, Read as _};
 use roadstead_types::Millis;
 use std::collections::BTreeMap;
 
@@ -93,11 +94,9 @@ impl Kube {
 /// Beside what is wanted, unless that is gone.
 fn write(region: &mut Region, id: &str, state: KubeState) {
     let (spec, key) = (Key::<KubeSpec>::new(id), Key::<KubeState>::new(id));
-    let write = move |tx: &mut Tx| -> Result<(), std::convert::Infallible> {
+    observe(region, move |tx| {
         if tx.get(&spec).is_some() {
             tx.set(&key, Some(spec.any()), state);
         }
-        Ok(())
-    };
-    region.submit(write, drop);
+    });
 }

@@ -9,12 +9,14 @@
 //! host says gone       ─▶ remove Saw, unless it is wanted again meanwhile: then the host is told anew
 //! ```
 
+use super::observe;
 use crate::host::Host;
 use crate::ledger::{Changed, Ledger};
 use crate::rng::Rng;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_hostspec::{
-    Balancer, Credential, Disk, FromHost, ItemKey, ItemKind, Machine, Network, Port, Reviewer, Status, ToHost, Versioned,
+    Balancer, Credential, Disk, FromHost, ItemKey, ItemKind, Machine, Network, Port, Reviewer, Status, ToHost,
+    Versioned,
 };
 use roadstead_kernel::region::Region;
 use roadstead_store::{AnyKey, Key, Read as _, Tx, View};
@@ -56,7 +58,15 @@ const SORTS: [Sort; 7] = [
 ];
 
 const fn sort<T: HostItem>(kind: ItemKind) -> Sort {
-    Sort { kind, want: T::WANT, saw: T::SAW, body: body::<T>, meet: meet::<T>, record: record::<T>, forget: forget::<T> }
+    Sort {
+        kind,
+        want: T::WANT,
+        saw: T::SAW,
+        body: body::<T>,
+        meet: meet::<T>,
+        record: record::<T>,
+        forget: forget::<T>,
+    }
 }
 
 fn body<T: HostItem>(view: &View, id: &str) -> Option<Versioned> {
@@ -133,14 +143,14 @@ impl Link {
         match frame {
             FromHost::Saw { key, generation, status } => {
                 let sort = sort_of(key.kind);
-                submit(region, move |tx| (sort.record)(tx, &key.id, generation, status));
+                observe(region, move |tx| (sort.record)(tx, &key.id, generation, status));
             }
             FromHost::Gone { key } => {
                 self.told.remove(&key);
                 self.removing.remove(&key);
                 self.due.insert(key.clone());
                 let sort = sort_of(key.kind);
-                submit(region, move |tx| (sort.forget)(tx, &key.id));
+                observe(region, move |tx| (sort.forget)(tx, &key.id));
             }
             FromHost::Welcome | FromHost::Dialled | FromHost::Refused { .. } => {}
         }
@@ -166,7 +176,7 @@ impl Link {
         match (want, saw) {
             (Some(_), None) => {
                 let id = key.id.clone();
-                submit(region, move |tx| (sort.meet)(tx, &id));
+                observe(region, move |tx| (sort.meet)(tx, &id));
             }
             (Some(want), Some(_)) if self.is_open(host) && self.told.get(key) != Some(&want.generation) => {
                 let put: Vec<Versioned> = (sort.body)(region.view(), &key.id).into_iter().collect();
@@ -181,15 +191,6 @@ impl Link {
             _ => {}
         }
     }
-}
-
-/// Queues what a driver saw. That it is lost with the region is no harm: the next session says it again.
-fn submit(region: &mut Region, work: impl FnOnce(&mut Tx) + Send + 'static) {
-    let work = move |tx: &mut Tx| -> Result<(), std::convert::Infallible> {
-        work(tx);
-        Ok(())
-    };
-    region.submit(work, drop);
 }
 
 fn sort_of(kind: ItemKind) -> &'static Sort {

@@ -14,9 +14,10 @@ use crate::rng::Rng;
 use keys::Keys;
 use kube::Kube;
 use link::Link;
-use roadstead_kernel::region::{Limits, Region};
-use roadstead_store::{Core, Options};
+use roadstead_kernel::region::{Limits, Region, WriteError};
+use roadstead_store::{Core, Options, Tx};
 use roadstead_types::Millis;
+use std::convert::Infallible;
 
 /// A region that runs, and its drivers.
 pub struct Server {
@@ -26,6 +27,20 @@ pub struct Server {
     link: Link,
     pub keys: Keys,
     kube: Kube,
+}
+
+/// Queues what a driver saw. That it may be lost with the region is no harm: a driver looks again.
+fn observe(region: &mut Region, work: impl FnOnce(&mut Tx) + Send + 'static) {
+    let done = |result: Result<(), WriteError<Infallible>>| {
+        if let Err(WriteError::Panicked(text)) = result {
+            panic!("a driver's observation can't be written: {text}");
+        }
+    };
+    let work = move |tx: &mut Tx| {
+        work(tx);
+        Ok(())
+    };
+    region.submit(work, done);
 }
 
 /// Who in the server does something next.

@@ -173,9 +173,14 @@ impl Spec {
     }
 }
 
-impl State {
-    /// On its way to another state: a waiter waits.
-    pub fn is_transitional(self) -> bool {
-        matches!(self, State::Creating | State::Deleting)
+impl Spec {
+    /// The name of the control plane's group for a role: `etcd`, `api`.
+    pub fn group_name(&self, role: &str) -> String {
+        format!("eks-{}-{role}", self.id)
+    }
+
+    /// The access key id of the cluster's probe.
+    pub fn probe_key_id(&self) -> String {
+        format!("AKIA{}", &self.id[..16])
     }
 }

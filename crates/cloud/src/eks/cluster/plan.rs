@@ -112,13 +112,13 @@ impl Parts<'_> {
     }
 
     fn group(&self, role: &str, slots: Vec<Slot>, balancer: Option<String>) -> autoscaling::Spec {
-        autoscaling::Spec { name: group_name(self.spec, role), account: SERVICE_ACCOUNT.into(), slots, balancer }
+        autoscaling::Spec { name: self.spec.group_name(role), account: SERVICE_ACCOUNT.into(), slots, balancer }
     }
 
     /// Someone whom the cluster knows and who may do nothing in it: the probe's identity.
     fn probe_credential(&self) -> hostspec::Credential {
         hostspec::Credential {
-            access_key_id: probe_key_id(self.spec),
+            access_key_id: self.spec.probe_key_id(),
             secret: self.pki.private("probe"),
             principal: hostspec::Principal {
                 arn: PROBE_ARN.into(),
@@ -164,7 +164,7 @@ impl Parts<'_> {
             authority: self.pki.public("ca").into(),
             certificate: self.pki.public("service").into(),
             key: self.pki.private("service"),
-            probe_key_id: probe_key_id(self.spec),
+            probe_key_id: self.spec.probe_key_id(),
             probe_secret: self.pki.private("probe"),
             probe_user: PROBE_USER.into(),
         }
@@ -189,7 +189,7 @@ impl Parts<'_> {
     }
 
     fn unready(&self, tx: &Tx, role: &str) -> Vec<Issue> {
-        let Some(group) = tx.get(&Group::key(SERVICE_ACCOUNT, &group_name(self.spec, role))) else { return vec![] };
+        let Some(group) = tx.get(&Group::key(SERVICE_ACCOUNT, &self.spec.group_name(role))) else { return vec![] };
         let unready = |(slot, id): (&String, &String)| {
             let status = tx.get(&Instance::key(id))?.body.status;
             (!status.ready)
@@ -202,7 +202,7 @@ impl Parts<'_> {
 /// The API machines that are to serve. A replacement stands at the same address and is another target, so that nobody
 /// takes the health of the one before for its own.
 fn targets(tx: &Tx, spec: &Spec, placement: &Placement) -> Vec<hostspec::Target> {
-    let group = tx.get(&Group::key(SERVICE_ACCOUNT, &group_name(spec, "api")));
+    let group = tx.get(&Group::key(SERVICE_ACCOUNT, &spec.group_name("api")));
     let instances = group.map(|group| group.body.instances).unwrap_or_default();
     let target = |server: &super::model::Server| {
         let id = instances.get(&server.name)?;
@@ -231,18 +231,8 @@ fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) 
     }
 }
 
-/// The name of a control plane's group.
-pub(super) fn group_name(spec: &Spec, role: &str) -> String {
-    format!("eks-{}-{role}", spec.id)
-}
-
 const PROBE_ARN: &str = "arn:aws:iam::000000000000:role/eks-probe";
 const PROBE_USER: &str = "eks:probe";
-
-/// The access key id of a cluster's probe.
-pub(super) fn probe_key_id(spec: &Spec) -> String {
-    format!("AKIA{}", &spec.id[..16])
-}
 
 fn issue(code: &str, message: impl Into<String>, resources: &[String]) -> Issue {
     Issue { code: code.into(), message: message.into(), resources: resources.to_vec() }

@@ -3,7 +3,6 @@
 
 use super::model::{Cluster, Placement, Spec};
 use super::pki;
-use super::plan::{group_name, probe_key_id};
 use crate::autoscaling::Group;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::security_group::SecurityGroup;
@@ -27,7 +26,7 @@ pub fn plan(record: Record<Cluster>, tx: &mut Tx) -> Next {
         }
         // An API server whose etcd is gone hangs when it is told to stop: API machines first.
         for role in ["api", "etcd"] {
-            if !delete_all(tx, [Group::key(SERVICE_ACCOUNT, &group_name(spec, role))]) {
+            if !delete_all(tx, [Group::key(SERVICE_ACCOUNT, &spec.group_name(role))]) {
                 return Next::settled(format!("deleting: {role} machines go"));
             }
         }
@@ -45,7 +44,7 @@ fn stop_serving(tx: &mut Tx, spec: &Spec) -> bool {
     kube::remove(tx, &spec.id);
     let balancer = delete_all(tx, [LoadBalancer::key(&spec.id)]);
     let reviewer = fabric::unwant::<hostspec::Reviewer>(tx, &spec.id);
-    let probe = fabric::unwant::<hostspec::Credential>(tx, &probe_key_id(spec));
+    let probe = fabric::unwant::<hostspec::Credential>(tx, &spec.probe_key_id());
     balancer && reviewer && probe
 }
 

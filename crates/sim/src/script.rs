@@ -1,10 +1,11 @@
 //! Commands in, a transcript of plans and what became of them out. `scripts/*.txt` stand beside their goldens.
 //!
 //! ```text
-//! create cluster a [in narrow subnets]     kill machine etcd-1 [of a]      host away 30s
-//! delete cluster a                         kill process etcd in etcd-1     region crash 5s
-//! settle                                   power off 10s                   clock jumps 90m
-//! wait 5s                                  etcd 3.6.17                     kubernetes 1.36.4
+//! create cluster a [in narrow subnets]     kill machine etcd-1 [of a]       etcd 3.6.17
+//! create clusters a b in narrow subnets    kill process etcd in etcd-1      kubernetes 1.36.4
+//! delete cluster a                         host away 30s                    clock jumps 90m
+//! wait 5s                                  region crash 5s
+//! settle                                   power off 10s
 //! ```
 //! What follows a `#` is a comment.
 
@@ -39,6 +40,10 @@ fn perform(world: &mut World, command: &str) -> Result<(), String> {
         ["create", "cluster", name] => ask(world, |world| world.try_create_cluster(name, Ground::Wide)),
         ["create", "cluster", name, "in", "narrow", "subnets"] => {
             ask(world, |world| world.try_create_cluster(name, Ground::Narrow))
+        }
+        ["create", "clusters", ref names @ .., "in", "narrow", "subnets"] => {
+            let answers = world.create_at_once(names, Ground::Narrow);
+            answers.into_iter().try_for_each(|answer| ask(world, |_| answer))
         }
         ["delete", "cluster", name] => ask(world, |world| world.try_delete_cluster(name)),
         ["settle"] => {

@@ -3,16 +3,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "goldens are files, and an environment variable updates them")]
 
+use roadstead_sim::script;
 use std::path::PathBuf;
 use std::{env, fs};
 
 fn golden(name: &str) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts");
-    let script = fs::read_to_string(folder.join(format!("{name}.txt"))).unwrap();
-    let transcript = roadstead_sim::script::run(&script).unwrap();
+    let script = fs::read_to_string(folder.join(format!("{name}.txt"))).expect("the script stands in scripts/");
+    let transcript = script::run(&script).unwrap_or_else(|why| panic!("{name}.txt, {why}"));
     let golden = folder.join(format!("{name}.golden"));
     if env::var_os("UPDATE_GOLDENS").is_some() {
-        fs::write(&golden, &transcript).unwrap();
+        fs::write(&golden, &transcript).expect("scripts/ can be written");
     }
     let expected = fs::read_to_string(&golden).unwrap_or_default();
     if transcript != expected {
@@ -52,4 +53,15 @@ goldens! {
     new_patch
     no_free_addresses
     power_off
+}
+
+#[test]
+fn a_wrong_command_is_named_with_its_line() {
+    for (script, why) in [
+        ("settle\nsetle", "line 2: \"setle\": no such command"),
+        ("wait 5h", "line 1: \"wait 5h\": 5h is no time: say 5s or 5m"),
+        ("kill machine etcd-1", "line 1: \"kill machine etcd-1\": there is no cluster"),
+    ] {
+        assert_eq!(script::run(script), Err(why.to_owned()));
+    }
 }

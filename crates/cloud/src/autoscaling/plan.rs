@@ -49,9 +49,11 @@ fn is_ready(tx: &Tx, id: &str) -> bool {
 
 /// Ready, and a healthy target where the group has a balancer.
 fn serves(tx: &Tx, group: &Group, id: &str) -> bool {
-    let balancer = group.spec.balancer.as_ref().map(|name| tx.get(&LoadBalancer::key(name)));
-    let healthy = |balancer: Option<Record<LoadBalancer>>| balancer.is_some_and(|b| b.body.healthy.iter().any(|t| t == id));
-    is_ready(tx, id) && balancer.is_none_or(healthy)
+    let is_healthy = |name: &String| {
+        let balancer = tx.get(&LoadBalancer::key(name));
+        balancer.is_some_and(|balancer| balancer.body.healthy.iter().any(|target| target == id))
+    };
+    is_ready(tx, id) && group.spec.balancer.as_ref().is_none_or(is_healthy)
 }
 
 /// The first instance that is not what its slot says.

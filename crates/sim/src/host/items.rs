@@ -53,6 +53,17 @@ pub struct Data {
     pub marker: u64,
 }
 
+/// What became of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It is new here.
+    Taken,
+    /// It was here already.
+    Known,
+    /// A newer one is here.
+    Refused,
+}
+
 /// Everything a host has.
 #[derive(Clone, Debug, Default)]
 pub struct Items {
@@ -66,13 +77,13 @@ pub struct Items {
 }
 
 impl Items {
-    /// Takes a body over. False if it is older than the one that is here.
-    pub fn put(&mut self, versioned: Versioned, now: Millis) -> bool {
+    /// Takes a body over.
+    pub fn put(&mut self, versioned: Versioned, now: Millis) -> Put {
         let Versioned { generation, item } = versioned;
         let key = item.key();
         match self.life(&key) {
-            Some(life) if life.wanted && life.generation > generation => return false,
-            Some(life) if life.wanted && life.generation == generation => return true,
+            Some(life) if life.wanted && life.generation > generation => return Put::Refused,
+            Some(life) if life.wanted && life.generation == generation => return Put::Known,
             _ => {}
         }
         let life = Life { generation, wanted: true };
@@ -89,7 +100,7 @@ impl Items {
             Item::Reviewer(spec) => take(&mut self.reviewers, key.id, life, spec, |_, place| place.ready = false),
             Item::Credential(spec) => take(&mut self.credentials, key.id, life, spec, |_, _| {}),
         }
-        true
+        Put::Taken
     }
 
     /// What is known of any item.

@@ -12,7 +12,7 @@ mod serving;
 pub use items::Data;
 
 use crate::rng::Rng;
-use items::Items;
+use items::{Items, Put};
 use job::Job;
 use machine::{Phase, Role};
 use roadstead_cloud::eks::kube::KubeSpec;
@@ -333,14 +333,16 @@ impl Host {
             self.unwant(key);
         }
         items.into_iter().for_each(|item| self.put(item));
+        // Whoever listens from now on has been told nothing yet.
+        self.items.keys().iter().for_each(|key| self.touched(key));
     }
 
     fn put(&mut self, item: Versioned) {
         let key = item.item.key();
-        if self.items.put(item, self.now) {
-            self.touched(&key);
-        } else {
-            self.events.push(Event::Refused { what: key });
+        match self.items.put(item, self.now) {
+            Put::Taken => self.touched(&key),
+            Put::Known => {}
+            Put::Refused => self.events.push(Event::Refused { what: key }),
         }
     }
 

@@ -32,6 +32,16 @@ impl World {
         self.call(&eks::CREATE_CLUSTER, setup::request(&*self.seen.published, name, ground)).map(drop)
     }
 
+    /// Asks for clusters at the same moment: all are checked before any takes its place.
+    ///
+    /// # Errors
+    /// The API's, for each.
+    pub fn create_at_once(&mut self, names: &[&str], ground: Ground) -> Vec<Result<(), Fault>> {
+        let request = |name: &&str| setup::request(&*self.seen.published, name, ground);
+        let works = names.iter().map(|name| self.user.api.write(&eks::CREATE_CLUSTER, request(name))).collect();
+        self.submit_all(works).into_iter().map(|result| result.map(drop)).collect()
+    }
+
     /// A request for a cluster in the default VPC, with all its defaults.
     pub fn request(&self, name: &str) -> eks::CreateClusterRequest {
         setup::request(&*self.seen.published, name, Ground::Wide)
@@ -170,25 +180,44 @@ impl World {
     }
 
     /// Runs work in a batch of its own and waits for its result.
-    pub(super) fn submit<R: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&mut Tx) -> Result<R, Fault> + Send + 'static,
-    ) -> Result<R, Fault> {
-        let down = || Common::ServiceUnavailable.fault("the region is down");
-        let (send, answer) = mpsc::channel();
-        let server = self.process.server.as_mut().ok_or_else(down)?;
-        server.region.submit(work, move |result| drop(send.send(result)));
-        // It may wait behind other work.
-        while self.process.server.is_some() && self.user.broken.is_none() {
-            self.user.broken = self.turn().err();
-            match answer.try_recv() {
-                Ok(Err(WriteError::Refused(fault))) => return Err(fault),
-                Ok(Err(WriteError::Panicked(text))) => self.user.broken = Some(self.violation("nothing-panics", text)),
-                Ok(Err(error)) => return Err(Common::ServiceUnavailable.fault(error.to_string())),
-                Ok(Ok(result)) => return Ok(result),
-                Err(_) => {}
+    pub(super) fn submit<R: Send + 'static>(&mut self, work: impl Work<R>) -> Result<R, Fault> {
+        self.submit_all(vec![work]).pop().expect("one work has one result")
+    }
+
+    /// Runs works in one batch, before any plan, and waits for their results.
+    fn submit_all<R: Send + 'static>(&mut self, works: Vec<impl Work<R>>) -> Vec<Result<R, Fault>> {
+        let mut results: Vec<Option<Result<R, Fault>>> = works.iter().map(|_| None).collect();
+        let (send, answers) = mpsc::channel();
+        if let Some(server) = &mut self.process.server {
+            for (n, work) in works.into_iter().enumerate() {
+                let send = send.clone();
+                server.region.submit(work, move |result| drop(send.send((n, result))));
             }
         }
-        Err(down())
+        // They may wait behind other work.
+        while self.process.server.is_some() && self.user.broken.is_none() && results.iter().any(Option::is_none) {
+            self.user.broken = self.turn().err();
+            for (n, result) in answers.try_iter() {
+                results[n] = Some(result.map_err(|error| self.fault(error)));
+            }
+        }
+        let down = || Err(Common::ServiceUnavailable.fault("the region is down"));
+        results.into_iter().map(|result| result.unwrap_or_else(down)).collect()
+    }
+
+    fn fault(&mut self, error: WriteError<Fault>) -> Fault {
+        match error {
+            WriteError::Refused(fault) => fault,
+            WriteError::Stopped(why) => Common::ServiceUnavailable.fault(why),
+            WriteError::Panicked(text) => {
+                self.user.broken = Some(self.violation("nothing-panics", text.clone()));
+                Common::InternalFailure.fault(text)
+            }
+        }
     }
 }
+
+/// Something for the region's writer to do.
+pub(super) trait Work<R>: FnOnce(&mut Tx) -> Result<R, Fault> + Send + 'static {}
+
+impl<R, W: FnOnce(&mut Tx) -> Result<R, Fault> + Send + 'static> Work<R> for W {}

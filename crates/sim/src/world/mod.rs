@@ -1,25 +1,24 @@
+//! The world: a region, a host under it, and time.
+
+mod calls;
+mod faults;
+
+pub use faults::Crash;
+
 use crate::api::Api;
 use crate::checks::{self, Batch, Violation};
-use crate::disk::{Disk, Failure};
+use crate::disk::Disk;
 use crate::host::{Event, Host};
 use crate::ledger::{Changed, Ledger};
 use crate::log::Log;
 use crate::rng::Rng;
 use crate::server::{Part, Server};
 use crate::setup::{self, Ground};
-use roadstead_cloud::autoscaling::Group;
-use roadstead_cloud::eks::cluster::{Cluster, State};
-use roadstead_cloud::settings::{SERVICE_ACCOUNT, Settings};
-use roadstead_kernel::planner::Explanation;
-use roadstead_kernel::region::{Limits, WriteError};
-use roadstead_shapes::eks;
-use roadstead_store::{AnyKey, Index, Read, Tx, View};
+use roadstead_kernel::region::Limits;
+use roadstead_store::{AnyKey, View};
 use roadstead_types::Millis;
-use roadstead_wire::fault::{Common, Fault};
-use roadstead_wire::schema::{Operation, Shape};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc;
 
 /// How long a world may take to come to rest, unless a story says otherwise.
 const REST: Millis = Millis::mins(20);
@@ -339,3 +338,6 @@ fn limits(rng: &mut Rng) -> Limits {
     let many = [1000, 1, 3, 10][rng.below(4)];
     Limits { jobs: many, plans: many }
 }
+
+#[cfg(test)]
+mod tests;

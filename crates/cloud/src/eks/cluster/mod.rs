@@ -9,8 +9,6 @@ mod placement;
 mod plan;
 pub mod tags;
 mod teardown;
-#[cfg(test)]
-mod tests;
 pub mod versions;
 mod view;
 

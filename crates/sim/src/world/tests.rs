@@ -1,0 +1,140 @@
+//! The checks see what they are there for: each world here is tampered with, and the rule that this breaks is named.
+
+use super::World;
+use crate::server::PRIVATE;
+use crate::setup::cluster_key;
+use roadstead_cloud::autoscaling::Group;
+use roadstead_cloud::ec2::instance::Instance;
+use roadstead_cloud::ec2::network_interface::NetworkInterface;
+use roadstead_cloud::eks::cluster::{Issue, State};
+use roadstead_cloud::fabric::Want;
+use roadstead_cloud::keys::KeyState;
+use roadstead_cloud::settings::Settings;
+use roadstead_hostspec::{Disk, Machine};
+use roadstead_store::{Index, Key, Object, Read as _, Record, Tx};
+
+/// The rule that this breaks in a world with a cluster that serves.
+fn broken_by(tamper: impl FnOnce(&mut Tx) + Send + 'static) -> &'static str {
+    let mut world = World::calm();
+    world.create_cluster("a");
+    world.settle();
+    let tampered = world.submit(|tx| {
+        tamper(tx);
+        Ok(())
+    });
+    drop(tampered);
+    world.try_settle().expect_err("the world was tampered with").check
+}
+
+fn first<T: Object>(tx: &Tx) -> Record<T> {
+    tx.list(Index::<T>::all()).swap_remove(0)
+}
+
+/// Changes the first record of a kind.
+fn change<T: Object>(tx: &mut Tx, change: impl FnOnce(&mut T)) {
+    let mut record = first::<T>(tx);
+    change(&mut record.body);
+    tx.put(record);
+}
+
+#[test]
+fn a_generation_that_falls_is_seen() {
+    let begun_anew = |tx: &mut Tx| {
+        let group = first::<Group>(tx);
+        tx.remove(&group.key);
+        tx.create(group.key, group.owner, group.body);
+    };
+    assert_eq!(broken_by(begun_anew), "generations-grow");
+}
+
+#[test]
+fn an_owner_that_goes_too_early_is_seen() {
+    assert_eq!(broken_by(|tx| tx.remove(&first::<Instance>(tx).key)), "owner-outlives");
+}
+
+#[test]
+fn a_want_without_an_owner_is_seen() {
+    let unowned = |tx: &mut Tx| {
+        let disk = Disk { id: "vol-1".into(), bytes: 1 };
+        tx.create(Key::<Want<Disk>>::new("vol-1"), None, Want(disk));
+    };
+    assert_eq!(broken_by(unowned), "owner-outlives");
+}
+
+#[test]
+fn a_state_that_goes_back_is_seen() {
+    let back = |tx: &mut Tx| {
+        let mut record = tx.get(&cluster_key("a")).unwrap();
+        record.body.status.state = State::Failed;
+        tx.put(record);
+    };
+    assert_eq!(broken_by(back), "states-move-on");
+}
+
+#[test]
+fn a_cluster_that_was_never_probed_is_not_active() {
+    let mut world = World::calm();
+    world.create_cluster("a");
+    let lied = world.submit(|tx| {
+        let mut record = tx.get(&cluster_key("a")).unwrap();
+        record.body.status.state = State::Active;
+        tx.put(record);
+        Ok(())
+    });
+    drop(lied);
+    assert_eq!(world.try_settle().unwrap_err().check, "active-means-probed");
+}
+
+#[test]
+fn a_key_that_changes_is_seen() {
+    assert_eq!(broken_by(|tx| change::<KeyState>(tx, |key| key.public.clear())), "one-key-for-ever");
+}
+
+#[test]
+fn a_secret_in_the_journal_is_seen() {
+    let tell = |tx: &mut Tx| {
+        let mut record = tx.get(&cluster_key("a")).unwrap();
+        let message = format!("its key is {PRIVATE}somebody");
+        record.body.status.issues = vec![Issue { code: "Other".into(), message, resources: vec![] }];
+        record.body.tags.insert("key".into(), format!("{PRIVATE}somebody"));
+        tx.put(record);
+    };
+    assert_eq!(broken_by(tell), "secrets-stay-sealed");
+}
+
+#[test]
+fn an_address_given_twice_is_seen() {
+    let give_again = |tx: &mut Tx| {
+        let mut interfaces = tx.list(Index::<NetworkInterface>::all());
+        let (other, mut one) = (interfaces.swap_remove(1), interfaces.swap_remove(0));
+        (one.body.vpc, one.body.address) = (other.body.vpc, other.body.address);
+        tx.put(one);
+    };
+    assert_eq!(broken_by(give_again), "addresses-are-unique");
+}
+
+#[test]
+fn two_machines_with_one_disk_are_seen() {
+    let share = |tx: &mut Tx| {
+        let machines = tx.list(Index::<Want<Machine>>::all());
+        let with_disk = machines.into_iter().find(|machine| !machine.body.0.disks.is_empty()).unwrap();
+        let other = Machine { id: "i-1".into(), ..with_disk.body.0 };
+        tx.create(Key::<Want<Machine>>::new("i-1"), with_disk.owner, Want(other));
+    };
+    assert_eq!(broken_by(share), "one-machine-per-disk");
+}
+
+#[test]
+fn the_end_of_a_healthy_machine_is_seen() {
+    assert_eq!(broken_by(|tx| tx.delete(&first::<Instance>(tx).key)), "healthy-machines-stay");
+}
+
+#[test]
+fn a_plan_that_panics_is_seen() {
+    assert_eq!(broken_by(|tx| tx.remove(&Settings::key())), "plans-are-well");
+}
+
+#[test]
+fn a_call_that_panics_is_seen() {
+    assert_eq!(broken_by(|_| panic!("a mistake")), "nothing-panics");
+}

@@ -144,6 +144,13 @@ impl Region {
     /// A command of the program under test on this region.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            // What the tests' own shell says of a region must not change theirs.
+            if name.starts_with("ROADSTEAD_") && !["ROADSTEAD_CACHE", "ROADSTEAD_LOG"].contains(&&*name) {
+                command.env_remove(&*name);
+            }
+        }
         command.args(arguments).args(&self.flags);
         command
     }

@@ -126,7 +126,8 @@ fn unique() -> Result<String> {
     Ok(bytes.iter().map(|b| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[usize::from(b % 32)])).collect())
 }
 
-fn write_private(path: &Path, content: &[u8]) -> Result<()> {
+/// Writes a file that only its owner reads, in one step: a crash leaves the old one or the new one.
+pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
     let aside = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
     file.write_all(content)?;

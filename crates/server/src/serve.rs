@@ -74,7 +74,11 @@ async fn bind(config: &Config) -> Result<TcpListener> {
     let listener = TcpListener::bind(wanted).await;
     let listener =
         listener.with_context(|| format!("cannot listen on {wanted}: end what has it, or name another --listen"))?;
-    fs::write(&file, listener.local_addr()?.to_string())?;
+    let address = listener.local_addr()?;
+    if before != Some(address) {
+        // In one step: half a file would be another address after the next start.
+        bootstrap::write_private(&file, address.to_string().as_bytes())?;
+    }
     Ok(listener)
 }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use e2e::{Client, Cluster, Process, Region, say, steps, until};
+use e2e::{Client, Cluster, Process, Region, components, say, steps, until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -301,4 +301,27 @@ fn clusters_with_the_same_addresses_are_strangers(open: &Cluster, narrow: &Clust
     assert_ne!(theirs["metadata"]["uid"], ours["metadata"]["uid"]);
     assert_eq!(ask(open.token())["status"], 401, "a token of the one is none of the other");
     assert_ne!(open.host(), narrow.host());
+}
+
+/// On a machine where nobody built more than a first cluster needs this is the default version alone.
+#[test]
+fn every_version_whose_programs_are_built_runs() {
+    let region = Region::for_clusters();
+    let offered = region.aws(&["eks", "describe-cluster-versions"])["clusterVersions"].clone();
+    let offered = offered.as_array().expect("versions are a list").iter().map(|version| {
+        let text = |name: &str| version[name].as_str().unwrap_or_else(|| panic!("{version:#}")).to_owned();
+        (text("clusterVersion"), text("kubernetesPatchVersion"))
+    });
+    let is_built = |patch: &str| components().join(format!("kubernetes-{patch}/kube-scheduler")).exists();
+    let built: Vec<_> = offered.filter(|(_, patch)| is_built(patch)).collect();
+    assert!(built.iter().any(|(minor, _)| minor == "1.36"), "the default is built: {built:?}");
+    for (minor, patch) in built {
+        let name = format!("v{}", minor.replace('.', "-"));
+        region.ask_for_cluster(&name, "", &["--kubernetes-version", &minor]);
+        region.await_active(&name);
+        assert_eq!(region.describe(&name)["version"], minor);
+        let server = region.cluster(&name).kubectl_json(&["version"])["serverVersion"].clone();
+        assert_eq!(server["gitVersion"], format!("v{patch}"));
+        region.aws(&["eks", "delete-cluster", "--name", &name]);
+    }
 }

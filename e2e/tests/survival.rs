@@ -1,8 +1,9 @@
 //! What may die, does: processes, machines, the region's own parts, the power. Clusters stay or come back, with their data.
 
-use e2e::{Cluster, Process, Region, Said, call, kill, say, signal, step, steps, until};
+use e2e::{Cluster, Process, Region, Said, call, kill, run, say, signal, step, steps, until};
 use nix::sys::signal::Signal;
 use serde_json::json;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 /// How long a replacement may take.
@@ -227,10 +228,21 @@ fn a_killed_supervisor_can_be_started_again(region: &Region, cluster: &Cluster) 
     let served = cluster.kubectl_with(&token, &["get", "namespaces"]);
     assert!(served.ok() || served.err.contains("Unauthorized"), "machines outlive the supervisor: {served}");
     let machines = region.processes();
+    cannot_start_and_stops_nothing(region);
+    assert_eq!(region.processes(), machines, "no process of a machine was touched");
     region.up();
     verifies_soon(cluster);
     assert_eq!(region.processes(), machines, "no process of a machine was touched");
     is_whole(region, cluster, &token);
+}
+
+/// An `up` that fails stops no cluster that the one before it left running.
+fn cannot_start_and_stops_nothing(region: &Region) {
+    let endpoint = region.client().variable("AWS_ENDPOINT_URL").to_owned();
+    let taken = TcpListener::bind(endpoint.trim_start_matches("http://")).expect("nobody listens there now");
+    let complaint = run(region.command(&["up"]), None, BACK).complaint();
+    assert!(complaint.contains("cannot listen on") && complaint.contains("left as it is"), "{complaint}");
+    drop(taken);
 }
 
 fn after_a_power_failure_the_cluster_comes_back(region: &Region, cluster: &Cluster) {

@@ -4,14 +4,14 @@ use crate::caller::Caller;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use roadstead_store::{Index, Key, Object, Read, Tx};
+use roadstead_store::{AnyKey, Index, Key, Object, Read, Tx};
 use roadstead_types::Millis;
 use roadstead_wire::fault::Fault;
 use roadstead_wire::schema::canonical::{self, Sensitive};
 use roadstead_wire::schema::{AnyOperation, Value};
 use serde::{Deserialize, Serialize};
 
-/// How long a token is remembered: longer than any client retries.
+/// How long a token is remembered, if what its call made stands so long: longer than any client retries.
 const REMEMBERED: Millis = Millis::mins(60);
 /// Old tokens that one call forgets; more than it adds, so the number stays bounded by the rate of calls.
 const FORGOTTEN_AT_ONCE: usize = 8;
@@ -23,7 +23,17 @@ pub(crate) struct Done {
     input: String,
     /// Canonical JSON of the output.
     output: String,
+    /// What the call made. Once any of it is gone the call may be made again: a Terraform that creates, destroys and
+    /// creates with one token wants a second cluster, not the description of the first.
+    #[serde(default)]
+    made: Vec<AnyKey>,
     at: Millis,
+}
+
+impl Done {
+    fn stands(&self, tx: &Tx) -> bool {
+        tx.now().since(self.at) < REMEMBERED && self.made.iter().all(|key| tx.born(key) == Some(self.at))
+    }
 }
 
 impl Object for Done {
@@ -56,10 +66,7 @@ impl Token {
 
     /// The first call's result, or its refusal to stand for another call.
     pub(crate) fn replay(&self, tx: &Tx, operation: &AnyOperation) -> Option<Result<Value, Fault>> {
-        let done = tx.get(&self.key)?.body;
-        if tx.now().since(done.at) >= REMEMBERED {
-            return None;
-        }
+        let done = tx.get(&self.key).map(|record| record.body).filter(|done| done.stands(tx))?;
         if done.input != self.input {
             let why = "The client request token was already used by a request with other parameters.";
             return Some(Err(operation.invalid.fault(why)));
@@ -70,7 +77,8 @@ impl Token {
     pub(crate) fn remember(self, tx: &mut Tx, operation: &AnyOperation, output: &Value) {
         let output = canonical::write(operation.output, output, Sensitive::Shown);
         let at = tx.now();
-        tx.set(&self.key, None, Done { input: self.input, output, at });
+        let made = tx.writes().iter().filter(|effect| effect.created()).map(|effect| effect.key.clone()).collect();
+        tx.set(&self.key, None, Done { input: self.input, output, made, at });
         forget_old(tx, at);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::drivers;
+use crate::private_file;
 use anyhow::{Context as _, Result};
 use roadstead_cloud::eks::cluster::CLUSTER_POLICY;
 use roadstead_cloud::settings::{KubernetesVersion, Settings, Zone};
@@ -11,11 +12,7 @@ use roadstead_store::{Read as _, Tx};
 use roadstead_types::{Cidr, Millis, Sealed};
 use roadstead_vault::Vault;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -44,7 +41,7 @@ pub async fn run(config: &Config, handle: &Handle, vault: &Vault, address: Socke
     let id = format!("AKIA{}", unique()?);
     // On disk before it is valid: a crash in between leaves a key that opens nothing, and the next start makes another.
     let admin = Admin { access_key_id: id.clone(), secret_access_key: secret.plain.clone() };
-    write_private(&config.admin(), &serde_json::to_vec_pretty(&admin)?)?;
+    private_file::replace(&config.admin(), &serde_json::to_vec_pretty(&admin)?)?;
     drivers::write(handle, move |tx| furnish(tx, settings, id, secret.sealed)).await
 }
 
@@ -124,13 +121,4 @@ fn unique() -> Result<String> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).context("no random bytes from the system")?;
     Ok(bytes.iter().map(|b| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[usize::from(b % 32)])).collect())
-}
-
-/// Writes a file that only its owner reads, in one step: a crash leaves the old one or the new one.
-pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
-    let aside = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    Ok(fs::rename(&aside, path)?)
 }

@@ -93,16 +93,13 @@ fn kernel() -> Finding {
 }
 
 fn cgroups() -> Finding {
-    if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        return Finding::Good("version 2".into());
-    }
-    let missing: Vec<_> = ["cpu", "memory", "pids", "freezer", "devices"]
-        .into_iter()
-        .filter(|c| !Path::new("/sys/fs/cgroup").join(c).is_dir())
-        .collect();
-    match missing.as_slice() {
-        [] => Finding::Good("version 1".into()),
-        some => Finding::Bad(format!("not mounted: {}", some.join(", ")), "mount the cgroup hierarchies"),
+    let controllers = match roadstead_host::machine::cgroup_controllers() {
+        Ok(controllers) => controllers,
+        Err(error) => return Finding::Bad(format!("{error:#}"), "no machine runs without"),
+    };
+    match ["cpu", "memory", "pids"].into_iter().filter(|c| !controllers.contains(*c)).collect::<Vec<_>>().as_slice() {
+        [] => Finding::Good("version 2 is mounted; cpu, memory and pids can be limited".into()),
+        some => Finding::Bad(format!("no controller {}", some.join(", ")), "enable them in the kernel, or mount them"),
     }
 }
 

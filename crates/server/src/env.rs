@@ -2,10 +2,9 @@
 
 use crate::bootstrap::{ADMIN, Admin, CLUSTER_ROLE};
 use crate::config::Config;
+use crate::private_file;
 use anyhow::{Context as _, Result, ensure};
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Lines for `eval`.
@@ -67,10 +66,7 @@ fn replace(path: &Path, section: &str, body: &str) -> Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    let aside = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-    file.write_all(with_section(&before, section, body).as_bytes())?;
-    Ok(fs::rename(&aside, path)?)
+    private_file::replace(path, with_section(&before, section, body).as_bytes())
 }
 
 /// An INI text in which `section` has that body.

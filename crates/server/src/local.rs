@@ -1,10 +1,10 @@
 //! What only this machine knows of a region: which slot of it the region has, and where its sockets stand.
 
 use crate::config::Config;
+use crate::private_file;
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// State that vanishes with the power, for all regions of this machine.
@@ -39,7 +39,7 @@ impl Local {
         for slot in 0..=u8::MAX {
             let local = Local { slot };
             if local.take(config)? {
-                fs::write(config.local(), serde_json::to_vec(&local)?)?;
+                private_file::replace(&config.local(), &serde_json::to_vec(&local)?)?;
                 return Ok(local);
             }
         }
@@ -50,11 +50,7 @@ impl Local {
     fn take(&self, config: &Config) -> Result<bool> {
         let path = slots().join(self.slot.to_string());
         let owner = config.data_dir.to_str().context("the data directory's name is not UTF-8")?;
-        match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(mut file) => file.write_all(owner.as_bytes()).map(|()| true).map_err(Into::into),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(fs::read_to_string(&path)? == owner),
-            Err(error) => Err(error).with_context(|| format!("cannot claim {}", path.display())),
-        }
+        Ok(private_file::claim(&path, owner.as_bytes())? || fs::read_to_string(&path)? == owner)
     }
 
     /// Gives the slot back.

@@ -10,6 +10,7 @@ mod drivers;
 mod env;
 mod http;
 mod local;
+mod private_file;
 mod serve;
 mod supervise;
 

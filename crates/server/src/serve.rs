@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::local::Local;
-use crate::{admin, bootstrap, clock, drivers, http};
+use crate::{admin, bootstrap, clock, drivers, http, private_file};
 use anyhow::{Context as _, Result};
 use roadstead_kernel::region::{Handle, Region};
 use roadstead_store::journal::File;
@@ -77,7 +77,7 @@ async fn bind(config: &Config) -> Result<TcpListener> {
     let address = listener.local_addr()?;
     if before != Some(address) {
         // In one step: half a file would be another address after the next start.
-        bootstrap::write_private(&file, address.to_string().as_bytes())?;
+        private_file::replace(&file, address.to_string().as_bytes())?;
     }
     Ok(listener)
 }

@@ -35,12 +35,15 @@ const CANNOT_RUN: i32 = 1;
 /// How long `up --detach` waits for the API, and `down` for the end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs the region until it is told to stop; then stops everything of it.
+/// Runs the region until it is told to stop; then stops everything of it. One that cannot start leaves the machine as it
+/// found it: clusters that an earlier `up` left running go on serving.
 pub async fn up(config: &Config) -> Result<()> {
     need_root("up")?;
     make_private(&config.data_dir)?;
     let _lock = lock(config)?;
     let paths = Local::claim(config)?.paths();
+    // What vanishes with the power is there: an earlier `up` was killed, and machines outlive that.
+    let carried_on = paths.run_dir.exists();
     make_private(&paths.run_dir)?;
     make_private(&config.logs())?;
     fs::write(paths.pid(), std::process::id().to_string())?;
@@ -52,8 +55,13 @@ pub async fn up(config: &Config) -> Result<()> {
         _ = terminate.recv() => { info!("told to stop"); Ok(()) }
         _ = interrupt.recv() => { info!("interrupted"); Ok(()) }
     };
-    // Its futures dropped, the parts were told to end; what they made goes now.
-    clear(config, &paths).and(ended)
+    // Its futures dropped, the parts were told to end.
+    match ended {
+        Err(why) if carried_on => {
+            bail!("{why:#}; what an earlier `up` left running was left as it is (`roadstead down` stops it)")
+        }
+        ended => clear(config, &paths).and(ended),
+    }
 }
 
 /// Keeps one part running. Ends only if the part cannot run here at all: it could not be started, or said so itself the

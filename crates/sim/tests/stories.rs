@@ -75,6 +75,23 @@ fn a_retried_request_is_answered_again_and_makes_nothing() {
 }
 
 #[test]
+fn a_token_stands_for_its_cluster_no_longer_than_the_cluster() {
+    let mut world = World::calm();
+    let request = eks::CreateClusterRequest { client_request_token: Some("once".into()), ..world.request("a") };
+    world.call(&eks::CREATE_CLUSTER, request.clone()).unwrap();
+    world.settle();
+    let first = world.cluster("a").unwrap().spec.id;
+    world.delete_cluster("a");
+    let why = world.call(&eks::CREATE_CLUSTER, request.clone()).unwrap_err();
+    assert_eq!(why.to_string(), "ResourceInUseException: Cluster already exists with name: a");
+    world.settle();
+    world.call(&eks::CREATE_CLUSTER, request).unwrap();
+    world.settle();
+    assert_eq!(world.state("a"), Some(State::Active));
+    assert_ne!(world.cluster("a").unwrap().spec.id, first);
+}
+
+#[test]
 fn two_clusters_asked_for_at_once_share_nothing() {
     let mut world = World::calm();
     world.create_cluster("a");

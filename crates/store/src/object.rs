@@ -43,6 +43,8 @@ pub(crate) trait Row: Any + Debug + Send + Sync {
     fn kind(&self) -> &'static str;
     fn owner(&self) -> Option<&AnyKey>;
     fn index(&self) -> Vec<(&'static str, String)>;
+    /// See [`crate::Read::born`].
+    fn born(&self) -> Option<Millis>;
     /// One line of JSON without line breaks; [`crate::Registry`] reads it back.
     fn write_line(&self, to: &mut Vec<u8>) -> Result<(), serde_json::Error>;
 }
@@ -73,6 +75,10 @@ impl<T: Object> Row for Record<T> {
 
     fn index(&self) -> Vec<(&'static str, String)> {
         self.body.index()
+    }
+
+    fn born(&self) -> Option<Millis> {
+        self.deleting.is_none().then_some(self.created)
     }
 
     fn write_line(&self, to: &mut Vec<u8>) -> Result<(), serde_json::Error> {

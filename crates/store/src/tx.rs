@@ -36,6 +36,11 @@ impl Read for Tx {
         self.view.owned_by(owner)
     }
 
+    fn born(&self, key: &AnyKey) -> Option<Millis> {
+        self.note(Interest::Key(key.clone()));
+        self.view.born(key)
+    }
+
     fn now(&self) -> Millis {
         self.view.now()
     }

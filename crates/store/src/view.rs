@@ -20,6 +20,9 @@ pub trait Read {
     /// The keys of everything, of whatever kind, that belongs to this record. Sorted.
     fn owned_by(&self, owner: &AnyKey) -> Vec<AnyKey>;
 
+    /// When the record of this key was made, if it is there and is not being deleted.
+    fn born(&self, key: &AnyKey) -> Option<Millis>;
+
     /// The time: of the transaction in a [`crate::Tx`]; of the last one in a [`View`], or as [`View::at`] says.
     fn now(&self) -> Millis;
 }
@@ -110,6 +113,10 @@ impl Read for View {
 
     fn owned_by(&self, owner: &AnyKey) -> Vec<AnyKey> {
         self.owned_range(owner, "").map(|(_, owned)| owned.clone()).collect()
+    }
+
+    fn born(&self, key: &AnyKey) -> Option<Millis> {
+        self.row(key.kind(), key.name())?.born()
     }
 
     fn now(&self) -> Millis {

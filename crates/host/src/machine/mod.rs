@@ -28,10 +28,18 @@ use driver::Driver;
 use namespaces::Namespaces;
 use network::{Fabric, Network};
 use roadstead_hostspec::Machine;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// The cgroup controllers of this host by which machines can be limited.
+///
+/// # Errors
+/// The hierarchy that machines are found by is not mounted; says how to.
+pub fn cgroup_controllers() -> Result<BTreeSet<String>> {
+    namespaces::cgroup::Cgroups::detect("")?.controllers()
+}
 
 /// The area of machines. A handle: copies share everything.
 #[derive(Clone)]

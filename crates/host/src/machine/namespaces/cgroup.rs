@@ -8,6 +8,7 @@
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Seek as _};
 use std::os::fd::AsFd as _;
@@ -72,6 +73,14 @@ impl Cgroups {
                 "no cgroup version 2 hierarchy is mounted: mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified (make the folder first)"
             ),
         }
+    }
+
+    /// The controllers by which machines can be limited, of either version.
+    pub fn controllers(&self) -> Result<BTreeSet<String>> {
+        let file = self.unified.join("cgroup.controllers");
+        let text = fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
+        let legacy = self.legacy.iter().flat_map(|(_, controllers)| controllers.iter().cloned());
+        Ok(text.split_whitespace().map(str::to_owned).chain(legacy).collect())
     }
 
     /// Makes the cgroups of a machine, empty, and returns the folders that its first process must join.

@@ -4,7 +4,7 @@
 //! A machine is found by its mark: the cgroup `roadstead/MARK/ID`, in it the process whose number in its own PID
 //! namespace is 1, and that one's arguments.
 
-mod cgroup;
+pub(super) mod cgroup;
 mod life;
 
 use super::driver::{Driver, Life, Start};

@@ -1,8 +1,9 @@
 //! CreateCluster to ACTIVE against the bare floor, in turns.
 
 use crate::floor::{self, Floor};
-use crate::ours::{self, Ours};
+use crate::ours;
 use crate::process::settle;
+use crate::region::Parts;
 use crate::report;
 use crate::wait::Wait;
 use anyhow::{Context as _, Result, ensure};
@@ -61,7 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
     let place = std::fs::canonicalize(&args.place).with_context(|| format!("the place {}", args.place.display()))?;
     let floor = Floor { etcd: &etcd, kubernetes: &kubernetes, place: &place };
     let floor = (!args.no_floor).then_some(floor);
-    let ours = args.roadstead.as_deref().map(|roadstead| Ours {
+    let ours = args.roadstead.as_deref().map(|roadstead| Parts {
         roadstead,
         components: &args.components,
         python: &args.python,
@@ -78,7 +79,7 @@ pub fn run(args: &Args) -> Result<()> {
         }
         settle(&programs)?;
         if let Some(ours) = &ours {
-            runs.ours.push(ours.measure(&wait, REST)?);
+            runs.ours.push(ours::measure(ours, &wait, REST)?);
         }
     }
     print!("{}", report::text(args, &runs, &surroundings));

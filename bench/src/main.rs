@@ -1,11 +1,13 @@
 //! Benchmarks that print ratios: ours and what it is compared with run side by side, on one machine, in one go.
 //! `cargo xtask bench` builds what they need and starts them. They know the product only as a program.
 
+mod chaos;
 mod cluster;
 mod floor;
 mod http;
 mod ours;
 mod process;
+mod region;
 mod report;
 mod running;
 mod wait;
@@ -18,11 +20,14 @@ use std::process::ExitCode;
 enum Benchmark {
     /// CreateCluster to ACTIVE against the same programs started bare
     Cluster(cluster::Args),
+    /// Faults against a cluster under load
+    Chaos(chaos::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Benchmark::parse() {
         Benchmark::Cluster(args) => cluster::run(&args),
+        Benchmark::Chaos(args) => chaos::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

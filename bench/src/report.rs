@@ -137,7 +137,7 @@ fn remarks(runs: &Runs) -> String {
 }
 
 /// Markdown: the first column to the left, the others to the right.
-fn table(mut rows: Rows) -> String {
+pub fn table(mut rows: Rows) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     rows.iter_mut().for_each(|row| row.resize(columns, String::new()));
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0).max(3);

@@ -25,6 +25,8 @@ enum Task {
     Tidy(tidy::Args),
     /// Print ratios: ours and what it is compared with, in one run on this machine.
     Bench(bench::Args),
+    /// Faults against a real cluster under load: what its clients notice, and how long until it is whole (needs root)
+    Chaos(bench::Chaos),
 }
 
 fn main() -> Result<()> {
@@ -33,5 +35,6 @@ fn main() -> Result<()> {
         Task::Components(args) => components::run(&args),
         Task::Tidy(args) => tidy::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Chaos(args) => bench::chaos(&args),
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds what a benchmark compares, and becomes the benchmark (the `bench` crate).
+//! `cargo xtask bench` and `cargo xtask chaos`: build what the `bench` crate runs, and become it.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use std::env;
@@ -31,22 +31,30 @@ enum Benchmark {
     },
 }
 
-/// Runs the task.
+/// Options of `chaos`.
+#[derive(clap::Args)]
+pub struct Chaos {
+    /// How often each fault is made.
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// Only this fault, e.g. `kill-etcd-leader`; may be given again. One that is not there lists those that are.
+    #[arg(long = "fault", value_name = "FAULT")]
+    faults: Vec<String>,
+    /// A folder on the disk to use.
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    place: PathBuf,
+}
+
+/// Runs a benchmark.
 ///
 /// # Errors
 /// Something that it needs can't be built or is not there.
 pub fn run(args: &Args) -> Result<()> {
     let Benchmark::Cluster { runs, only, place } = &args.benchmark;
     let target = Target::find()?;
-    let built = Command::new(&target.xtask).arg("components").status()?;
-    ensure!(built.success(), "the components can't be built, see above");
+    let mut command = target.harness("cluster", *runs, place)?;
     let (etcd, kubernetes) = (target.set_of("etcd")?, target.set_of("kube-apiserver")?);
-    let python = etcd.cache.with_file_name("venv").join("bin/python");
-    ensure!(python.exists(), "{} is missing: run scripts/setup", python.display());
-    let mut command = as_root(&target.build("dev", "bench", "bench")?);
-    command.arg("cluster").arg("--runs").arg(runs.to_string()).arg("--place").arg(place);
-    command.arg("--components").arg(&etcd.cache).args(["--etcd", &etcd.name, "--kubernetes", &kubernetes.name]);
-    command.arg("--python").arg(&python);
+    command.args(["--etcd", &etcd.name, "--kubernetes", &kubernetes.name]);
     match only.as_deref() {
         Some("floor") => {}
         side => {
@@ -55,6 +63,20 @@ pub fn run(args: &Args) -> Result<()> {
     }
     // Becomes the benchmark, so that Ctrl-C is its own affair and the shell waits until it has cleaned up.
     Err(command.exec()).context("starting the benchmark")
+}
+
+/// Makes faults.
+///
+/// # Errors
+/// Something that it needs can't be built or is not there.
+pub fn chaos(args: &Chaos) -> Result<()> {
+    let target = Target::find()?;
+    let mut command = target.harness("chaos", args.runs, &args.place)?;
+    command.arg("--roadstead").arg(roadstead(&target)?);
+    for fault in &args.faults {
+        command.args(["--fault", fault]);
+    }
+    Err(command.exec()).context("starting the faults")
 }
 
 fn roadstead(target: &Target) -> Result<PathBuf> {
@@ -95,6 +117,19 @@ impl Target {
         let xtask = env::current_exe()?;
         let folder = xtask.ancestors().nth(2).context("this program stands in target/PROFILE")?.to_owned();
         Ok(Self { xtask, folder })
+    }
+
+    /// The harness, with what all of it is told, once what it needs is there.
+    fn harness(&self, what: &str, runs: usize, place: &Path) -> Result<Command> {
+        let built = Command::new(&self.xtask).arg("components").status()?;
+        ensure!(built.success(), "the components can't be built, see above");
+        let cache = self.set_of("etcd")?.cache;
+        let python = cache.with_file_name("venv").join("bin/python");
+        ensure!(python.exists(), "{} is missing: run scripts/setup", python.display());
+        let mut command = as_root(&self.build("dev", "bench", "bench")?);
+        command.arg(what).arg("--runs").arg(runs.to_string()).arg("--place").arg(place);
+        command.arg("--components").arg(&cache).arg("--python").arg(&python);
+        Ok(command)
     }
 
     fn build(&self, profile: &str, package: &str, program: &str) -> Result<PathBuf> {

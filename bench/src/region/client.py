@@ -6,10 +6,12 @@ It runs before the clock starts, so what is timed is calls, not the start of Pyt
 import json
 import os
 import ssl
+import subprocess
 import sys
 import time
 import urllib.request
 from base64 import b64decode
+from pathlib import Path
 
 import boto3
 from botocore.config import Config
@@ -77,9 +79,24 @@ def delete():
     return timed(lambda: eks.delete_cluster(name=NAME), lambda: state() is None)
 
 
-commands = {"prepare": prepare, "create": create, "answer": answer, "delete": delete}
+def access():
+    """Where the cluster is and how its creator gets in."""
+    cluster = state()
+    aws = Path(sys.executable).with_name("aws")
+    command = [aws, "eks", "get-token", "--cluster-name", NAME, "--output", "json"]
+    token = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)["status"]["token"]
+    authority = b64decode(cluster["certificateAuthority"]["data"]).decode()
+    return {"endpoint": cluster["endpoint"], "authority": authority, "token": token}
+
+
+def health():
+    """What the region says is wrong with the cluster."""
+    return [issue["message"] for issue in state()["health"]["issues"]]
+
+
+commands = {f.__name__: f for f in (prepare, create, answer, delete, access, health)}
 for line in sys.stdin:
     try:
-        print(json.dumps({"seconds": commands[line.strip()]()}), flush=True)
+        print(json.dumps({"said": commands[line.strip()]()}), flush=True)
     except Exception as error:
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)

@@ -3,6 +3,7 @@
 use crate::wait::{INTERVAL, Wait};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
+use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -26,7 +27,7 @@ pub struct Client {
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Answer {
-    Seconds(f64),
+    Said(Value),
     Error(String),
 }
 
@@ -54,7 +55,16 @@ impl Client {
     ///
     /// # Errors
     /// What the program says, or the user wants to stop.
-    pub fn tell(&mut self, wait: &Wait, what: &str) -> Result<Duration> {
+    pub fn time(&mut self, wait: &Wait, what: &str) -> Result<Duration> {
+        let seconds = self.tell(wait, what)?.as_f64().with_context(|| format!("{what} takes no time"))?;
+        Ok(Duration::from_secs_f64(seconds))
+    }
+
+    /// Does one thing; what came out.
+    ///
+    /// # Errors
+    /// What the program says, or the user wants to stop.
+    pub fn tell(&mut self, wait: &Wait, what: &str) -> Result<Value> {
         writeln!(self.commands, "{what}").context("the boto3 program ended; what it said is above")?;
         let answer = wait.until(what, 2 * LIMIT, || match self.answers.try_recv() {
             Ok(line) => Ok(Some(line)),
@@ -62,7 +72,7 @@ impl Client {
             Err(TryRecvError::Disconnected) => bail!("the boto3 program ended; what it said is above"),
         })?;
         match serde_json::from_str(&answer).with_context(|| answer.clone())? {
-            Answer::Seconds(seconds) => Ok(Duration::from_secs_f64(seconds)),
+            Answer::Said(said) => Ok(said),
             Answer::Error(error) => bail!("{what}: {error}"),
         }
     }

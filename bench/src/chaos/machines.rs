@@ -1,0 +1,148 @@
+//! The machines of a region, as the host that they run on sees them.
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A process of a machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Outside.
+    pub pid: i32,
+    /// In its machine; 1 is the machine's first.
+    pub inside: i32,
+    /// The machine's id.
+    pub machine: String,
+    /// The program's name.
+    pub program: String,
+    arguments: Vec<String>,
+}
+
+/// Everything that runs in the machines whose cgroups' paths contain `mark`.
+pub fn processes(mark: &str) -> Vec<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| look(pid, mark)).collect()
+}
+
+fn look(pid: i32, mark: &str) -> Option<Process> {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let machine = cgroups.lines().find_map(|line| line.split_once(mark)?.1.split('/').next())?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    let command = String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).ok()?).into_owned();
+    let arguments: Vec<String> = command.split_terminator('\0').map(str::to_owned).collect();
+    let program = Path::new(arguments.first()?).file_name()?.to_string_lossy().into_owned();
+    let inside = numbers.split_whitespace().next_back()?.parse().ok()?;
+    Some(Process { pid, inside, machine: machine.to_owned(), program, arguments })
+}
+
+/// Process ids of a part of the region itself: `up`, `serve`, `host`.
+pub fn parts(data: &Path, part: &str) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_part = |pid: &i32| {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let arguments: Vec<&str> = command.split_terminator('\0').collect();
+        arguments.contains(&part) && arguments.iter().any(|argument| Path::new(argument) == data)
+    };
+    pids.filter(is_part).collect()
+}
+
+impl Process {
+    /// The value of its flag `--NAME=VALUE`.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn flag(&self, name: &str) -> Result<&str> {
+        let begin = format!("--{name}=");
+        let value = self.arguments.iter().find_map(|argument| argument.strip_prefix(&begin));
+        value.with_context(|| format!("{} runs without --{name}", self.program))
+    }
+
+    /// A connection to a port of its machine's loopback, made from inside.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub fn dial(&self, port: u16) -> Result<TcpStream> {
+        let namespace = File::open(format!("/proc/{}/ns/net", self.pid))?;
+        // A thread of its own: it ends in the namespace that it enters.
+        let dialled = std::thread::spawn(move || -> Result<TcpStream> {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1))?)
+        });
+        dialled.join().expect("dialling does not panic")
+    }
+
+    /// What plain `GET path` answers at a port of its machine's loopback.
+    ///
+    /// # Errors
+    /// Not 200, or nothing within a second.
+    pub fn get(&self, port: u16, path: &str) -> Result<String> {
+        let mut stream = self.dial(port)?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.split(' ').nth(1) == Some("200"), "{path}: {}", answer.lines().next().unwrap_or_default());
+        Ok(answer)
+    }
+
+    /// What its machine mounts at `path`, on the host.
+    ///
+    /// # Errors
+    /// Nothing is mounted there.
+    pub fn mounted(&self, path: &str) -> Result<PathBuf> {
+        let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", self.pid))?;
+        // ID PARENT DEVICE ROOT POINT ...: proc_pid_mountinfo(5)
+        let mut fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let found = fields.find(|fields| fields.get(4) == Some(&path)).context("nothing is mounted there")?;
+        Ok(PathBuf::from(found[3]))
+    }
+
+    /// Runs a program of the host in its machine's network.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn run_in_network(&self, command: &[&str]) -> Result<()> {
+        let entered = format!("--net=/proc/{}/ns/net", self.pid);
+        run(&[&["nsenter", &entered], command].concat()).map(drop)
+    }
+}
+
+/// The names of the network namespaces of a region's networks.
+pub fn networks(mark: &str) -> Vec<String> {
+    let prefix = format!("{}-", mark.trim_matches('/').trim_start_matches("roadstead/"));
+    let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(&prefix)).collect()
+}
+
+/// Which target the balancer chose for a client's connection, as the network's connection tracking knows it.
+pub fn target_of(network: &str, port: u16) -> Option<Ipv4Addr> {
+    let port = port.to_string();
+    let listed =
+        run(&["ip", "netns", "exec", network, "conntrack", "-L", "-p", "tcp", "--orig-port-src", &port]).ok()?;
+    // The second `src=` is the reply's: who really answers.
+    listed.split_whitespace().filter_map(|word| word.strip_prefix("src=")?.parse().ok()).nth(1)
+}
+
+/// Runs a program; what it prints.
+///
+/// # Errors
+/// It fails.
+pub fn run(command: &[&str]) -> Result<String> {
+    let output = Command::new(command[0]).args(&command[1..]).output();
+    let output = output.with_context(|| format!("starting {}", command[0]))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {said}", command.join(" "));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,42 @@
+//! Ours: a region of its own, a cluster in it made and deleted through its API, and nothing left of either.
+
+use crate::process::with_last_words;
+use crate::region::{Parts, Region};
+use crate::running::{self, Running};
+use crate::wait::Wait;
+use anyhow::{Context as _, Result};
+use std::time::Duration;
+
+/// What one cluster's life measured.
+pub struct Measured {
+    /// From CreateCluster until DescribeCluster said ACTIVE.
+    pub active: Duration,
+    /// From DeleteCluster until DescribeCluster said ResourceNotFoundException.
+    pub deleted: Duration,
+    /// What ran, of the region too, when the cluster had come to rest.
+    pub running: Vec<Running>,
+}
+
+/// Starts a region, makes a cluster, lets it rest, deletes it, and removes the region.
+///
+/// # Errors
+/// What went wrong, with the region's last words.
+pub fn measure(parts: &Parts<'_>, wait: &Wait, rest: Duration) -> Result<Measured> {
+    let mut region = Region::new(parts)?;
+    let measured = live(&mut region, wait, rest);
+    let measured = with_last_words(measured, "the region", &region.logs())?;
+    region.down().context("removing the region")?;
+    Ok(measured)
+}
+
+fn live(region: &mut Region<'_>, wait: &Wait, rest: Duration) -> Result<Measured> {
+    region.up()?;
+    let mut client = region.client()?;
+    client.tell(wait, "prepare")?;
+    let active = client.time(wait, "create")?;
+    client.tell(wait, "answer")?;
+    wait.rest(rest)?;
+    let running = running::of_region(&region.data(), &region.cgroup()?)?;
+    let deleted = client.time(wait, "delete")?;
+    Ok(Measured { active, deleted, running })
+}

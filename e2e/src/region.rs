@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::machines::{self, signal};
 use crate::process::{Said, run, spawn, try_run};
 use crate::story::{say, until, within};
-use crate::traces::Site;
+use crate::traces::{Site, slot_file};
 use crate::turn::Turn;
 use crate::{Answer, Call, Refusal};
 use base64::Engine as _;
@@ -195,14 +195,14 @@ impl Region {
         Site { slot: self.slot(), data: self.data() }
     }
 
-    /// Its number on this machine, as it wrote it down; remembered when that is gone.
+    /// Its number on this machine, as it wrote it down; remembered when that is gone, until another region has it.
     fn slot(&self) -> Option<u8> {
         let mut slot = lock(&self.slot);
         if let Ok(text) = fs::read(self.data().join("local.json")) {
             let local: Value = serde_json::from_slice(&text).unwrap_or_default();
             *slot = local["slot"].as_u64().and_then(|slot| slot.try_into().ok()).or(*slot);
         }
-        *slot
+        slot.filter(|slot| fs::read_to_string(slot_file(*slot)).map_or(true, |owner| Path::new(&owner) == self.data()))
     }
 
     /// Fails if anything of it is on the machine that has no place where it does not run.

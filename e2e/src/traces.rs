@@ -30,12 +30,13 @@ impl Site {
 
     /// What has no place on a machine that the region was purged from.
     pub fn any(&self) -> Vec<String> {
-        let slot = self.slot.map(|slot| format!("/run/roadstead/slots/{slot}").into());
+        let slot = self.slot.map(slot_file);
         let key = self.data.with_added_extension("root-key");
         [self.running(), existing(slot.into_iter().chain([self.data.clone(), key]))].concat()
     }
 
-    /// Removes what the kernel and `/run` have of a region that has no process left.
+    /// Removes what the kernel and `/run` have of a region that has no process left, but for the file that keeps its
+    /// slot: the power failed for this region alone, and the others on this machine may not take its slot meanwhile.
     pub fn wipe(&self) {
         let Some(slot) = self.slot else { return };
         let mark = format!("rs{slot}");
@@ -54,9 +55,7 @@ impl Site {
         for folder in hierarchies() {
             remove_cgroup(&folder.join("roadstead").join(&mark));
         }
-        for path in [format!("/run/roadstead/{slot}"), format!("/run/roadstead/slots/{slot}")] {
-            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
-        }
+        let _ = fs::remove_dir_all(format!("/run/roadstead/{slot}"));
     }
 
     fn mark(&self) -> Option<String> {
@@ -82,6 +81,11 @@ impl Site {
         let ours = mounts.lines().filter(|line| places.iter().any(|place| line.contains(place)));
         ours.map(|line| format!("mount {line}")).collect()
     }
+}
+
+/// Says whose a slot of this machine is.
+pub fn slot_file(slot: u8) -> PathBuf {
+    format!("/run/roadstead/slots/{slot}").into()
 }
 
 /// The cgroup hierarchies of this machine.

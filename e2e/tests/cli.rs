@@ -83,6 +83,22 @@ fn a_data_directory_has_one_region_and_a_machine_has_many() {
     assert_eq!(first.aws(&["eks", "list-clusters"])["clusters"], json!([]));
 }
 
+/// A data directory from another machine, or one whose slot was given away while the power was off.
+#[test]
+fn a_region_whose_slot_is_anothers_touches_nothing_of_it() {
+    let ours = Region::start();
+    let moved = Region::prepare(Options::default());
+    fs::create_dir_all(moved.data()).expect("a folder can be made");
+    fs::copy(ours.data().join("local.json"), moved.data().join("local.json")).expect("a file can be copied");
+    for way in [&["up"][..], &["up", "--detach"]] {
+        let complaint = run(moved.command(way), None, AT_ONCE).complaint();
+        assert!(complaint.contains("was given to another region") && complaint.contains("local.json"), "{complaint}");
+    }
+    moved.roadstead(&["down", "--purge"]).text();
+    assert_eq!(ours.aws(&["eks", "list-clusters"])["clusters"], json!([]));
+    assert!(!ours.parts("host").is_empty() && !ours.site().running().is_empty());
+}
+
 #[test]
 fn a_damaged_journal_is_refused_with_its_place() {
     let region = Region::start();

@@ -18,15 +18,19 @@ pub struct Local {
 }
 
 impl Local {
-    /// What an earlier start wrote down.
+    /// The region's place, if it has one: a slot that was given away is none.
     pub fn read(config: &Config) -> Option<Local> {
+        Local::recorded(config).filter(|local| local.is_owned(config))
+    }
+
+    /// What an earlier start wrote down.
+    pub fn recorded(config: &Config) -> Option<Local> {
         serde_json::from_slice(&fs::read(config.local()).ok()?).ok()
     }
 
     /// The slot this region had, or a free one.
     pub fn claim(config: &Config) -> Result<Local> {
-        fs::create_dir_all(slots())?;
-        if let Some(local) = Local::read(config) {
+        if let Some(local) = Local::recorded(config) {
             return match local.take(config)? {
                 true => Ok(local),
                 false => bail!(
@@ -47,15 +51,27 @@ impl Local {
     }
 
     /// True if the slot is this region's, now or before.
-    fn take(&self, config: &Config) -> Result<bool> {
-        let path = slots().join(self.slot.to_string());
+    pub fn take(&self, config: &Config) -> Result<bool> {
         let owner = config.data_dir.to_str().context("the data directory's name is not UTF-8")?;
-        Ok(private_file::claim(&path, owner.as_bytes())? || fs::read_to_string(&path)? == owner)
+        fs::create_dir_all(slots())?;
+        Ok(private_file::claim(&self.file(), owner.as_bytes())? || self.is_owned(config))
     }
 
-    /// Gives the slot back.
-    pub fn release(&self) -> Result<()> {
-        Ok(fs::remove_file(slots().join(self.slot.to_string()))?)
+    fn is_owned(&self, config: &Config) -> bool {
+        fs::read_to_string(self.file()).is_ok_and(|owner| Path::new(&owner) == config.data_dir)
+    }
+
+    /// Gives the slot back, if it is not another's already.
+    pub fn release(&self, config: &Config) -> Result<()> {
+        if self.is_owned(config) {
+            fs::remove_file(self.file()).with_context(|| format!("cannot give slot {} back", self.slot))?;
+        }
+        Ok(())
+    }
+
+    /// Says whose the slot is.
+    fn file(&self) -> PathBuf {
+        slots().join(self.slot.to_string())
     }
 
     /// Where its sockets stand.

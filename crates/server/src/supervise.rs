@@ -167,7 +167,7 @@ fn last_line(path: &Path) -> String {
 /// Stops the region and everything of it; with `purge` forgets it as well.
 pub fn down(config: &Config, purge: bool) -> Result<()> {
     need_root("down")?;
-    let Some(local) = Local::read(config) else {
+    let Some(local) = Local::recorded(config) else {
         if purge {
             return forget(config);
         }
@@ -179,9 +179,13 @@ pub fn down(config: &Config, purge: bool) -> Result<()> {
         kill(pid, Signal::SIGTERM)?;
     }
     let _lock = await_lock(config)?;
-    clear(config, &paths)?;
+    // A slot that was given to another region meanwhile (this data directory was moved here, or was away when the power
+    // came back) has that one's machines in it, and none of ours.
+    if local.take(config)? {
+        clear(config, &paths)?;
+    }
     if purge {
-        local.release()?;
+        local.release(config)?;
         forget(config)?;
     }
     Ok(())

@@ -56,8 +56,36 @@ impl Flow {
 /// The real one.
 pub(super) struct Linux {
     config: Arc<Config>,
-    /// The host's guard table as nft listed it after it was written. Held while uplinks come and go.
-    guard: Mutex<Option<String>>,
+    /// Held while uplinks come and go.
+    guard: Mutex<Option<Guard>>,
+}
+
+/// The host's guard table as it was written.
+struct Guard {
+    /// As nft lists it.
+    listing: String,
+    /// The host's generation of rules under which it was last seen so: while that stays, nft need not be asked.
+    generation: u32,
+}
+
+impl Guard {
+    fn write(mark: &str) -> Result<Guard> {
+        nft(&rules::guard(mark))?;
+        let generation = rules_generation()?;
+        let listing = list_guard(mark)?.context("the guard table is gone as soon as it is written")?;
+        Ok(Guard { listing, generation })
+    }
+
+    fn stands(&mut self, mark: &str) -> Result<bool> {
+        let generation = rules_generation()?;
+        if generation != self.generation {
+            if list_guard(mark)?.as_ref() != Some(&self.listing) {
+                return Ok(false);
+            }
+            self.generation = generation;
+        }
+        Ok(true)
+    }
 }
 
 /// Next hops on an uplink. They are nobody's address (RFC 3927 §2.1 reserves the block), only keys of the neighbour
@@ -134,8 +162,10 @@ impl Linux {
 
     fn add_uplink(&self, network: &str) -> Result<()> {
         let (namespace, name) = (self.namespace(network), uplink_name(&self.config.mark(), network));
-        let mut listing = lock(&self.guard);
-        self.write_guard(&mut listing)?;
+        let mut guard = lock(&self.guard);
+        if !guarded(&mut guard, &self.config.mark())? {
+            *guard = Some(Guard::write(&self.config.mark())?);
+        }
         let (mut host, mut router) = (Netlink::open()?, netns::run_in(&namespace, Netlink::open)??);
         if host.link(&name)?.is_none() || router.link(rules::UPLINK)?.is_none() {
             host.delete_link(&name)?;
@@ -157,22 +187,12 @@ impl Linux {
 
     fn remove_uplink(&self, network: &str) -> Result<()> {
         let mark = self.config.mark();
-        let mut listing = lock(&self.guard);
+        let mut guard = lock(&self.guard);
         let mut host = Netlink::open()?;
         host.delete_link(&uplink_name(&mark, network))?;
         if !host.links()?.iter().any(|link| is_uplink(link, &mark)) {
             remove_guard(&mark)?;
-            *listing = None;
-        }
-        Ok(())
-    }
-
-    /// Writes the host's guard table if it is not there as it was written.
-    fn write_guard(&self, listing: &mut Option<String>) -> Result<()> {
-        let mark = self.config.mark();
-        if listing.is_none() || *listing != list_guard(&mark)? {
-            nft(&rules::guard(&mark))?;
-            *listing = list_guard(&mark)?;
+            *guard = None;
         }
         Ok(())
     }
@@ -192,10 +212,9 @@ impl Linux {
     /// The public addresses that lead to the network, if its uplink is whole.
     fn observe_uplink(&self, network: &str, routes: &[NetlinkRoute]) -> Result<Option<BTreeSet<Ipv4Addr>>> {
         let mark = self.config.mark();
-        let listing = lock(&self.guard);
+        let guarded = guarded(&mut lock(&self.guard), &mark)?;
         let mut host = Netlink::open()?;
         let Some(link) = host.link(&uplink_name(&mark, network))? else { return Ok(None) };
-        let guarded = listing.is_some() && *listing == list_guard(&mark)?;
         let leads_back = routes.iter().any(|r| r.to == loopback() && r.via == Some(HOST_HOP.0));
         if !(guarded && leads_back && link.up && link.alias == network) {
             return Ok(None);
@@ -425,6 +444,10 @@ fn nft(script: &str) -> Result<()> {
         bail!("nft refused the rules: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(written?)
+}
+
+fn guarded(guard: &mut Option<Guard>, mark: &str) -> Result<bool> {
+    guard.as_mut().map_or(Ok(false), |guard| guard.stands(mark))
 }
 
 fn list_guard(mark: &str) -> Result<Option<String>> {

@@ -13,7 +13,7 @@
 //!
 //! The kernel is the truth. Names are functions of ids, so an agent that starts finds what another one made; what it
 //! has applied since it last looked it remembers, so that the hot path asks the kernel nothing; after any error and in
-//! the slow audit it looks again.
+//! each audit it looks again.
 
 mod converge;
 mod diff;

@@ -1,11 +1,11 @@
 //! The command line: what it does, and what it says when it cannot.
 
-use e2e::{Options, Region, Said, components, run, say, spawn, within};
+use e2e::{Options, Region, Said, components, run, say, spawn, until, within};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -120,6 +120,72 @@ fn a_damaged_journal_is_refused_with_its_place() {
     region.up();
     let again = region.aws_refuses(&["iam", "create-user", "--user-name", "a-name-to-be-found"]);
     assert_eq!(again.code, "EntityAlreadyExists");
+}
+
+#[test]
+fn a_full_disk_takes_no_new_work_and_loses_nothing() {
+    let disk = SmallDisk::mount(160 << 20);
+    let data = disk.0.join("d").to_string_lossy().into_owned();
+    let region = Region::with(Options { flags: vec!["--data-dir".into(), data], ..Options::default() });
+    let client = region.client().with("AWS_MAX_ATTEMPTS", "1");
+    client.aws(&["iam", "create-user", "--user-name", "before"]);
+    // Nearly full: what is new is refused, what is there is read, what makes room is done.
+    disk.fill(120 << 20);
+    let create = |name| ["iam", "create-user", "--user-name", name];
+    let refused = client.aws_refuses(&create("refused"));
+    assert!(refused.code == "ServiceUnavailable" && refused.message.contains("disk space"), "{refused:?}");
+    client.aws(&["iam", "get-role", "--role-name", "eks-cluster-role"]);
+    let group = ["ec2", "describe-vpcs", "--query", "Vpcs[0].VpcId", "--output", "text"];
+    let vpc = client.run("aws", &group).text();
+    assert_eq!(client.aws_refuses(&["ec2", "delete-vpc", "--vpc-id", vpc.trim()]).code, "DependencyViolation");
+    // Full to the last byte: even what is accepted cannot be written. Nothing ends for good.
+    disk.fill(160 << 20);
+    let (up, serve) = (region.part("up"), region.part("serve"));
+    let policy = ["--role-name", "eks-cluster-role", "--policy-arn", "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"];
+    let detach = [&["iam", "detach-role-policy"], &policy[..]].concat();
+    assert!(!client.run("aws", &detach).ok());
+    until("the region was started anew", AT_ONCE, || (region.parts("serve") != [serve]).then_some(()));
+    disk.fill(0);
+    until("it takes new work again", AT_ONCE, || client.run("aws", &create("after")).ok().then_some(()));
+    assert_eq!(region.part("up"), up);
+    let again = client.aws_refuses(&["iam", "create-user", "--user-name", "before"]);
+    assert_eq!(again.code, "EntityAlreadyExists", "what was acknowledged is there");
+    client.aws(&["iam", "create-user", "--user-name", "refused"]);
+}
+
+/// A disk of a test's own.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(bytes: u64) -> SmallDisk {
+        let place = std::env::temp_dir().join(format!("rs-small-disk-{}", std::process::id()));
+        fs::create_dir_all(&place).expect("a folder can be made");
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(&place);
+        run(command, None, AT_ONCE).text();
+        SmallDisk(place)
+    }
+
+    /// Has a file of others take so much of it, or all there is.
+    fn fill(&self, bytes: u64) {
+        let mut file = fs::File::create(self.0.join("of-others")).expect("a file can be made");
+        let block = vec![0; 1 << 20];
+        for _ in 0..bytes >> 20 {
+            if file.write_all(&block).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let mut command = Command::new("umount");
+        command.arg("--lazy").arg(&self.0);
+        let unmounted = run(command, None, AT_ONCE);
+        let removed = fs::remove_dir(&self.0);
+        assert!(std::thread::panicking() || (unmounted.ok() && removed.is_ok()), "{unmounted} {removed:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Can this machine run a region? Each check says what was found and, where it does not do, what to do.
 
 use crate::config::Config;
+use crate::room;
 use anyhow::Result;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
@@ -104,9 +105,7 @@ fn cgroups() -> Finding {
 }
 
 fn memory() -> Finding {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
-    let free = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) << 10;
+    let free = room::available_memory().unwrap_or(0);
     let found = format!("{} MB available", free >> 20);
     match free >= MEMORY_MIN {
         true => Finding::Good(found),

@@ -1,7 +1,9 @@
 //! The region's API over HTTP: from bytes to a verified caller and an operation, and back.
 
 use crate::clock;
+use crate::config::Config;
 use crate::credentials::{Credentials, VaultSecrets};
+use crate::room::Room;
 use anyhow::Result;
 use bytes::Bytes;
 use http::request::Parts;
@@ -31,6 +33,8 @@ use tracing::{debug, error, info};
 
 /// How long a client may take to send its headers, and a connection between requests.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
+/// The pause after a connection could not be taken, e.g. for want of a file descriptor.
+const CROWDED: Duration = Duration::from_millis(100);
 /// How long a waiter's describe is held up.
 const HOLD: Duration = Duration::from_secs(20);
 /// Signing keys that are remembered: one per access key, day, region and service.
@@ -47,17 +51,18 @@ struct Api {
     verifier: Verifier,
     credentials: Arc<Credentials>,
     region: String,
+    room: Room,
     commits: watch::Receiver<u64>,
 }
 
-/// Serves the API until the listener fails.
+/// Serves the API.
 pub async fn serve(
     listener: TcpListener,
     handle: &Handle,
     credentials: Arc<Credentials>,
     vault: Arc<Vault>,
-    region: &str,
-) -> Result<()> {
+    config: &Config,
+) -> Infallible {
     let secrets = Box::new(VaultSecrets(vault));
     let kernel = Arc::new(Kernel::new(OwnAccount, secrets, roadstead_cloud::services()));
     let api = Arc::new(Api {
@@ -66,12 +71,19 @@ pub async fn serve(
         handle: handle.clone(),
         verifier: Verifier::new(SIGNING_KEYS),
         credentials,
-        region: region.to_owned(),
+        region: config.region.clone(),
+        room: Room::new(&config.data_dir),
         commits: crate::drivers::watch_commits(handle),
     });
     loop {
-        let (stream, peer) = listener.accept().await?;
-        tokio::spawn(connection(api.clone(), stream, peer));
+        match listener.accept().await {
+            Ok((stream, peer)) => drop(tokio::spawn(connection(api.clone(), stream, peer))),
+            // The client went away, or there are too many of them: who is served now leaves soon.
+            Err(error) => {
+                error!("cannot take a connection: {error}");
+                tokio::time::sleep(CROWDED).await;
+            }
+        }
     }
 }
 
@@ -133,10 +145,11 @@ impl Api {
         let operation = call.operation();
         let caller = self.identify(operation, request, peer, request_id)?;
         let input = call.decode(request)?;
-        match self.kernel.is_read(operation) {
-            true => self.read(operation, caller, input).await,
-            false => self.write(operation, caller, input).await,
+        if self.kernel.is_read(operation) {
+            return self.read(operation, caller, input).await;
         }
+        self.room.admit(operation)?;
+        self.write(operation, caller, input).await
     }
 
     /// Who signed the request?

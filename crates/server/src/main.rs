@@ -11,6 +11,7 @@ mod env;
 mod http;
 mod local;
 mod private_file;
+mod room;
 mod serve;
 mod supervise;
 
@@ -100,7 +101,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Env { profile: None } => print!("{}", env::exports(&config)?),
         Command::Env { profile: Some(name) } => env::write_profile(&config, &name)?,
         Command::Doctor => return doctor::run(&config),
-        Command::Serve => in_runtime(serve::run(&config))?,
+        Command::Serve => return in_runtime(serve::run(&config)),
         Command::Host => in_runtime(serve::host(&config))?,
         Command::Guest { .. } => unreachable!("handled before anything else"),
     }

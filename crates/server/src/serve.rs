@@ -13,13 +13,20 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tracing::{error, info};
+
+/// How a region ends that could run and then could not go on: another one, started in its place, may be able to.
+const FELL: u8 = 75; // EX_TEMPFAIL of sysexits.h
 
 /// Runs the region until it is told to stop, or its store can take no more.
-pub async fn run(config: &Config) -> Result<()> {
+///
+/// # Errors
+/// It cannot run here at all.
+pub async fn run(config: &Config) -> Result<ExitCode> {
     let paths = Local::read(config).context("the region has no place on this machine yet: run `roadstead up`")?.paths();
     let vault = Arc::new(Vault::open_or_create(&config.root_key)?);
     let listener = bind(config).await?;
@@ -30,16 +37,18 @@ pub async fn run(config: &Config) -> Result<()> {
     bootstrap::run(config, &handle, &vault, address, paths.slot()).await?;
     let credentials = Arc::new(Credentials::new(vault.clone()));
     let _drivers = drivers::start(&handle, vault.clone(), paths.host_socket());
-    let api = http::serve(listener, &handle, credentials, vault, &config.region);
+    let api = http::serve(listener, &handle, credentials, vault, config);
     let admin = admin::serve(unix(&paths.admin_socket())?, handle.clone(), address);
     info!("region {} answers at http://{address}", config.region);
     let halted = tokio::task::spawn_blocking(move || running.wait());
-    tokio::select! {
-        ended = api => ended,
-        ended = admin => ended,
-        why = halted => anyhow::bail!("the store stopped: {}", why?),
-        () = stopped() => Ok(()),
-    }
+    let why = tokio::select! {
+        never = api => match never {},
+        ended = admin => format!("its own socket failed: {:?}", ended.err()),
+        why = halted => format!("the store stopped: {}", why?),
+        () = stopped() => return Ok(ExitCode::SUCCESS),
+    };
+    error!("{why}");
+    Ok(ExitCode::from(FELL))
 }
 
 /// Runs the host agent until it is told to stop. Machines outlive it.

@@ -17,7 +17,7 @@ mod network;
 mod session;
 
 pub use balancer::{
-    Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Target, TargetHealth,
+    Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Server, Target, TargetHealth,
 };
 pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus};
 pub use machine::{

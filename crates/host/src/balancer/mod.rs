@@ -2,16 +2,27 @@
 //!
 //! ```text
 //! checks, one task per target ──▶ the balancer's task ──▶ Nets::put_frontend: the targets that get new connections
-//!   from the balancer's address         │          └────▶ Nets::cut: what was open to a target that turned unhealthy
-//!                                       └──▶ BalancerStatus
+//!   from the balancer's address     ▲   │          └────▶ Nets::cut: what was open to a target that is lost
+//! machines: Roster ─────────────────┘   └──▶ BalancerStatus
 //! ```
 //!
 //! What is known of health is kept in `run_dir`, so an agent that restarts goes on with it, as the kernel does with
 //! the data path; it is void once the router is another, as connections are.
 //!
-//! How soon clients notice: a target that refuses is out after `unhealthy` checks, one that is silent after as many
-//! checks that time out; from then on new connections go elsewhere, and an open one is reset at the client's next
-//! packet. A client that only listens notices with its next keep-alive, not sooner.
+//! # How soon clients notice
+//!
+//! | what happens to a target | new connections go elsewhere | open ones are told |
+//! |---|---|---|
+//! | its process ends, or its machine does | at once: PID 1 or the agent sees it | at once: its kernel closes them |
+//! | its process refuses or answers no | after `unhealthy` checks, or its own readiness probe | they are its own affair |
+//! | its process is silent: frozen, or overloaded | after `unhealthy` checks that time out | when it is killed for it |
+//! | the way to it is gone | as soon as a check finds no way | with the next packet that they send |
+//! | it is silent as a whole | as if its process were | with the next packet they send once it was for [`GIVE_UP`](state::GIVE_UP) |
+//!
+//! Connections to a silent target are left as they are: what is only slow answers them in the end, and a handshake that
+//! waits in its backlog is finished when it is up (docs/adr/0006). A client that only listens is told at once when the
+//! process or the machine ends; when the way is gone it learns of it with its own next keep-alive: 15 s for Go's
+//! dialler, 30 s for client-go.
 
 mod actor;
 mod check;
@@ -22,6 +33,7 @@ mod state;
 mod tests;
 
 use crate::backoff::Backoff;
+use crate::machine::Roster;
 use crate::net::{Nets, Part};
 use crate::{Config, Saw, lock};
 use actor::Actor;
@@ -39,6 +51,7 @@ struct Inner {
     config: Arc<Config>,
     saw: Saw,
     nets: Nets,
+    roster: Roster,
     running: Mutex<BTreeMap<String, Running>>,
 }
 
@@ -50,8 +63,8 @@ struct Running {
 
 impl Balancers {
     /// Starts without touching anything.
-    pub fn new(config: Arc<Config>, saw: Saw, nets: Nets) -> Balancers {
-        Balancers(Arc::new(Inner { config, saw, nets, running: Mutex::default() }))
+    pub fn new(config: Arc<Config>, saw: Saw, nets: Nets, roster: Roster) -> Balancers {
+        Balancers(Arc::new(Inner { config, saw, nets, roster, running: Mutex::default() }))
     }
 
     /// Hands the balancer to a task of its own, which keeps its data path and reports.
@@ -91,9 +104,9 @@ impl Balancers {
 
     fn start(&self, generation: u64, spec: Balancer) -> Running {
         let (sender, receiver) = watch::channel((generation, spec));
-        let Inner { config, saw, nets, .. } = &*self.0;
-        let task = tokio::spawn(Actor::new(config.clone(), saw.clone(), nets.clone(), receiver).run());
-        Running { spec: sender, task }
+        let Inner { config, saw, nets, roster, .. } = &*self.0;
+        let actor = Actor::new(config.clone(), saw.clone(), nets.clone(), roster.clone(), receiver);
+        Running { spec: sender, task: tokio::spawn(actor.run()) }
     }
 
     fn network(&self, id: &str) -> Option<String> {

@@ -10,6 +10,8 @@ use std::net::Ipv4Addr;
 
 /// TCP port of the API servers, and of the balancer before them.
 pub const API_PORT: u16 = 443;
+/// The process that serves there.
+pub const API_SERVER: &str = "kube-apiserver";
 /// TCP port of the token reviewer.
 pub const REVIEWER_PORT: u16 = 9443;
 
@@ -77,9 +79,9 @@ pub fn api(spec: &Spec, placement: &Placement, pki: &Pki, version: &KubernetesVe
     };
     let argv = apiserver(spec, placement, version, server);
     // An API server is no less alive for an etcd that is away; to kill it would not bring that back.
-    let apiserver = process("kube-apiserver", argv, &[], probes(API_PORT, "/readyz", "/livez?exclude=etcd"));
+    let apiserver = process(API_SERVER, argv, &[], probes(API_PORT, "/readyz", "/livez?exclude=etcd"));
     // Controllers need the bootstrap roles, or exit: they start once their own API server is ready.
-    let controller = |name, argv, probes| process(name, argv, &["kube-apiserver"], probes);
+    let controller = |name, argv, probes| process(name, argv, &[API_SERVER], probes);
     let processes = vec![
         apiserver,
         controller("kube-controller-manager", controller_manager(spec, version), probes(10257, "/healthz", "/healthz")),
@@ -98,7 +100,7 @@ pub fn api(spec: &Spec, placement: &Placement, pki: &Pki, version: &KubernetesVe
 fn apiserver(spec: &Spec, placement: &Placement, version: &KubernetesVersion, server: &Server) -> Vec<String> {
     let etcd: Vec<String> = placement.members.iter().map(|m| format!("https://{}:2379", m.address)).collect();
     vec![
-        format!("/opt/components/{}/kube-apiserver", version.components),
+        format!("/opt/components/{}/{API_SERVER}", version.components),
         format!("--advertise-address={}", server.front_address),
         format!("--secure-port={API_PORT}"),
         format!("--etcd-servers={}", etcd.join(",")),

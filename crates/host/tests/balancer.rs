@@ -131,9 +131,9 @@ async fn a_silently_lost_machine_is_noticed_by_its_clients() {
     let start = Instant::now();
     let error = client.echo().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
-    // What is silent is given up after 5 s; then TCP's next try at sending, which doubles from 200 ms; and a machine
+    // The router finds no way after 3 s of asking by ARP, or what is silent is given up after 15; then TCP's next try at sending, which doubles from 200 ms; and a machine
     // that is busy with other tests. Without the cut it would be a quarter of an hour.
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     region.until(true, false).await;
     for _ in 0..20 {
         assert_eq!(region.dial().await.unwrap().server, "i-a");

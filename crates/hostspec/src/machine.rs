@@ -105,6 +105,9 @@ pub struct Process {
     /// Whether it still works, asked once it was ready; without one, it works while it runs.
     #[serde(default)]
     pub live: Option<Liveness>,
+    /// From the wish that it ends (SIGTERM) until it is killed; without one, it has as long as the machine has.
+    #[serde(default)]
+    pub grace: Option<Millis>,
 }
 
 /// How to tell a process that works from one that merely runs: frozen, deadlocked, deaf. What does not say yes for too

@@ -108,7 +108,7 @@ impl Init {
             Act::Watch(index) => self.probe(*index, Question::Live)?,
             Act::Terminate(index) => self.signal(*index, Signal::SIGTERM),
             Act::Kill(index) => {
-                let _ = self.running[*index].log.append(b"roadstead: killing it: it does not answer\n");
+                let _ = self.running[*index].log.append(b"roadstead: it is killed: it has had its time\n");
                 self.signal(*index, Signal::SIGKILL);
             }
             Act::Exit => {}

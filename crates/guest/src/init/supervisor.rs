@@ -77,6 +77,8 @@ struct Unit {
     not_before: Millis,
     pause: Millis,
     terminated: bool,
+    /// By the steady clock: when it is killed if it has not ended, having been told to.
+    kill_by: Option<Millis>,
     /// What its probes said last.
     is_ready: bool,
     is_live: bool,
@@ -107,6 +109,7 @@ impl Unit {
             not_before: now.steady,
             pause: FIRST_PAUSE,
             terminated: false,
+            kill_by: None,
             is_ready: false,
             is_live: true,
             watched: false,
@@ -123,7 +126,7 @@ impl Unit {
     fn begin(&mut self, now: Now) {
         self.started = now.steady;
         (self.is_ready, self.is_live) = (self.spec.ready.is_none(), true);
-        (self.terminated, self.watched, self.doom) = (false, false, Doom::None);
+        (self.terminated, self.kill_by, self.watched, self.doom) = (false, None, false, Doom::None);
     }
 
     /// The state of one that runs.
@@ -215,15 +218,25 @@ impl Supervisor {
         let ends = |i: &usize| self.units[*i].runs() && !self.units[*i].terminated && !needed(*i);
         let ends: Vec<usize> = (0..self.units.len()).filter(ends).collect();
         for index in &ends {
-            self.units[*index].terminated = true;
+            let unit = &mut self.units[*index];
+            (unit.terminated, unit.kill_by) = (true, unit.spec.grace.map(|grace| now.steady + grace));
         }
-        ends.into_iter().map(Act::Terminate).collect()
+        let overdue = |i: &usize| self.units[*i].runs() && self.units[*i].kill_by.is_some_and(|by| by <= now.steady);
+        let overdue: Vec<usize> = (0..self.units.len()).filter(overdue).collect();
+        for index in &overdue {
+            self.units[*index].kill_by = None;
+        }
+        ends.into_iter().map(Act::Terminate).chain(overdue.into_iter().map(Act::Kill)).collect()
     }
 
     /// When [`Supervisor::next`] must be asked again though nothing happened, by the steady clock.
     pub fn deadline(&self, now: Now) -> Option<Millis> {
         let pauses = self.units.iter().filter(|u| !u.runs() && u.not_before > now.steady).map(|u| u.not_before);
-        if self.stop_by.is_some() { self.stop_by } else { pauses.min() }
+        let kills = self.units.iter().filter(|u| u.runs()).filter_map(|u| u.kill_by);
+        match self.stop_by {
+            Some(by) => kills.chain([by]).min(),
+            None => pauses.min(),
+        }
     }
 
     /// A process runs.
@@ -320,6 +333,7 @@ mod tests {
             after: after.iter().map(|s| (*s).to_owned()).collect(),
             ready: probed.then_some(probe),
             live: None,
+            grace: None,
         }
     }
 
@@ -367,6 +381,23 @@ mod tests {
         s.ended(0, "exit status 1".into(), at(now + 60_000));
         assert_eq!(s.deadline(at(now + 60_000)).unwrap().0, now + 60_200);
         assert_eq!(s.report().processes[0].restarts, 9);
+    }
+
+    #[test]
+    fn a_process_that_has_a_grace_is_killed_after_it() {
+        let mut spec = process("etcd", &[], false);
+        spec.grace = Some(Millis(500));
+        let mut s = Supervisor::new(vec![spec], at(0));
+        assert_eq!(s.next(at(0)), [Act::Start(0)]);
+        s.started(0, at(0));
+        s.stop(at(100));
+        assert_eq!(s.next(at(100)), [Act::Terminate(0)]);
+        assert_eq!(s.deadline(at(100)), Some(Millis(600)));
+        assert_eq!(s.next(at(599)), []);
+        assert_eq!(s.next(at(600)), [Act::Kill(0)]);
+        assert_eq!((s.next(at(601)), s.deadline(at(601))), (vec![], Some(Millis(10_100))));
+        s.ended(0, "signal 9".into(), at(602));
+        assert_eq!(s.next(at(602)), [Act::Exit]);
     }
 
     /// A process that is probed for both, started and ready.

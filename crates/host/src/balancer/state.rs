@@ -13,8 +13,9 @@ pub(super) type Place = (u16, String);
 /// The health of a balancer's targets.
 pub(super) type Health = BTreeMap<Place, Pulse>;
 
-/// Whose silence lasts so long is lost: connections to it are ended. As long as a machine gives its own processes.
-pub(super) const GIVE_UP: Millis = Millis::secs(5);
+/// Whose silence lasts so long is lost: connections to it are ended. Well over the 5 s after which a machine kills a
+/// process for that: then the machine's kernel tells clients, and those that only listen, too.
+pub(super) const GIVE_UP: Millis = Millis::secs(15);
 
 /// What a check saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +91,8 @@ impl Pulse {
             return false;
         }
         self.silences += u32::from(matches!(seen, Seen::Silent(_)));
-        let silent = Millis((rule.timeout + rule.interval).0.saturating_mul(self.silences.into()));
+        // A check that takes longer than the interval is followed by the next at once.
+        let silent = Millis(rule.timeout.max(rule.interval).0.saturating_mul(self.silences.into()));
         let lost = !self.healthy && (matches!(seen, Seen::Unreachable(_)) || silent >= GIVE_UP);
         let is_news = lost && !self.lost;
         self.lost |= lost;

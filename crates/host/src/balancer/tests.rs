@@ -109,7 +109,7 @@ fn a_target_whose_process_is_away_gets_nothing_though_its_checks_pass() {
 fn connections_end_when_a_target_is_lost_and_not_before() {
     use Seen::{Bad, Silent, Unreachable, Well};
     let text = String::new;
-    let rule = HealthCheck { interval: Millis(250), timeout: Millis(1000), healthy: 1, unhealthy: 1, ..RULE };
+    let rule = HealthCheck { interval: Millis(250), timeout: Millis(4000), healthy: 1, unhealthy: 1, ..RULE };
     let silent = || Silent(text());
     for (checks, ended) in [
         (vec![Well, Bad(text()), Bad(text())], vec![]),

@@ -259,6 +259,7 @@ fn shell(name: &str, script: &str) -> Process {
         after: vec![],
         ready: None,
         live: None,
+        grace: None,
     }
 }
 
@@ -337,7 +338,7 @@ fn a_process_that_runs_and_does_not_answer_is_killed_and_comes_back() {
     assert!(began.elapsed() < Duration::from_millis(1500), "it is said before it is killed: {:?}", began.elapsed());
     let (_, status) = w.await_status("i-1", |s| s.processes.first().is_some_and(|p| p.restarts == 1));
     assert_eq!(status.processes[0].last_exit.as_deref(), Some("did not answer its liveness probe for 1.5 s"));
-    w.await_line("i-1", "deaf", "roadstead: killing it");
+    w.await_line("i-1", "deaf", "roadstead: it is killed");
 }
 
 /// Whether there is such a process; one that has ended and is not reaped yet is none.
@@ -449,7 +450,10 @@ fn files_have_their_modes_and_secrets_are_in_memory_only() {
 #[test]
 fn the_host_is_not_to_be_seen_inside() {
     let w = World::new();
-    fs::create_dir_all(w.config.components_dir.join("set-1")).unwrap();
+    // An absolute link, as a cache elsewhere has it.
+    fs::create_dir_all(w._dir.path().join("cache/set-1")).unwrap();
+    fs::create_dir_all(&w.config.components_dir).unwrap();
+    std::os::unix::fs::symlink(w._dir.path().join("cache/set-1"), w.config.components_dir.join("set-1")).unwrap();
     fs::write(w.config.components_dir.join("set-1/tool"), "#!/bin/sh\necho tool runs\n").unwrap();
     fs::set_permissions(w.config.components_dir.join("set-1/tool"), fs::Permissions::from_mode(0o755)).unwrap();
     let script = format!(

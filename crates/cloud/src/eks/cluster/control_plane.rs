@@ -6,6 +6,7 @@ use super::pki::{Pki, REVIEWER};
 use crate::ec2::instance::Image;
 use crate::settings::KubernetesVersion;
 use roadstead_hostspec::{Content, File, Liveness, Probe, Process};
+use roadstead_types::Millis;
 use std::net::Ipv4Addr;
 
 /// TCP port of the API servers, and of the balancer before them.
@@ -59,6 +60,10 @@ pub fn etcd(spec: &Spec, placement: &Placement, pki: &Pki, components: &str, mem
         // the disk stalls under that.
         live: health("/livez"),
     };
+    let mut etcd = process("etcd", argv, &[], probes);
+    // For what clients have asked. Longer is for nothing: it would wait 7 s for their watches, which never end (embed's
+    // `stopServers`), before it hands on leadership and closes its files; what it acknowledged is on the disk already.
+    etcd.grace = Some(Millis(500));
     let mut files = pki.pair(&member.name, &format!("{ETCD_PKI}/member")).to_vec();
     files.push(pki.certificate("etcd-ca", &format!("{ETCD_PKI}/ca.crt")));
     Image {
@@ -67,7 +72,7 @@ pub fn etcd(spec: &Spec, placement: &Placement, pki: &Pki, components: &str, mem
         memory_bytes: 2 << 30,
         components: vec![components.into()],
         files,
-        processes: vec![process("etcd", argv, &[], probes)],
+        processes: vec![etcd],
     }
 }
 
@@ -252,7 +257,7 @@ struct Probes {
 fn process(name: &str, argv: Vec<String>, after: &[&str], probes: Probes) -> Process {
     let after = after.iter().map(|a| (*a).to_owned()).collect();
     let (ready, live) = (Some(probes.ready), Some(Liveness::of(probes.live)));
-    Process { name: name.into(), argv, env: Default::default(), after, ready, live }
+    Process { name: name.into(), argv, env: Default::default(), after, ready, live, grace: None }
 }
 
 const AUTHENTICATION: &str = "\

@@ -222,7 +222,7 @@ fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) 
     let health = hostspec::HealthCheck {
         protocol: hostspec::HealthProtocol::Https { path: "/readyz".into() },
         interval: Millis(250),
-        timeout: Millis(1000),
+        timeout: Millis(750),
         healthy: 1,
         // One is enough: who is left out for nothing is back with the next check, and loses no connection.
         unhealthy: 1,

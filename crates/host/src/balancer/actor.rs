@@ -6,6 +6,7 @@ use super::state::{Health, Place, Seen, by_target, carry_over, flows, frontend, 
 use crate::backoff::Backoff;
 use crate::machine::Roster;
 use crate::net::{Flow, Frontend, Nets};
+use crate::tended::Told;
 use crate::{Config, Saw, now};
 use anyhow::{Result, ensure};
 use roadstead_hostspec::{Balancer, BalancerStatus, ItemKey, ItemKind, Status};
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -22,7 +23,7 @@ pub(super) struct Actor {
     saw: Saw,
     nets: Nets,
     roster: Roster,
-    told: watch::Receiver<(u64, Balancer)>,
+    told: Told<Balancer>,
     generation: u64,
     spec: Balancer,
     health: Health,
@@ -42,13 +43,7 @@ pub(super) struct Actor {
 type Checked = (Place, Check, Seen);
 
 impl Actor {
-    pub fn new(
-        config: Arc<Config>,
-        saw: Saw,
-        nets: Nets,
-        roster: Roster,
-        mut told: watch::Receiver<(u64, Balancer)>,
-    ) -> Actor {
+    pub fn new(config: Arc<Config>, saw: Saw, nets: Nets, roster: Roster, mut told: Told<Balancer>) -> Actor {
         let (generation, spec) = told.borrow_and_update().clone();
         Actor {
             config,

@@ -6,6 +6,7 @@ use crate::region::Region;
 use crate::story::{say, within};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
@@ -195,6 +196,16 @@ impl Cluster {
             full[name] = value.clone();
         }
         self.client.script("dial.py", &full)
+    }
+
+    /// What a patient client sees while a process is sent a signal, see `clients/insist.py`.
+    #[track_caller]
+    pub fn insist(&self, token: &str, pid: i32, signal: Signal, seconds: u32) -> Value {
+        let order = json!({
+            "host": self.host(), "authority": self.authority(), "token": token,
+            "pid": pid, "signal": signal as i32, "seconds": seconds,
+        });
+        self.client.script("insist.py", &order)
     }
 
     fn server(&self) -> String {

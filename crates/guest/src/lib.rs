@@ -12,6 +12,7 @@
 //!
 //! None of it asks to die with its parent: a machine outlives the agent that started it.
 
+pub mod ask;
 mod enter;
 mod init;
 mod launch;

@@ -8,6 +8,7 @@ pub mod dial;
 pub mod disk;
 pub mod machine;
 pub mod net;
+mod tended;
 pub mod tokens;
 
 pub use config::Config;

@@ -109,7 +109,7 @@ fn items(rig: &Rig) -> Vec<Versioned> {
     let protocol = HealthProtocol::Tcp;
     // Generous: on a busy machine a check may be late, and one target that fails leaves only the one that never was.
     let health = HealthCheck { protocol, interval: Millis(20), timeout: Millis(2000), healthy: 2, unhealthy: 2 };
-    let target = |id: &str, address| Target { id: id.into(), address: ip(address), port: 80 };
+    let target = |id: &str, address| Target { id: id.into(), address: ip(address), port: 80, server: None };
     let targets = vec![target("i-a", "10.0.1.5"), target("i-gone", "10.0.1.200")];
     let sources = vec!["127.0.0.0/8".parse().unwrap()];
     let balancer = Balancer {

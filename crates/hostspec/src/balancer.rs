@@ -35,7 +35,8 @@ pub struct PublicAddress {
 pub struct Listener {
     /// The TCP port clients dial.
     pub port: u16,
-    /// Where connections go; flow-hashed over the healthy ones, over all when none is (fail open, as NLB does).
+    /// Where connections go; flow-hashed over the healthy ones. When none is, over those that may yet serve, or over all
+    /// (fail open, as NLB does).
     pub targets: Vec<Target>,
     /// When a target counts as healthy.
     pub health: HealthCheck,
@@ -50,6 +51,19 @@ pub struct Target {
     pub address: Ipv4Addr,
     /// TCP port.
     pub port: u16,
+    /// Who serves there, if it is a machine's process: a host that has the machine knows before any check when the
+    /// process is gone or not ready, and gives it no connections then.
+    #[serde(default)]
+    pub server: Option<Server>,
+}
+
+/// A process of a [`Machine`](crate::Machine).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// The machine's id.
+    pub machine: String,
+    /// [`Process::name`](crate::Process::name).
+    pub process: String,
 }
 
 /// How a target's health is told. A new target is unhealthy until it passed `healthy` checks.

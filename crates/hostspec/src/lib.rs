@@ -17,12 +17,12 @@ mod network;
 mod session;
 
 pub use balancer::{
-    Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Target, TargetHealth,
+    Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Server, Target, TargetHealth,
 };
 pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus};
 pub use machine::{
-    Content, Disk, DiskStatus, File, Machine, MachineDisk, MachinePhase, MachinePort, MachineStatus, Probe, Process,
-    ProcessState, ProcessStatus,
+    Content, Disk, DiskStatus, File, Liveness, Machine, MachineDisk, MachinePhase, MachinePort, MachineStatus, Probe,
+    Process, ProcessState, ProcessStatus,
 };
 pub use network::{Network, NetworkStatus, Port, PortStatus};
 pub use session::{FromHost, Item, ItemKey, ItemKind, MAX_FRAME, Status, ToHost, Versioned};

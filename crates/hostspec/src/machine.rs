@@ -98,12 +98,42 @@ pub struct Process {
     /// Names of processes that must be ready before this one starts.
     #[serde(default)]
     pub after: Vec<String>,
-    /// When it counts as ready; without one, as soon as it runs.
+    /// When it counts as ready; without one, as soon as it runs. Asked every 50 ms after a start until the first yes,
+    /// then every second. A question that is not answered within a second is answered no.
     #[serde(default)]
     pub ready: Option<Probe>,
+    /// Whether it still works, asked once it was ready; without one, it works while it runs.
+    #[serde(default)]
+    pub live: Option<Liveness>,
+    /// From the wish that it ends (SIGTERM) until it is killed; without one, it has as long as the machine has.
+    #[serde(default)]
+    pub grace: Option<Millis>,
 }
 
-/// How to tell that a process is ready. Tried every 50 ms by PID 1 until it first succeeds after a start.
+/// How to tell a process that works from one that merely runs: frozen, deadlocked, deaf. What does not say yes for too
+/// long is killed and starts again like any that ended.
+///
+/// Must not ask for what other processes do: killing this one would not bring them back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Liveness {
+    /// What is asked.
+    pub probe: Probe,
+    /// Between an answer and the next question.
+    pub every: Millis,
+    /// From the first question without a yes until it is killed. An answer that comes late, but by then, is one. Time in
+    /// which PID 1 itself did not get to run does not count. Doubles with each kill in a row, up to a minute.
+    pub patience: Millis,
+}
+
+impl Liveness {
+    /// Asked every second; killed after five without a yes. Longer than a busy machine's hiccups, and shorter than the
+    /// 40 s after which clients of a silent peer give up by themselves (gRPC's keep-alive).
+    pub fn of(probe: Probe) -> Liveness {
+        Liveness { probe, every: Millis::secs(1), patience: Millis::secs(5) }
+    }
+}
+
+/// A question that PID 1 asks a process. Connections are kept open from one question to the next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Probe {
     /// A TCP connection is accepted.
@@ -183,8 +213,10 @@ pub enum ProcessState {
     Waiting,
     /// Runs, not yet ready.
     Starting,
-    /// Runs and was ready.
+    /// Runs, and says that it is ready.
     Ready,
+    /// Runs and was ready, but does not say so any more: it answers no, or has not answered for a second.
+    Unready,
     /// Ended; starts again after a pause.
     Backoff,
 }

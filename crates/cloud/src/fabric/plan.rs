@@ -161,6 +161,7 @@ fn unreadiness(process: &hostspec::ProcessStatus) -> String {
             "{name} ended{last} and starts again; if it goes on so, read its log, and check its program with \
              `cargo xtask components --verify`"
         ),
+        hostspec::ProcessState::Unready => format!("{name} runs, and does not answer its probe with yes{last}"),
         hostspec::ProcessState::Starting | hostspec::ProcessState::Ready => format!("{name} is starting{last}"),
     }
 }

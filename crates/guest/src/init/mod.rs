@@ -1,9 +1,10 @@
 //! `guest init`: PID 1 of a machine. One loop over its descriptors; [`supervisor`] decides, this does.
 
 mod log;
-mod probe;
+mod prober;
 mod status;
 mod supervisor;
+mod vigil;
 
 use crate::Marks;
 use anyhow::{Context as _, Result, bail};
@@ -14,7 +15,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
-use probe::Prober;
+use prober::Prober;
 use roadstead_hostspec::Process;
 use roadstead_types::Millis;
 use status::Status;
@@ -25,7 +26,8 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use supervisor::{Act, Now, Supervisor};
+use supervisor::{Act, Now, Question, Supervisor};
+use vigil::Word;
 
 const LOGS: &str = "/var/log/roadstead";
 
@@ -54,7 +56,8 @@ struct Init {
 struct Running {
     log: Log,
     pid: Option<Pid>,
-    prober: Option<Prober>,
+    /// Who asks it what.
+    probers: Vec<(Question, Prober)>,
 }
 
 struct Output {
@@ -67,13 +70,13 @@ enum Wake {
     Child,
     Stop,
     Status,
-    Answer(usize),
+    Word(usize, Question),
     Output(usize),
 }
 
 impl Init {
     fn new(specs: Vec<Process>, socket: UnixListener, logs: &Path) -> Result<Init> {
-        let open = |p: &Process| Ok(Running { log: Log::open(logs, &p.name)?, pid: None, prober: None });
+        let open = |p: &Process| Ok(Running { log: Log::open(logs, &p.name)?, pid: None, probers: Vec::new() });
         let running = specs.iter().map(open).collect::<Result<_>>().context("opening the logs")?;
         let (children, stop) = (signal_pipe(&[Signal::SIGCHLD])?, signal_pipe(&[Signal::SIGTERM, Signal::SIGINT])?);
         let supervisor = Supervisor::new(specs, now()?);
@@ -102,13 +105,32 @@ impl Init {
     fn act(&mut self, act: &Act) -> Result<()> {
         match act {
             Act::Start(index) => self.start(*index)?,
-            Act::Terminate(index) => {
-                if let Some(pid) = self.running[*index].pid {
-                    let _ = kill(pid, Signal::SIGTERM);
-                }
+            Act::Watch(index) => self.probe(*index, Question::Live)?,
+            Act::Terminate(index) => self.signal(*index, Signal::SIGTERM),
+            Act::Kill(index) => {
+                let _ = self.running[*index].log.append(b"roadstead: it is killed: it has had its time\n");
+                self.signal(*index, Signal::SIGKILL);
             }
             Act::Exit => {}
         }
+        Ok(())
+    }
+
+    fn signal(&self, index: usize, signal: Signal) {
+        if let Some(pid) = self.running[index].pid {
+            let _ = kill(pid, signal);
+        }
+    }
+
+    /// Begins to ask a process a question, if its spec has it.
+    fn prober(&self, index: usize, question: Question) -> Result<Option<(Question, Prober)>> {
+        let Some((probe, rhythm)) = self.supervisor.probe(index, question) else { return Ok(None) };
+        Ok(Some((question, Prober::start(probe, rhythm)?)))
+    }
+
+    fn probe(&mut self, index: usize, question: Question) -> Result<()> {
+        let prober = self.prober(index, question)?;
+        self.running[index].probers.extend(prober);
         Ok(())
     }
 
@@ -130,7 +152,8 @@ impl Init {
         let spec = self.supervisor.spec(index);
         let (program, args) = spec.argv.split_first().context("its argv is empty")?;
         let (output, input) = pipe()?;
-        let prober = spec.ready.clone().map(Prober::start).transpose()?;
+        // First: a child that was started and then given up would be nobody's.
+        let prober = self.prober(index, Question::Ready)?;
         let child = Command::new(program)
             .args(args)
             .env_clear()
@@ -145,9 +168,8 @@ impl Init {
             .stderr(input)
             .spawn()?;
         let pid = Pid::from_raw(i32::try_from(child.id())?);
-        let running = &mut self.running[index];
-        running.pid = Some(pid);
-        running.prober = prober;
+        self.running[index].pid = Some(pid);
+        self.running[index].probers.extend(prober);
         self.outputs.push(Output { index, pipe: output });
         Ok(())
     }
@@ -157,8 +179,9 @@ impl Init {
         let mut watched: Vec<(Wake, BorrowedFd<'_>)> =
             vec![(Wake::Child, self.children.as_fd()), (Wake::Stop, self.stop.as_fd())];
         watched.extend(self.status.fds().map(|fd| (Wake::Status, fd)));
-        let probers = self.running.iter().enumerate().filter_map(|(i, r)| Some((i, r.prober.as_ref()?)));
-        watched.extend(probers.map(|(i, prober)| (Wake::Answer(i), prober.as_fd())));
+        for (index, running) in self.running.iter().enumerate() {
+            watched.extend(running.probers.iter().map(|(asks, prober)| (Wake::Word(index, *asks), prober.as_fd())));
+        }
         watched.extend(self.outputs.iter().enumerate().map(|(i, o)| (Wake::Output(i), o.pipe.as_fd())));
         let mut fds: Vec<PollFd<'_>> = watched.iter().map(|(_, fd)| PollFd::new(*fd, PollFlags::POLLIN)).collect();
         match poll(&mut fds, self.patience()?) {
@@ -189,18 +212,25 @@ impl Init {
                 self.supervisor.stop(now()?);
             }
             Wake::Status => self.status.attend(),
-            Wake::Answer(index) => self.answered(*index)?,
+            Wake::Word(index, question) => self.heard(*index, *question)?,
             Wake::Output(place) => self.output(*place),
         }
         Ok(())
     }
 
-    fn answered(&mut self, index: usize) -> Result<()> {
-        match self.running[index].prober.take().is_some_and(Prober::ready) {
-            true => self.supervisor.ready(index, now()?),
-            // Its thread is gone without an answer: ask anew.
-            false => {
-                self.running[index].prober = self.supervisor.spec(index).ready.clone().map(Prober::start).transpose()?
+    fn heard(&mut self, index: usize, question: Question) -> Result<()> {
+        let probers = &mut self.running[index].probers;
+        let Some(place) = probers.iter().position(|(asks, _)| *asks == question) else { return Ok(()) };
+        match probers[place].1.hear() {
+            Some(Word::Lost) => {
+                probers.swap_remove(place);
+                self.supervisor.heard(index, question, Word::Lost, now()?);
+            }
+            Some(word) => self.supervisor.heard(index, question, word, now()?),
+            // Its thread is gone without a last word: ask anew.
+            None => {
+                probers.swap_remove(place);
+                self.probe(index, question)?;
             }
         }
         Ok(())
@@ -230,7 +260,7 @@ impl Init {
             waitpid(pid, None).context("reaping")?;
             if let Some(index) = index {
                 self.running[index].pid = None;
-                self.running[index].prober = None;
+                self.running[index].probers.clear();
                 self.supervisor.ended(index, describe(status), now()?);
             }
         }

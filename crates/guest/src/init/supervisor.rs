@@ -1,14 +1,17 @@
 //! What PID 1 decides, without doing any of it: which process starts, waits, is ready, is told to end.
 //!
 //! ```text
-//!            all of `after` ready       probe succeeds
-//!  Waiting ───────────────────▶ Starting ───────────▶ Ready
-//!     ▲                            │ ends               │ ends
-//!     └──────── pause over ──── Backoff ◀───────────────┘      pause: 0.2 s, doubling to 10 s
+//!            all of `after` ready        says ready            a probe says no, or nothing for a second
+//!  Waiting ───────────────────▶ Starting ──────────▶ Ready ◀─────────────────▶ Unready
+//!     ▲                            │ ends              │ ends                     │ ends; killed when its liveness
+//!     └──────── pause over ──── Backoff ◀──────────────┴──────────────────────────┘ probe had no yes for its patience
 //! ```
+//! The pause is 0.2 s and doubles to 10 s; the patience doubles, too, with each kill in a row: on a machine on which
+//! everything is slow, killing makes it slower.
 
+use super::vigil::{Rhythm, Word};
 use crate::Report;
-use roadstead_hostspec::{Process, ProcessState, ProcessStatus};
+use roadstead_hostspec::{Probe, Process, ProcessState, ProcessStatus};
 use roadstead_types::Millis;
 
 /// The pause before a process that ended starts again; it doubles each time.
@@ -17,6 +20,8 @@ const FIRST_PAUSE: Millis = Millis(200);
 const LONGEST_PAUSE: Millis = Millis::secs(10);
 /// A process that ran so long has earned a first pause again.
 const STEADY: Millis = Millis::mins(1);
+/// No process is given longer than this to answer.
+const LONGEST_PATIENCE: Millis = Millis::mins(1);
 /// From the wish to stop until what still runs is killed. An apiserver whose etcd is gone ignores SIGTERM for a minute.
 const GRACE: Millis = Millis::secs(10);
 
@@ -34,10 +39,23 @@ pub struct Now {
 pub enum Act {
     /// Start the process of this index, then say [`Supervisor::started`] or [`Supervisor::ended`].
     Start(usize),
+    /// Begin to ask the process of this index whether it is alive.
+    Watch(usize),
     /// Send SIGTERM to the process of this index.
     Terminate(usize),
+    /// Send SIGKILL to the process of this index.
+    Kill(usize),
     /// Everything has ended or had its time: kill the rest and exit.
     Exit,
+}
+
+/// The questions that a process is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// [`Process::ready`].
+    Ready,
+    /// [`Process::live`].
+    Live,
 }
 
 /// The processes of a machine.
@@ -59,6 +77,24 @@ struct Unit {
     not_before: Millis,
     pause: Millis,
     terminated: bool,
+    /// By the steady clock: when it is killed if it has not ended, having been told to.
+    kill_by: Option<Millis>,
+    /// What its probes said last.
+    is_ready: bool,
+    is_live: bool,
+    /// It is asked whether it is alive.
+    watched: bool,
+    doom: Doom,
+    /// How often in a row it was killed because it did not answer.
+    kills: u32,
+}
+
+/// Whether a process dies of its silence.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doom {
+    None,
+    Due,
+    Done,
 }
 
 impl Unit {
@@ -73,11 +109,40 @@ impl Unit {
             not_before: now.steady,
             pause: FIRST_PAUSE,
             terminated: false,
+            kill_by: None,
+            is_ready: false,
+            is_live: true,
+            watched: false,
+            doom: Doom::None,
+            kills: 0,
         }
     }
 
     fn runs(&self) -> bool {
-        matches!(self.state, ProcessState::Starting | ProcessState::Ready)
+        matches!(self.state, ProcessState::Starting | ProcessState::Ready | ProcessState::Unready)
+    }
+
+    /// A life begins.
+    fn begin(&mut self, now: Now) {
+        self.started = now.steady;
+        (self.is_ready, self.is_live) = (self.spec.ready.is_none(), true);
+        (self.terminated, self.kill_by, self.watched, self.doom) = (false, None, false, Doom::None);
+    }
+
+    /// The state of one that runs.
+    fn judge(&mut self, now: Now) {
+        let state = match (self.is_ready && self.is_live, self.state) {
+            (true, _) => ProcessState::Ready,
+            (false, ProcessState::Ready | ProcessState::Unready) => ProcessState::Unready,
+            (false, _) => ProcessState::Starting,
+        };
+        self.set(state, now);
+    }
+
+    fn patience(&self) -> Millis {
+        let spec = self.spec.live.as_ref().map_or(LONGEST_PATIENCE, |live| live.patience);
+        // One that is longer by wish stays so.
+        spec.max(LONGEST_PATIENCE.min(Millis(spec.0.saturating_mul(1 << self.kills.min(16)))))
     }
 
     fn set(&mut self, state: ProcessState, now: Now) {
@@ -100,10 +165,28 @@ impl Supervisor {
 
     /// What must be done now. Ask again after whatever happened, and at [`Supervisor::deadline`].
     pub fn next(&mut self, now: Now) -> Vec<Act> {
-        match self.stop_by {
+        let mut acts = match self.stop_by {
             Some(by) => self.stopping(by, now),
             None => self.starting(now),
+        };
+        acts.extend(self.watching());
+        acts
+    }
+
+    /// Whom to watch, and who has been silent for too long.
+    fn watching(&mut self) -> Vec<Act> {
+        let mut acts = Vec::new();
+        for (index, unit) in self.units.iter_mut().enumerate() {
+            if unit.doom == Doom::Due {
+                unit.doom = Doom::Done;
+                acts.push(Act::Kill(index));
+            }
+            if unit.state == ProcessState::Ready && unit.spec.live.is_some() && !unit.watched {
+                unit.watched = true;
+                acts.push(Act::Watch(index));
+            }
         }
+        acts
     }
 
     fn starting(&mut self, now: Now) -> Vec<Act> {
@@ -135,41 +218,77 @@ impl Supervisor {
         let ends = |i: &usize| self.units[*i].runs() && !self.units[*i].terminated && !needed(*i);
         let ends: Vec<usize> = (0..self.units.len()).filter(ends).collect();
         for index in &ends {
-            self.units[*index].terminated = true;
+            let unit = &mut self.units[*index];
+            (unit.terminated, unit.kill_by) = (true, unit.spec.grace.map(|grace| now.steady + grace));
         }
-        ends.into_iter().map(Act::Terminate).collect()
+        let overdue = |i: &usize| self.units[*i].runs() && self.units[*i].kill_by.is_some_and(|by| by <= now.steady);
+        let overdue: Vec<usize> = (0..self.units.len()).filter(overdue).collect();
+        for index in &overdue {
+            self.units[*index].kill_by = None;
+        }
+        ends.into_iter().map(Act::Terminate).chain(overdue.into_iter().map(Act::Kill)).collect()
     }
 
     /// When [`Supervisor::next`] must be asked again though nothing happened, by the steady clock.
     pub fn deadline(&self, now: Now) -> Option<Millis> {
         let pauses = self.units.iter().filter(|u| !u.runs() && u.not_before > now.steady).map(|u| u.not_before);
-        if self.stop_by.is_some() { self.stop_by } else { pauses.min() }
+        let kills = self.units.iter().filter(|u| u.runs()).filter_map(|u| u.kill_by);
+        match self.stop_by {
+            Some(by) => kills.chain([by]).min(),
+            None => pauses.min(),
+        }
     }
 
     /// A process runs.
     pub fn started(&mut self, index: usize, now: Now) {
         let unit = &mut self.units[index];
-        unit.started = now.steady;
-        unit.terminated = false;
+        unit.begin(now);
         unit.set(ProcessState::Starting, now);
-        if unit.spec.ready.is_none() {
-            unit.set(ProcessState::Ready, now);
+        unit.judge(now);
+    }
+
+    /// What to ask a process, and for how long at most it may owe an answer.
+    pub fn probe(&self, index: usize, question: Question) -> Option<(Probe, Rhythm)> {
+        let spec = &self.units[index].spec;
+        match (question, &spec.ready, &spec.live) {
+            (Question::Ready, Some(probe), _) => Some((probe.clone(), Rhythm::Ready)),
+            (Question::Live, _, Some(live)) => {
+                let rhythm = Rhythm::Live { every: live.every, patience: self.units[index].patience() };
+                Some((live.probe.clone(), rhythm))
+            }
+            _ => None,
         }
     }
 
-    /// A process answered its probe.
-    pub fn ready(&mut self, index: usize, now: Now) {
-        if self.units[index].runs() {
-            self.units[index].set(ProcessState::Ready, now);
+    /// What a process was found to be by a question.
+    pub fn heard(&mut self, index: usize, question: Question, word: Word, now: Now) {
+        let unit = &mut self.units[index];
+        if !unit.runs() {
+            return;
         }
+        match question {
+            Question::Ready => unit.is_ready = word == Word::Yes,
+            Question::Live => unit.is_live = word == Word::Yes,
+        }
+        if word == Word::Lost && unit.doom == Doom::None {
+            unit.doom = Doom::Due;
+        }
+        unit.judge(now);
     }
 
     /// A process ended, or did not start.
     pub fn ended(&mut self, index: usize, how: String, now: Now) {
         let unit = &mut self.units[index];
+        let killed = unit.doom == Doom::Done;
+        let how = match killed {
+            true => format!("did not answer its liveness probe for {} s", unit.patience().as_secs_f64()),
+            false => how,
+        };
+        unit.doom = Doom::None;
         if unit.runs() && now.steady.since(unit.started) >= STEADY {
-            unit.pause = FIRST_PAUSE;
+            (unit.pause, unit.kills) = (FIRST_PAUSE, 0);
         }
+        unit.kills += u32::from(killed);
         unit.not_before = now.steady + unit.pause;
         unit.pause = LONGEST_PAUSE.min(unit.pause + unit.pause);
         unit.restarts += 1;
@@ -198,7 +317,7 @@ impl Supervisor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use roadstead_hostspec::Probe;
+    use roadstead_hostspec::Liveness;
     use std::collections::BTreeMap;
 
     fn at(ms: u64) -> Now {
@@ -213,6 +332,8 @@ mod tests {
             env: BTreeMap::new(),
             after: after.iter().map(|s| (*s).to_owned()).collect(),
             ready: probed.then_some(probe),
+            live: None,
+            grace: None,
         }
     }
 
@@ -227,7 +348,7 @@ mod tests {
         s.started(1, at(0));
         assert_eq!(s.next(at(1)), []);
         assert_eq!(states(&s), [ProcessState::Waiting, ProcessState::Starting]);
-        s.ready(1, at(2));
+        s.heard(1, Question::Ready, Word::Yes, at(2));
         assert_eq!(s.next(at(2)), [Act::Start(0)]);
         s.started(0, at(2));
         assert_eq!(states(&s), [ProcessState::Ready, ProcessState::Ready]);
@@ -260,6 +381,106 @@ mod tests {
         s.ended(0, "exit status 1".into(), at(now + 60_000));
         assert_eq!(s.deadline(at(now + 60_000)).unwrap().0, now + 60_200);
         assert_eq!(s.report().processes[0].restarts, 9);
+    }
+
+    #[test]
+    fn a_process_that_has_a_grace_is_killed_after_it() {
+        let mut spec = process("etcd", &[], false);
+        spec.grace = Some(Millis(500));
+        let mut s = Supervisor::new(vec![spec], at(0));
+        assert_eq!(s.next(at(0)), [Act::Start(0)]);
+        s.started(0, at(0));
+        s.stop(at(100));
+        assert_eq!(s.next(at(100)), [Act::Terminate(0)]);
+        assert_eq!(s.deadline(at(100)), Some(Millis(600)));
+        assert_eq!(s.next(at(599)), []);
+        assert_eq!(s.next(at(600)), [Act::Kill(0)]);
+        assert_eq!((s.next(at(601)), s.deadline(at(601))), (vec![], Some(Millis(10_100))));
+        s.ended(0, "signal 9".into(), at(602));
+        assert_eq!(s.next(at(602)), [Act::Exit]);
+    }
+
+    /// A process that is probed for both, started and ready.
+    fn watched() -> Supervisor {
+        let mut spec = process("etcd", &[], true);
+        spec.live = Some(Liveness::of(Probe::Tcp { address: [127, 0, 0, 1].into(), port: 2 }));
+        let mut s = Supervisor::new(vec![spec], at(0));
+        start(&mut s, 0);
+        s
+    }
+
+    fn start(s: &mut Supervisor, now: u64) {
+        assert_eq!(s.next(at(now)), [Act::Start(0)]);
+        s.started(0, at(now));
+        assert_eq!(s.next(at(now)), [], "nobody asks a process that starts whether it is alive");
+        s.heard(0, Question::Ready, Word::Yes, at(now));
+        assert_eq!(s.next(at(now)), [Act::Watch(0)]);
+        assert_eq!(s.next(at(now)), []);
+    }
+
+    #[test]
+    fn a_process_is_ready_while_both_of_its_probes_say_yes() {
+        use {ProcessState::Ready, ProcessState::Starting, ProcessState::Unready, Word::No, Word::Yes};
+        let mut s = watched();
+        for (n, (question, word, state)) in [
+            (Question::Live, Yes, Ready),
+            (Question::Live, No, Unready),
+            (Question::Ready, No, Unready),
+            (Question::Live, Yes, Unready),
+            (Question::Ready, Yes, Ready),
+            (Question::Ready, No, Unready),
+            (Question::Ready, Yes, Ready),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            s.heard(0, question, word, at(n as u64));
+            assert_eq!(states(&s), [state], "after step {n}");
+            assert_eq!(s.next(at(n as u64)), []);
+        }
+        let mut s = Supervisor::new(vec![process("etcd", &[], true)], at(0));
+        s.started(0, at(0));
+        s.heard(0, Question::Ready, No, at(1));
+        assert_eq!(states(&s), [Starting], "it never was ready");
+    }
+
+    #[test]
+    fn a_silent_process_is_killed_once_and_each_time_given_longer() {
+        let mut s = watched();
+        let mut now = 0;
+        for patience in [5, 10, 20, 40, 60, 60] {
+            let (_, rhythm) = s.probe(0, Question::Live).unwrap();
+            assert_eq!(rhythm, Rhythm::Live { every: Millis::secs(1), patience: Millis::secs(patience) });
+            s.heard(0, Question::Live, Word::Lost, at(now));
+            assert_eq!(s.next(at(now)), [Act::Kill(0)]);
+            s.heard(0, Question::Live, Word::Lost, at(now));
+            assert_eq!(s.next(at(now)), [], "once is enough");
+            assert_eq!(states(&s), [ProcessState::Unready], "until it is gone");
+            s.ended(0, "signal 9".into(), at(now));
+            let status = &s.report().processes[0];
+            assert_eq!(status.last_exit, Some(format!("did not answer its liveness probe for {patience} s")));
+            assert_eq!(status.state, ProcessState::Backoff);
+            now = s.deadline(at(now)).unwrap().0;
+            start(&mut s, now);
+        }
+        // It works for a minute, and dies of something else.
+        s.ended(0, "signal 11".into(), at(now + 60_000));
+        assert_eq!(s.report().processes[0].last_exit.as_deref(), Some("signal 11"));
+        let (_, rhythm) = s.probe(0, Question::Live).unwrap();
+        assert_eq!(rhythm, Rhythm::Live { every: Millis::secs(1), patience: Millis::secs(5) });
+    }
+
+    #[test]
+    fn a_silent_process_does_not_hold_up_a_stop() {
+        let mut s = watched();
+        s.stop(at(0));
+        assert_eq!(s.next(at(0)), [Act::Terminate(0)]);
+        s.heard(0, Question::Live, Word::Lost, at(5000));
+        assert_eq!(s.next(at(5000)), [Act::Kill(0)]);
+        s.ended(0, "signal 9".into(), at(5000));
+        assert_eq!(s.next(at(5000)), [Act::Exit]);
+        s.heard(0, Question::Live, Word::Lost, at(5001));
+        assert_eq!(states(&s), [ProcessState::Backoff], "a late word is about nobody");
     }
 
     #[test]

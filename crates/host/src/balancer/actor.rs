@@ -2,9 +2,11 @@
 
 use super::check::Check;
 use super::memory;
-use super::state::{Health, Place, by_target, carry_over, flows, frontend, places};
+use super::state::{Health, Place, Seen, by_target, carry_over, flows, frontend, places};
 use crate::backoff::Backoff;
+use crate::machine::Roster;
 use crate::net::{Flow, Frontend, Nets};
+use crate::tended::Told;
 use crate::{Config, Saw, now};
 use anyhow::{Result, ensure};
 use roadstead_hostspec::{Balancer, BalancerStatus, ItemKey, ItemKind, Status};
@@ -12,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -20,7 +22,8 @@ pub(super) struct Actor {
     config: Arc<Config>,
     saw: Saw,
     nets: Nets,
-    told: watch::Receiver<(u64, Balancer)>,
+    roster: Roster,
+    told: Told<Balancer>,
     generation: u64,
     spec: Balancer,
     health: Health,
@@ -37,15 +40,16 @@ pub(super) struct Actor {
 }
 
 /// A check of a target, and what it saw.
-type Checked = (Place, Check, Result<(), String>);
+type Checked = (Place, Check, Seen);
 
 impl Actor {
-    pub fn new(config: Arc<Config>, saw: Saw, nets: Nets, mut told: watch::Receiver<(u64, Balancer)>) -> Actor {
+    pub fn new(config: Arc<Config>, saw: Saw, nets: Nets, roster: Roster, mut told: Told<Balancer>) -> Actor {
         let (generation, spec) = told.borrow_and_update().clone();
         Actor {
             config,
             saw,
             nets,
+            roster,
             told,
             generation,
             spec,
@@ -63,8 +67,9 @@ impl Actor {
     /// Until the area drops the other end of `told`, or aborts.
     pub async fn run(mut self) {
         self.health = memory::recall(&self.config, &self.spec).await;
-        let mut backoff = Backoff::new();
+        let (mut backoff, mut roster) = (Backoff::new(), self.roster.changes());
         loop {
+            self.call_roll();
             let settled = self.settle().await;
             if settled {
                 backoff = Backoff::new();
@@ -78,6 +83,7 @@ impl Actor {
                     Err(_) => return,
                 },
                 Some(checked) = self.results.1.recv() => self.take_results(checked).await,
+                Ok(()) = roster.changed() => {}
                 () = backoff.pause(), if !settled => {}
             }
         }
@@ -89,30 +95,41 @@ impl Actor {
         self.checks_due = true;
     }
 
-    /// Counts a result and all that wait behind it; ends what was open to targets that turned unhealthy.
+    /// Asks which of the targets' processes are there.
+    fn call_roll(&mut self) {
+        for (place, _, target) in places(&self.spec) {
+            let (Some(pulse), Some(server)) = (self.health.get_mut(&place), &target.server) else { continue };
+            if pulse.attend(self.roster.absence(&server.machine, &server.process), now()) {
+                tracing::info!(balancer = self.spec.id, target = place.1, serves = pulse.serves(), why = pulse.absence);
+            }
+        }
+    }
+
+    /// Counts a result and all that wait behind it; ends what was open to targets that are lost.
     async fn take_results(&mut self, first: Checked) {
         let (mut changed, mut cut) = (false, Vec::new());
         let mut next = Some(first);
-        while let Some((place, check, result)) = next {
+        while let Some((place, check, seen)) = next {
             next = self.results.1.try_recv().ok();
             // A check of what the target was before is no news.
             let current = self.checking.get(&place).is_some_and(|(current, ..)| *current == check);
             let rule = self.spec.listeners.iter().find(|listener| listener.port == place.0).map(|l| &l.health);
             let (Some(rule), Some(pulse), true) = (rule, self.health.get_mut(&place), current) else { continue };
-            if pulse.count(result, rule, now()) {
+            if pulse.count(seen.clone(), rule, now()) {
                 changed = true;
                 tracing::info!(balancer = self.spec.id, target = place.1, healthy = pulse.healthy, why = pulse.why);
-                if !pulse.healthy {
-                    cut.extend(flows(&self.spec, place.0, pulse));
-                }
+            }
+            if pulse.loses(&seen, rule) {
+                tracing::info!(balancer = self.spec.id, target = place.1, "its connections are ended: {seen:?}");
+                cut.extend(flows(&self.spec, place.0, pulse));
             }
         }
         if changed {
             // First, so that an agent that takes over now knows no less than the data path.
             memory::remember(&self.config, &self.spec, &self.health).await;
             self.settle().await;
-            self.cut(cut).await;
         }
+        self.cut(cut).await;
     }
 
     /// Makes the data path as health demands, and reports. False if it must be tried again.
@@ -148,7 +165,7 @@ impl Actor {
             return;
         }
         if let Err(error) = self.nets.cut(&self.spec.network, flows).await {
-            tracing::warn!(balancer = self.spec.id, "cannot end connections to an unhealthy target: {error:#}");
+            tracing::warn!(balancer = self.spec.id, "cannot end connections to a lost target: {error:#}");
         }
     }
 
@@ -203,8 +220,8 @@ async fn keep_checking(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let result = check.run(&config).await;
-        if results.send((place.clone(), check.clone(), result)).await.is_err() {
+        let seen = check.run(&config).await;
+        if results.send((place.clone(), check.clone(), seen)).await.is_err() {
             return;
         }
     }

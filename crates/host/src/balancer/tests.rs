@@ -1,6 +1,6 @@
-use super::state::{Health, Pulse, by_target, carry_over, flows, frontend};
+use super::state::{Health, Pulse, Seen, by_target, carry_over, flows, frontend};
 use crate::net::Flow;
-use roadstead_hostspec::{Balancer, HealthCheck, HealthProtocol, Listener, PublicAddress, Target};
+use roadstead_hostspec::{Balancer, HealthCheck, HealthProtocol, Listener, PublicAddress, Target, TargetHealth};
 use roadstead_types::Millis;
 use std::net::Ipv4Addr;
 
@@ -8,7 +8,7 @@ const RULE: HealthCheck =
     HealthCheck { protocol: HealthProtocol::Tcp, interval: Millis(1), timeout: Millis(1), healthy: 2, unhealthy: 3 };
 
 fn target(n: u8) -> Target {
-    Target { id: format!("i-{n}"), address: Ipv4Addr::new(10, 0, 0, n), port: 80 }
+    Target { id: format!("i-{n}"), address: Ipv4Addr::new(10, 0, 0, n), port: 80, server: None }
 }
 
 fn balancer(ports: &[u16]) -> Balancer {
@@ -29,8 +29,8 @@ fn health(spec: &Balancer) -> Health {
 /// Counts checks: `+` passed, `-` failed. What changed, in the same letters; `.` nothing.
 fn counted(pulse: &mut Pulse, checks: &str) -> String {
     let count = |(n, check): (usize, char)| {
-        let result = if check == '+' { Ok(()) } else { Err(format!("failure {n}")) };
-        match pulse.count(result, &RULE, Millis(n as u64)) {
+        let seen = if check == '+' { Seen::Well } else { Seen::Bad(format!("failure {n}")) };
+        match pulse.count(seen, &RULE, Millis(n as u64)) {
             true if pulse.healthy => '+',
             true => '-',
             false => '.',
@@ -79,6 +79,52 @@ fn healthy_targets_get_connections_or_all_when_none_is() {
     assert_eq!(open(&known), [2]);
     known.get_mut(&(443, "i-1".into())).unwrap().healthy = true;
     assert_eq!(open(&known), [1, 2]);
+}
+
+#[test]
+fn a_target_whose_process_is_away_gets_nothing_though_its_checks_pass() {
+    let spec = balancer(&[443]);
+    let mut known = health(&spec);
+    known.values_mut().for_each(|pulse| pulse.healthy = true);
+    let open =
+        |known: &Health| frontend(&spec, known).listeners[&443].iter().map(|(a, _)| a.octets()[3]).collect::<Vec<_>>();
+    let mut attend = |id: &str, absence: Option<&str>, now| {
+        let pulse = known.get_mut(&(443, id.into())).unwrap();
+        let changed = pulse.attend(absence.map(str::to_owned), Millis(now));
+        (changed, open(&known), by_target(&known)[id].clone())
+    };
+    let seen =
+        |healthy, since, why: Option<&str>| TargetHealth { healthy, since: Millis(since), why: why.map(str::to_owned) };
+    let checked = Some("not checked yet");
+    assert_eq!(attend("i-1", Some("killed"), 5), (true, vec![2], seen(false, 5, Some("killed"))));
+    assert_eq!(attend("i-1", Some("starting"), 6), (false, vec![2], seen(false, 5, Some("starting"))));
+    assert_eq!(attend("i-2", Some("killed"), 7), (true, vec![1, 2], seen(false, 7, Some("killed"))), "all are tried");
+    assert_eq!(attend("i-1", None, 8), (true, vec![1], seen(true, 8, checked)));
+    // Its checks fail too: who is only unhealthy is tried rather than who is known to be away.
+    known.values_mut().for_each(|pulse| pulse.healthy = false);
+    assert_eq!(open(&known), [1]);
+}
+
+#[test]
+fn connections_end_when_a_target_is_lost_and_not_before() {
+    use Seen::{Bad, Silent, Unreachable, Well};
+    let text = String::new;
+    let rule = HealthCheck { interval: Millis(250), timeout: Millis(4000), healthy: 1, unhealthy: 1, ..RULE };
+    let silent = || Silent(text());
+    for (checks, ended) in [
+        (vec![Well, Bad(text()), Bad(text())], vec![]),
+        (vec![Well, silent(), silent(), silent()], vec![]),
+        (vec![Well, silent(), silent(), silent(), silent(), silent()], vec![4]),
+        (vec![Well, silent(), silent(), Bad(text()), silent(), silent(), silent()], vec![]),
+        (vec![Well, Unreachable(text()), Unreachable(text()), silent(), Well, Unreachable(text())], vec![1, 5]),
+    ] {
+        let mut pulse = Pulse::new(&target(1), Millis(0));
+        let loses = |(n, seen): (usize, &Seen)| {
+            pulse.count(seen.clone(), &rule, Millis(n as u64));
+            pulse.loses(seen, &rule).then_some(n)
+        };
+        assert_eq!(checks.iter().enumerate().filter_map(loses).collect::<Vec<_>>(), ended, "{checks:?}");
+    }
 }
 
 #[test]

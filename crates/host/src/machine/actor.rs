@@ -254,6 +254,7 @@ impl Actor {
 
     /// Returns when no process of it is left.
     async fn stop(&self) -> Result<()> {
+        self.area.0.roster.stops(&self.id);
         let (driver, id) = (self.area.0.driver.clone(), self.id.clone());
         blocking(move || driver.stop(&id, GRACE)).await?;
         self.area.0.disks.give_back(&self.id);
@@ -277,6 +278,7 @@ impl Actor {
         let mut wants = self.area.wants();
         let leaves = matches!(*self.want.borrow(), Want::Gone);
         if leaves {
+            self.area.0.roster.forget(&self.id);
             wants.remove(&self.id);
         }
         leaves
@@ -289,6 +291,7 @@ impl Actor {
     fn report(&mut self, phase: MachinePhase, processes: Vec<ProcessStatus>) {
         let since = if phase == self.status.phase { self.status.since } else { now() };
         self.status = MachineStatus { phase, since, processes };
+        self.area.0.roster.see(&self.id, &self.status);
         self.say();
     }
 

@@ -79,6 +79,8 @@ mod tests {
             env: Default::default(),
             after: after.iter().map(|s| (*s).to_owned()).collect(),
             ready: None,
+            live: None,
+            grace: None,
         }
     }
 

@@ -15,6 +15,7 @@ mod check;
 mod driver;
 mod namespaces;
 mod network;
+mod roster;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use driver::Driver;
 use namespaces::Namespaces;
 use network::{Fabric, Network};
 use roadstead_hostspec::Machine;
+pub use roster::Roster;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -51,6 +53,7 @@ struct Inner {
     network: Arc<dyn Network>,
     disks: Disks,
     driver: Arc<dyn Driver>,
+    roster: Roster,
     /// Beside each task: what it is told, by machine id.
     wants: Mutex<BTreeMap<String, watch::Sender<Want>>>,
 }
@@ -73,7 +76,13 @@ impl Machines {
                 disks.adopt(&id, &marks.disks);
             }
         }
-        Ok(Machines(Arc::new(Inner { config, saw, network, disks, driver, wants: Mutex::default() })))
+        let (roster, wants) = (Roster::default(), Mutex::default());
+        Ok(Machines(Arc::new(Inner { config, saw, network, disks, driver, roster, wants })))
+    }
+
+    /// Who runs.
+    pub fn roster(&self) -> Roster {
+        self.0.roster.clone()
     }
 
     /// Ids of machines of which anything is on this host, whether or not anybody put them.

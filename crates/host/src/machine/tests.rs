@@ -5,9 +5,10 @@ use crate::net::netns;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use roadstead_hostspec::{
-    Content, Disk, DiskStatus, File, ItemKey, MachineDisk, MachinePhase, MachinePort, MachineStatus, Process,
-    ProcessState, Status,
+    Content, Disk, DiskStatus, File, ItemKey, Liveness, MachineDisk, MachinePhase, MachinePort, MachineStatus, Probe,
+    Process, ProcessState, Status,
 };
+use roadstead_types::Millis;
 use roadstead_vault::Vault;
 use std::collections::BTreeSet;
 use std::fs;
@@ -257,6 +258,8 @@ fn shell(name: &str, script: &str) -> Process {
         env: BTreeMap::new(),
         after: vec![],
         ready: None,
+        live: None,
+        grace: None,
     }
 }
 
@@ -305,7 +308,7 @@ fn a_process_that_is_killed_comes_back_and_takes_its_children_along() {
     let w = World::new();
     w.put(
         1,
-        &machine("i-1", vec![shell("a", "echo began $$; sleep 1000 & exec sleep 1000"), shell("b", "exec sleep 1000")]),
+        &machine("i-1", vec![shell("a", "sleep 1000 & echo began $$; exec sleep 1000"), shell("b", "exec sleep 1000")]),
     );
     w.await_running("i-1");
     w.await_line("i-1", "a", "began ");
@@ -322,6 +325,20 @@ fn a_process_that_is_killed_comes_back_and_takes_its_children_along() {
     let now = w.pids("i-1");
     assert!(now.contains(&init) && !now.contains(&a));
     assert!(now.len() <= 4, "its child is gone, too: {now:?}");
+}
+
+#[test]
+fn a_process_that_runs_and_does_not_answer_is_killed_and_comes_back() {
+    let w = World::new();
+    let probe = Probe::Tcp { address: [127, 0, 0, 1].into(), port: 1 };
+    let live = Liveness { every: Millis(50), patience: Millis(1500), ..Liveness::of(probe) };
+    w.put(1, &machine("i-1", vec![Process { live: Some(live), ..shell("deaf", "exec sleep 1000") }]));
+    let began = Instant::now();
+    w.await_status("i-1", |s| s.processes.first().is_some_and(|p| p.state == ProcessState::Unready));
+    assert!(began.elapsed() < Duration::from_millis(1500), "it is said before it is killed: {:?}", began.elapsed());
+    let (_, status) = w.await_status("i-1", |s| s.processes.first().is_some_and(|p| p.restarts == 1));
+    assert_eq!(status.processes[0].last_exit.as_deref(), Some("did not answer its liveness probe for 1.5 s"));
+    w.await_line("i-1", "deaf", "roadstead: it is killed");
 }
 
 /// Whether there is such a process; one that has ended and is not reaped yet is none.
@@ -433,7 +450,10 @@ fn files_have_their_modes_and_secrets_are_in_memory_only() {
 #[test]
 fn the_host_is_not_to_be_seen_inside() {
     let w = World::new();
-    fs::create_dir_all(w.config.components_dir.join("set-1")).unwrap();
+    // An absolute link, as a cache elsewhere has it.
+    fs::create_dir_all(w._dir.path().join("cache/set-1")).unwrap();
+    fs::create_dir_all(&w.config.components_dir).unwrap();
+    std::os::unix::fs::symlink(w._dir.path().join("cache/set-1"), w.config.components_dir.join("set-1")).unwrap();
     fs::write(w.config.components_dir.join("set-1/tool"), "#!/bin/sh\necho tool runs\n").unwrap();
     fs::set_permissions(w.config.components_dir.join("set-1/tool"), fs::Permissions::from_mode(0o755)).unwrap();
     let script = format!(

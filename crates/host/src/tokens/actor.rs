@@ -5,6 +5,7 @@ use super::keys::Keys;
 use super::review::review;
 use crate::backoff::Backoff;
 use crate::net::Nets;
+use crate::tended::Told;
 use crate::{Config, Saw, now};
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -42,19 +43,13 @@ pub(super) struct Actor {
     saw: Saw,
     nets: Nets,
     keys: Arc<Keys>,
-    told: watch::Receiver<(u64, Reviewer)>,
+    told: Told<Reviewer>,
     /// Of what was last taken from `told`.
     generation: u64,
 }
 
 impl Actor {
-    pub fn new(
-        config: Arc<Config>,
-        saw: Saw,
-        nets: Nets,
-        keys: Arc<Keys>,
-        told: watch::Receiver<(u64, Reviewer)>,
-    ) -> Actor {
+    pub fn new(config: Arc<Config>, saw: Saw, nets: Nets, keys: Arc<Keys>, told: Told<Reviewer>) -> Actor {
         Actor { config, saw, nets, keys, told, generation: 0 }
     }
 
@@ -140,7 +135,7 @@ async fn connection(
     stream: TcpStream,
     seat: OwnedSemaphorePermit,
     tls: TlsAcceptor,
-    told: watch::Receiver<(u64, Reviewer)>,
+    told: Told<Reviewer>,
     keys: Arc<Keys>,
 ) {
     // Answers are one small write each: waiting to fill a segment only delays them.
@@ -160,11 +155,7 @@ async fn connection(
 }
 
 /// Any path will do: the API server's configuration says which it asks for.
-async fn answer(
-    request: Request<Incoming>,
-    told: &watch::Receiver<(u64, Reviewer)>,
-    keys: &Keys,
-) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, told: &Told<Reviewer>, keys: &Keys) -> Response<Full<Bytes>> {
     if request.method() != Method::POST {
         let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "POST a TokenReview");
         refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));

@@ -28,13 +28,12 @@ mod tests;
 
 use crate::backoff::Backoff;
 use crate::net::{Nets, Part};
-use crate::{Config, Saw, lock};
+use crate::tended::{Tended, Told};
+use crate::{Config, Saw};
 use actor::Actor;
 use keys::Keys;
 use roadstead_hostspec::{Credential, Reviewer};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use tokio::sync::watch;
+use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 /// The area of token reviewers and the credentials that they verify with. A handle: copies share everything.
@@ -46,42 +45,27 @@ struct Inner {
     saw: Saw,
     nets: Nets,
     keys: Arc<Keys>,
-    running: Mutex<BTreeMap<String, Running>>,
-}
-
-/// A reviewer's task, and what it was last told.
-struct Running {
-    spec: watch::Sender<(u64, Reviewer)>,
-    task: JoinHandle<()>,
+    tended: Tended<Reviewer>,
 }
 
 impl Reviewers {
     /// Starts without touching anything. The root key is read when a secret is first needed.
     pub fn new(config: Arc<Config>, saw: Saw, nets: Nets) -> Reviewers {
         let keys = Arc::new(Keys::new(&config.root_key));
-        Reviewers(Arc::new(Inner { config, saw, nets, keys, running: Mutex::default() }))
+        Reviewers(Arc::new(Inner { config, saw, nets, keys, tended: Tended::new() }))
     }
 
     /// Hands the reviewer to a task of its own, which listens and reports. New mappings hold from the next request on.
     pub async fn put_reviewer(&self, generation: u64, spec: Reviewer) {
-        let moved = self.network(&spec.id).is_some_and(|network| network != spec.network);
-        if moved {
+        if self.0.tended.moves(&spec) {
             self.remove_reviewer(&spec.id).await;
         }
-        let mut running = lock(&self.0.running);
-        match running.get(&spec.id) {
-            Some(known) => drop(known.spec.send_replace((generation, spec))),
-            None => drop(running.insert(spec.id.clone(), self.start(generation, spec))),
-        }
+        self.0.tended.tell(generation, spec, |told| self.start(told));
     }
 
     /// Ends the reviewer and its connections and gives its address back; tries until that is so.
     pub async fn remove_reviewer(&self, id: &str) {
-        let Some(Running { spec, task }) = lock(&self.0.running).remove(id) else { return };
-        task.abort();
-        // It ends at its next await; only then is nobody left who could listen again.
-        let _ended = task.await;
-        let network = spec.borrow().1.network.clone();
+        let Some(network) = self.0.tended.end(id).await else { return };
         let mut backoff = Backoff::new();
         while let Err(error) = self.0.nets.unlisten(&network, id).await {
             tracing::warn!(reviewer = id, "cannot give its address back: {error:#}");
@@ -104,22 +88,8 @@ impl Reviewers {
         self.0.keys.remove(access_key_id);
     }
 
-    fn start(&self, generation: u64, spec: Reviewer) -> Running {
-        let (sender, receiver) = watch::channel((generation, spec));
+    fn start(&self, told: Told<Reviewer>) -> JoinHandle<()> {
         let Inner { config, saw, nets, keys, .. } = &*self.0;
-        let actor = Actor::new(config.clone(), saw.clone(), nets.clone(), keys.clone(), receiver);
-        Running { spec: sender, task: tokio::spawn(actor.run()) }
-    }
-
-    fn network(&self, id: &str) -> Option<String> {
-        lock(&self.0.running).get(id).map(|running| running.spec.borrow().1.network.clone())
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        for running in lock(&self.running).values() {
-            running.task.abort();
-        }
+        tokio::spawn(Actor::new(config.clone(), saw.clone(), nets.clone(), keys.clone(), told).run())
     }
 }

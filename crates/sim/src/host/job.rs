@@ -203,7 +203,7 @@ impl Items {
                 ProcessState::Backoff => Some(Job::Start(id.to_owned(), n)),
                 _ if self.ends(machine, process, role).is_some() => Some(Job::Exit(id.to_owned(), n)),
                 ProcessState::Starting if self.answers(machine, role) => Some(Job::Ready(id.to_owned(), n)),
-                ProcessState::Starting | ProcessState::Ready => None,
+                ProcessState::Starting | ProcessState::Ready | ProcessState::Unready => None,
             };
             jobs.extend(job);
         }

@@ -107,7 +107,7 @@ pub fn booted(spec: &Machine, now: Millis) -> Phase {
 
 /// A process is there, ready or not.
 pub fn is_alive(process: &ProcessStatus) -> bool {
-    matches!(process.state, ProcessState::Starting | ProcessState::Ready)
+    matches!(process.state, ProcessState::Starting | ProcessState::Ready | ProcessState::Unready)
 }
 
 fn role(spec: &Machine, process: &Process) -> Role {

@@ -5,11 +5,14 @@ use super::model::{Member, Placement, Server, Spec};
 use super::pki::{Pki, REVIEWER};
 use crate::ec2::instance::Image;
 use crate::settings::KubernetesVersion;
-use roadstead_hostspec::{Content, File, Probe, Process};
+use roadstead_hostspec::{Content, File, Liveness, Probe, Process};
+use roadstead_types::Millis;
 use std::net::Ipv4Addr;
 
 /// TCP port of the API servers, and of the balancer before them.
 pub const API_PORT: u16 = 443;
+/// The process that serves there.
+pub const API_SERVER: &str = "kube-apiserver";
 /// TCP port of the token reviewer.
 pub const REVIEWER_PORT: u16 = 9443;
 
@@ -48,8 +51,19 @@ pub fn etcd(spec: &Spec, placement: &Placement, pki: &Pki, components: &str, mem
         // EKS: 8 GB a cluster (reference §3).
         "--quota-backend-bytes=8589934592".into(),
     ];
-    // Includes a linearizable read: a ready member has a quorum.
-    let ready = Probe::Http { address: Ipv4Addr::LOCALHOST, port: 2381, path: "/readyz".into() };
+    let health = |path: &str| Probe::Http { address: Ipv4Addr::LOCALHOST, port: 2381, path: path.into() };
+    let probes = Probes {
+        // Includes a linearizable read: a ready member has a quorum, and its write-ahead log is written, since a member
+        // whose disk stalls there learns of no commit any more.
+        ready: health("/readyz"),
+        // A serializable read: no other member has a say in it. It waits while the backend commits, so it ends, too, when
+        // the disk stalls under that.
+        live: health("/livez"),
+    };
+    let mut etcd = process("etcd", argv, &[], probes);
+    // For what clients have asked. Longer is for nothing: it would wait 7 s for their watches, which never end (embed's
+    // `stopServers`), before it hands on leadership and closes its files; what it acknowledged is on the disk already.
+    etcd.grace = Some(Millis(500));
     let mut files = pki.pair(&member.name, &format!("{ETCD_PKI}/member")).to_vec();
     files.push(pki.certificate("etcd-ca", &format!("{ETCD_PKI}/ca.crt")));
     Image {
@@ -58,24 +72,25 @@ pub fn etcd(spec: &Spec, placement: &Placement, pki: &Pki, components: &str, mem
         memory_bytes: 2 << 30,
         components: vec![components.into()],
         files,
-        processes: vec![process("etcd", argv, &[], Some(ready))],
+        processes: vec![etcd],
     }
 }
 
 /// What an API machine runs.
 pub fn api(spec: &Spec, placement: &Placement, pki: &Pki, version: &KubernetesVersion, server: &Server) -> Image {
-    let ready = Probe::Https { address: Ipv4Addr::LOCALHOST, port: API_PORT, path: "/readyz".into() };
-    let health = |port, path: &str| Some(Probe::Https { address: Ipv4Addr::LOCALHOST, port, path: path.into() });
+    let probes = |port, ready: &str, live: &str| {
+        let probe = |path: &str| Probe::Https { address: Ipv4Addr::LOCALHOST, port, path: path.into() };
+        Probes { ready: probe(ready), live: probe(live) }
+    };
+    let argv = apiserver(spec, placement, version, server);
+    // An API server is no less alive for an etcd that is away; to kill it would not bring that back.
+    let apiserver = process(API_SERVER, argv, &[], probes(API_PORT, "/readyz", "/livez?exclude=etcd"));
     // Controllers need the bootstrap roles, or exit: they start once their own API server is ready.
+    let controller = |name, argv, probes| process(name, argv, &[API_SERVER], probes);
     let processes = vec![
-        process("kube-apiserver", apiserver(spec, placement, version, server), &[], Some(ready)),
-        process(
-            "kube-controller-manager",
-            controller_manager(spec, version),
-            &["kube-apiserver"],
-            health(10257, "/healthz"),
-        ),
-        process("kube-scheduler", scheduler(version), &["kube-apiserver"], health(10259, "/readyz")),
+        apiserver,
+        controller("kube-controller-manager", controller_manager(spec, version), probes(10257, "/healthz", "/healthz")),
+        controller("kube-scheduler", scheduler(version), probes(10259, "/readyz", "/healthz")),
     ];
     Image {
         hostname: server.name.clone(),
@@ -90,7 +105,7 @@ pub fn api(spec: &Spec, placement: &Placement, pki: &Pki, version: &KubernetesVe
 fn apiserver(spec: &Spec, placement: &Placement, version: &KubernetesVersion, server: &Server) -> Vec<String> {
     let etcd: Vec<String> = placement.members.iter().map(|m| format!("https://{}:2379", m.address)).collect();
     vec![
-        format!("/opt/components/{}/kube-apiserver", version.components),
+        format!("/opt/components/{}/{API_SERVER}", version.components),
         format!("--advertise-address={}", server.front_address),
         format!("--secure-port={API_PORT}"),
         format!("--etcd-servers={}", etcd.join(",")),
@@ -233,9 +248,16 @@ current-context: context
     )
 }
 
-fn process(name: &str, argv: Vec<String>, after: &[&str], ready: Option<Probe>) -> Process {
+/// How a process is asked.
+struct Probes {
+    ready: Probe,
+    live: Probe,
+}
+
+fn process(name: &str, argv: Vec<String>, after: &[&str], probes: Probes) -> Process {
     let after = after.iter().map(|a| (*a).to_owned()).collect();
-    Process { name: name.into(), argv, env: Default::default(), after, ready }
+    let (ready, live) = (Some(probes.ready), Some(Liveness::of(probes.live)));
+    Process { name: name.into(), argv, env: Default::default(), after, ready, live, grace: None }
 }
 
 const AUTHENTICATION: &str = "\

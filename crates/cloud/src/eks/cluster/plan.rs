@@ -8,7 +8,7 @@
 //! ```
 //! One plan states the whole each time; nothing is done "on" an event.
 
-use super::control_plane::{self, API_PORT, REVIEWER_PORT};
+use super::control_plane::{self, API_PORT, API_SERVER, REVIEWER_PORT};
 use super::model::{Cluster, Issue, Placement, Spec, State};
 use super::pki::{self, Pki, REVIEWER};
 use super::{placement, teardown};
@@ -207,7 +207,12 @@ fn targets(tx: &Tx, spec: &Spec, placement: &Placement) -> Vec<hostspec::Target>
     let target = |server: &super::model::Server| {
         let id = instances.get(&server.name)?;
         let stays = tx.get(&Instance::key(id)).is_some_and(|instance| instance.deleting.is_none());
-        stays.then(|| hostspec::Target { id: id.clone(), address: server.front_address, port: API_PORT })
+        stays.then(|| hostspec::Target {
+            id: id.clone(),
+            address: server.front_address,
+            port: API_PORT,
+            server: Some(hostspec::Server { machine: id.clone(), process: API_SERVER.into() }),
+        })
     };
     placement.servers.iter().filter_map(target).collect()
 }
@@ -217,9 +222,10 @@ fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) 
     let health = hostspec::HealthCheck {
         protocol: hostspec::HealthProtocol::Https { path: "/readyz".into() },
         interval: Millis(250),
-        timeout: Millis(1000),
+        timeout: Millis(750),
         healthy: 1,
-        unhealthy: 2,
+        // One is enough: who is left out for nothing is back with the next check, and loses no connection.
+        unhealthy: 1,
     };
     let sources = spec.vpc.public_cidrs.clone();
     load_balancer::Spec {

@@ -81,11 +81,7 @@ impl Namespaces {
         let machine = &start.machine;
         let run = self.run_dir(&machine.id);
         let limits = Limits { cpu_millis: machine.cpu_millis, memory_bytes: machine.memory_bytes };
-        let components = machine.components.iter().map(|set| Bind {
-            source: self.config.components_dir.join(set),
-            target: Path::new("/opt/components").join(set),
-            writable: false,
-        });
+        let components = machine.components.iter().map(|set| self.component(set)).collect::<Result<Vec<_>>>()?;
         let disks = machine.disks.iter().zip(start.disks).map(|(disk, source)| Bind {
             source,
             target: disk.path.clone().into(),
@@ -100,11 +96,19 @@ impl Namespaces {
             root: run.join("root"),
             socket: run.join(life::SOCKET),
             logs: self.state_dir(&machine.id).join("log"),
-            binds: components.chain(disks).collect(),
+            binds: components.into_iter().chain(disks).collect(),
             files: start.files,
             processes: machine.processes.clone(),
             marks: start.marks,
         })
+    }
+
+    /// A set of components in a machine. It is mounted when the host's root is elsewhere, where an absolute link would
+    /// lead nowhere.
+    fn component(&self, set: &str) -> Result<Bind> {
+        let path = self.config.components_dir.join(set);
+        let source = path.canonicalize().with_context(|| format!("looking for {}", path.display()))?;
+        Ok(Bind { source, target: Path::new("/opt/components").join(set), writable: false })
     }
 }
 

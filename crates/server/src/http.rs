@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::credentials::{Credentials, VaultSecrets};
+use crate::metrics::Metrics;
 use anyhow::Result;
 use bytes::Bytes;
 use http::request::Parts;
@@ -46,6 +47,7 @@ struct Api {
     router: Router,
     verifier: Verifier,
     credentials: Arc<Credentials>,
+    metrics: Arc<Metrics>,
     region: String,
     commits: watch::Receiver<u64>,
 }
@@ -56,6 +58,7 @@ pub async fn serve(
     handle: &Handle,
     credentials: Arc<Credentials>,
     vault: Arc<Vault>,
+    metrics: Arc<Metrics>,
     region: &str,
 ) -> Result<()> {
     let secrets = Box::new(VaultSecrets(vault));
@@ -66,6 +69,7 @@ pub async fn serve(
         handle: handle.clone(),
         verifier: Verifier::new(SIGNING_KEYS),
         credentials,
+        metrics,
         region: region.to_owned(),
         commits: crate::drivers::watch_commits(handle),
     });
@@ -104,7 +108,9 @@ impl Api {
             Ok(call) => call,
             Err(unrouted) => return unrouted.respond(&request_id).map(Full::new),
         };
+        let began = Instant::now();
         let outcome = self.perform(&call, &request, peer, &request_id).await;
+        self.count(&call, &request, &outcome, began);
         match outcome {
             Ok(output) => call.respond(&output, &request_id).map(Full::new),
             Err(fault) => {
@@ -112,6 +118,14 @@ impl Api {
                 call.refuse(&fault, &request_id).map(Full::new)
             }
         }
+    }
+
+    fn count(&self, call: &Call, request: &http::Request<Bytes>, outcome: &Result<Value, Fault>, began: Instant) {
+        let operation = call.operation();
+        let agent = request.headers().get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+        let held = operation.waiter && is_waiter(agent);
+        let code = outcome.as_ref().err().map(|fault| fault.code.name(operation.service.protocols[0]));
+        self.metrics.request(operation, code, (!held).then(|| began.elapsed()));
     }
 
     /// The answer to a body that is too long, or whose sender went away.

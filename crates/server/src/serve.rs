@@ -1,9 +1,11 @@
 //! The two long-running parts: the region and the host agent.
 
+use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::local::Local;
-use crate::{admin, bootstrap, clock, drivers, http};
+use crate::metrics::{self, Metrics, Timed};
+use crate::{bootstrap, clock, drivers, http};
 use anyhow::{Context as _, Result};
 use roadstead_kernel::region::{Handle, Region};
 use roadstead_store::journal::File;
@@ -12,8 +14,10 @@ use roadstead_vault::Vault;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -24,19 +28,29 @@ pub async fn run(config: &Config) -> Result<()> {
     let vault = Arc::new(Vault::open_or_create(&config.root_key)?);
     let listener = bind(config).await?;
     let address = listener.local_addr()?;
-    let core = Core::open(File::open(&config.journal())?, roadstead_cloud::registry(), seed()?)?;
-    let region = Region::new(core, roadstead_cloud::planners());
+    let metrics = Arc::new(Metrics::default());
+    let journal = Timed::new(File::open(&config.journal())?, metrics.clone());
+    let core = Core::open(journal, roadstead_cloud::registry(), seed()?)?;
+    let mut region = Region::new(core, roadstead_cloud::planners());
+    let began = Instant::now();
+    region.measure_with(Box::new(move || began.elapsed()));
+    let plans = admin::listen(&mut region);
     let (handle, running) = Handle::start(region, Arc::new(clock::now));
     bootstrap::run(config, &handle, &vault, address, paths.slot()).await?;
     let credentials = Arc::new(Credentials::new(vault.clone()));
     let _drivers = drivers::start(&handle, vault.clone(), paths.host_socket());
-    let api = http::serve(listener, &handle, credentials, vault, &config.region);
-    let admin = admin::serve(unix(&paths.admin_socket())?, handle.clone(), address);
+    let counted = metrics.clone();
+    handle.subscribe(Box::new(move |commit| counted.commit(commit)));
+    let api = http::serve(listener, &handle, credentials, vault, metrics.clone(), &config.region);
+    let admin = Admin::new(&handle, plans, metrics, address);
+    let scraped = metrics::serve(scraped(config).await?, admin.clone());
+    let admin = admin.serve(unix(&paths.admin_socket())?);
     info!("region {} answers at http://{address}", config.region);
     let halted = tokio::task::spawn_blocking(move || running.wait());
     tokio::select! {
         ended = api => ended,
         ended = admin => ended,
+        ended = scraped => ended,
         why = halted => anyhow::bail!("the store stopped: {}", why?),
         () = stopped() => Ok(()),
     }
@@ -61,6 +75,16 @@ async fn stopped() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// Listens for Prometheus, if told so.
+async fn scraped(config: &Config) -> Result<Option<TcpListener>> {
+    let Some(address) = config.metrics_listen else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener
+        .with_context(|| format!("cannot listen on {address}: end what has it, or name another --metrics-listen"))?;
+    info!("metrics are at http://{}/metrics", listener.local_addr()?);
+    Ok(Some(listener))
 }
 
 /// Listens where it did before: a cluster's tokens and a user's profile name this address.
@@ -89,7 +113,10 @@ fn unix(path: &Path) -> Result<UnixListener> {
     {
         return Err(error.into());
     }
-    UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
+    let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    // Its folder is closed to all others as well, so nobody came in before this.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
 }
 
 /// Where a new store's ids start.

@@ -1,10 +1,9 @@
-//! The region's own socket, for the operator at this machine: `status` asks here.
-//!
-//! A client connects and gets one line of JSON for the region as it is, and another whenever it changes.
+//! The region at a glance.
 
+use super::Question;
+use super::cli::ask;
 use crate::config::Config;
-use crate::local::Local;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use roadstead_cloud::eks::cluster::Cluster;
 use roadstead_cloud::settings::Settings;
 use roadstead_kernel::region::Handle;
@@ -12,14 +11,11 @@ use roadstead_store::{Index, Read, View};
 use roadstead_types::Millis;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
-use tracing::debug;
 
 /// The region at a glance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Report {
+pub struct Report {
     region: String,
     account: String,
     endpoint: String,
@@ -35,8 +31,8 @@ struct ClusterReport {
     issues: Vec<String>,
 }
 
-/// Answers on the region's own socket.
-pub async fn serve(listener: UnixListener, handle: Handle, address: SocketAddr) -> Result<()> {
+/// The report as it is, and whenever it changes.
+pub fn reports(handle: &Handle, address: SocketAddr) -> watch::Receiver<Report> {
     let (sender, receiver) = watch::channel(report(&handle.view(), address));
     handle.subscribe(Box::new(move |commit| {
         let now = report(&commit.view, address);
@@ -46,24 +42,7 @@ pub async fn serve(listener: UnixListener, handle: Handle, address: SocketAddr) 
             changed
         });
     }));
-    loop {
-        let (stream, _) = listener.accept().await?;
-        let receiver = receiver.clone();
-        tokio::spawn(async move {
-            if let Err(error) = follow(stream, receiver).await {
-                debug!("a status client left: {error:#}");
-            }
-        });
-    }
-}
-
-async fn follow(mut stream: UnixStream, mut reports: watch::Receiver<Report>) -> Result<()> {
-    loop {
-        let mut line = serde_json::to_vec(&*reports.borrow_and_update())?;
-        line.push(b'\n');
-        stream.write_all(&line).await?;
-        reports.changed().await?;
-    }
+    receiver
 }
 
 fn report(view: &View, address: SocketAddr) -> Report {
@@ -85,17 +64,11 @@ fn report(view: &View, address: SocketAddr) -> Report {
 
 /// Prints the region as it is; with `watch`, every change until interrupted.
 pub async fn status(config: &Config, watch: bool) -> Result<()> {
-    let down = || format!("no region runs on {}: start it with `roadstead up`", config.data_dir.display());
-    let socket = Local::read(config).with_context(down)?.paths().admin_socket();
-    let stream = UnixStream::connect(socket).await.with_context(down)?;
-    let mut lines = BufReader::new(stream).lines();
-    while let Some(line) = lines.next_line().await? {
-        print(&serde_json::from_str(&line)?);
-        if !watch {
-            break;
-        }
-    }
-    Ok(())
+    ask(config, &Question::Status { watch }, |report: Report| {
+        print(&report);
+        Ok(())
+    })
+    .await
 }
 
 fn print(report: &Report) {

@@ -1,0 +1,263 @@
+//! `roadstead admin logs`: what the processes of machines said. The region tells which machines are a cluster's; the
+//! logs themselves are the host agent's files, read here, so those of a machine can be read while no region runs.
+
+use super::Question;
+use super::cli::{ask, say};
+use super::names::Target;
+use crate::config::Config;
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use roadstead_cloud::autoscaling::Group;
+use roadstead_cloud::eks::cluster::Cluster;
+use roadstead_cloud::settings::SERVICE_ACCOUNT;
+use roadstead_store::{Read as _, View};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// What an operator wants to read.
+#[derive(clap::Args)]
+pub struct Wanted {
+    /// A cluster
+    #[arg(required_unless_present = "machine")]
+    cluster: Option<String>,
+    /// Only machines of this role
+    #[arg(long, value_parser = ROLES)]
+    role: Option<String>,
+    /// Only this machine: `api-1` of a cluster, or an instance's id
+    #[arg(long, value_name = "ID")]
+    machine: Option<String>,
+    /// Only this process: `kube-apiserver`, or `init`, a machine's PID 1
+    #[arg(long, value_name = "NAME")]
+    process: Option<String>,
+    /// Only the last so many lines of each [default: all of one log, 10 of each of several]
+    #[arg(long, value_name = "LINES")]
+    tail: Option<usize>,
+    /// Go on with what they say from now on
+    #[arg(short, long)]
+    follow: bool,
+}
+
+/// What a cluster's machines are for.
+const ROLES: [&str; 2] = ["etcd", "api"];
+/// Lines of each of several logs.
+const TAIL: usize = 10;
+
+/// A machine of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// `i-…`
+    id: String,
+    /// `etcd-1`: who it is, whichever instance has that place.
+    place: String,
+}
+
+/// The machines of a cluster.
+///
+/// # Errors
+/// There is no such cluster.
+pub fn machines(view: &View, cluster: &str, role: Option<&str>) -> Result<Vec<Machine>, String> {
+    let Target::Record(key) = Target::of(view, &format!("{}/{cluster}", "cluster"))? else {
+        return Err(format!("'{cluster}' is not a cluster"));
+    };
+    let cluster = key.typed::<Cluster>().and_then(|key| view.get(&key)).ok_or_else(|| format!("{key} is not there"))?;
+    let roles = ROLES.iter().filter(|one| role.is_none_or(|role| role == **one));
+    let group = |role: &&str| view.get(&Group::key(SERVICE_ACCOUNT, &cluster.body.spec.group_name(role)));
+    let instances = roles.filter_map(group).flat_map(|group| group.body.instances);
+    Ok(instances.map(|(place, id)| Machine { id, place }).collect())
+}
+
+/// Where the host agent keeps what is each machine's.
+pub fn folder(config: &Config) -> PathBuf {
+    config.host_state().join("machines")
+}
+
+/// Prints logs.
+pub async fn run(config: &Config, wanted: &Wanted) -> Result<()> {
+    let machines = chosen(config, wanted).await?;
+    let mut folders = vec![];
+    for Machine { id, place } in machines {
+        folders.push((place, folder(config).join(id).join("log/roadstead")));
+    }
+    let mut logs = Logs { folders, process: wanted.process.clone(), open: BTreeMap::new() };
+    logs.find()?;
+    if logs.open.is_empty() && !wanted.follow {
+        ensure!(wanted.process.is_none(), "no machine here has a log of '{}'", wanted.process.as_deref().unwrap_or(""));
+        eprintln!("Nothing was said yet: `roadstead admin explain` tells what they wait for.");
+    }
+    let tail = wanted.tail.or((logs.open.len() > 1).then_some(TAIL));
+    logs.recall(tail)?;
+    if wanted.follow { logs.follow() } else { Ok(()) }
+}
+
+async fn chosen(config: &Config, wanted: &Wanted) -> Result<Vec<Machine>> {
+    let Some(cluster) = &wanted.cluster else {
+        let id = wanted.machine.clone().context("name a cluster or a machine")?;
+        let here = folder(config);
+        ensure!(
+            here.join(&id).is_dir(),
+            "no machine '{id}' has run on this host: those that did stand in {}",
+            here.display()
+        );
+        return Ok(vec![Machine { place: id.clone(), id }]);
+    };
+    let mut machines: Vec<Machine> = vec![];
+    let question = Question::Machines { cluster: cluster.clone(), role: wanted.role.clone() };
+    ask(config, &question, |machine| {
+        machines.push(machine);
+        Ok(())
+    })
+    .await?;
+    let all: Vec<String> = machines.iter().map(|m| format!("{} ({})", m.place, m.id)).collect();
+    let meant = |m: &Machine| wanted.machine.as_ref().is_none_or(|one| *one == m.id || *one == m.place);
+    machines.retain(meant);
+    let which = wanted.machine.as_deref().unwrap_or("no machine yet");
+    ensure!(!machines.is_empty(), "cluster '{cluster}' has {which} not among its machines: {}", all.join(", "));
+    Ok(machines)
+}
+
+/// The logs of some machines.
+struct Logs {
+    /// Who, and where its logs are.
+    folders: Vec<(String, PathBuf)>,
+    /// Only of this process.
+    process: Option<String>,
+    open: BTreeMap<PathBuf, Log>,
+}
+
+struct Log {
+    /// `api-1/kube-apiserver`
+    of: String,
+    file: File,
+    /// What was read and has no line's end yet.
+    rest: Vec<u8>,
+}
+
+impl Logs {
+    /// Opens the logs that are not open yet.
+    fn find(&mut self) -> Result<()> {
+        for (place, folder) in &self.folders {
+            for (process, path) in logs_in(folder)? {
+                if self.process.as_ref().is_some_and(|one| *one != process) || self.open.contains_key(&path) {
+                    continue;
+                }
+                let log = Log { of: format!("{place}/{process}"), file: File::open(&path)?, rest: vec![] };
+                self.open.insert(path, log);
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what stands in them, or the ends.
+    fn recall(&mut self, tail: Option<usize>) -> Result<()> {
+        let alone = self.open.len() == 1;
+        for (path, log) in &mut self.open {
+            let mut before = fs::read(path.with_extension("log.1")).unwrap_or_default();
+            log.file.read_to_end(&mut before)?;
+            let text = log.whole_lines(before);
+            let lines: Vec<&str> = text.lines().collect();
+            let from = tail.map_or(0, |tail| lines.len().saturating_sub(tail));
+            lines[from..].iter().try_for_each(|line| log.say(line, alone))?;
+        }
+        Ok(())
+    }
+
+    /// Prints what is added to them, until the machines are gone.
+    fn follow(&mut self) -> Result<()> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
+        let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
+        let mut watched = 0;
+        for (place, folder) in &self.folders {
+            match inotify.add_watch(folder, changes) {
+                Ok(_) => watched += 1,
+                Err(why) => eprintln!("{place} is not followed: {} ({why})", folder.display()),
+            }
+        }
+        while watched > 0 {
+            self.find()?;
+            let alone = self.open.len() == 1 && self.folders.len() == 1;
+            for (path, log) in &mut self.open {
+                log.catch_up(path, alone)?;
+            }
+            let gone = |event: &nix::sys::inotify::InotifyEvent| event.mask.contains(AddWatchFlags::IN_IGNORED);
+            watched -= inotify.read_events()?.iter().filter(|event| gone(event)).count();
+        }
+        eprintln!("The machines are gone; their replacements have logs of their own: ask again.");
+        Ok(())
+    }
+}
+
+impl Log {
+    fn catch_up(&mut self, path: &Path, alone: bool) -> Result<()> {
+        let mut added = vec![];
+        self.file.read_to_end(&mut added)?;
+        // A full log gets another name, and a new one its place.
+        let replaced = fs::metadata(path).is_ok_and(|now| self.file.metadata().is_ok_and(|old| old.ino() != now.ino()));
+        if replaced {
+            self.file = File::open(path)?;
+            self.file.seek(SeekFrom::Start(0))?;
+            self.file.read_to_end(&mut added)?;
+        }
+        let text = self.whole_lines(added);
+        text.lines().try_for_each(|line| self.say(line, alone))
+    }
+
+    /// What was read up to the end of its last line; the rest waits for its own end.
+    fn whole_lines(&mut self, added: Vec<u8>) -> String {
+        let mut bytes = std::mem::take(&mut self.rest);
+        bytes.extend(added);
+        let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        self.rest = bytes.split_off(end);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn say(&self, line: &str, alone: bool) -> Result<()> {
+        if alone { say(line) } else { say(&format!("[{}] {line}", self.of)) }
+    }
+}
+
+/// The logs in a machine's folder, by process. A machine that never ran has none.
+fn logs_in(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}: are you root?", folder.display())),
+    };
+    let log = |path: PathBuf| Some((path.file_name()?.to_str()?.strip_suffix(".log")?.to_owned(), path));
+    let mut found: Vec<_> = entries.flatten().filter_map(|entry| log(entry.path())).collect();
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(folder: &Path) -> Log {
+        Log { of: "api-1/x".into(), file: File::open(folder.join("x.log")).unwrap(), rest: vec![] }
+    }
+
+    #[test]
+    fn only_whole_lines_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("x.log"), "").unwrap();
+        let mut log = log(dir.path());
+        assert_eq!(log.whole_lines(b"one\ntw".to_vec()), "one\n");
+        assert_eq!(log.whole_lines(b"o".to_vec()), "");
+        assert_eq!(log.whole_lines(b"\nthree\n".to_vec()), "two\nthree\n");
+    }
+
+    #[test]
+    fn logs_are_found_by_process_and_a_machine_that_never_ran_has_none() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["init.log", "etcd.log", "etcd.log.1", "other"] {
+            fs::write(dir.path().join(name), "x\n").unwrap();
+        }
+        let found: Vec<String> = logs_in(dir.path()).unwrap().into_iter().map(|(process, _)| process).collect();
+        assert_eq!(found, ["etcd", "init"]);
+        assert!(logs_in(&dir.path().join("absent")).unwrap().is_empty());
+    }
+}

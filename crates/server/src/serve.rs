@@ -38,7 +38,7 @@ pub async fn run(config: &Config) -> Result<()> {
     let (handle, running) = Handle::start(region, Arc::new(clock::now));
     bootstrap::run(config, &handle, &vault, address, paths.slot()).await?;
     let credentials = Arc::new(Credentials::new(vault.clone()));
-    let _drivers = drivers::start(&handle, vault.clone(), paths.host_socket());
+    let _drivers = drivers::start(&handle, vault.clone(), paths.host_socket(), metrics.clone());
     let counted = metrics.clone();
     handle.subscribe(Box::new(move |commit| counted.commit(commit)));
     let api = http::serve(listener, &handle, credentials, vault, metrics.clone(), &config.region);

@@ -134,13 +134,8 @@ pub(super) async fn ask<T: DeserializeOwned>(
     mut each: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
     let down = || {
-        let (data, machines) = (config.data_dir.display(), logs::folder(config));
-        format!(
-            "no region runs on {data}: start it with `roadstead up`; without it there are still the logs: those of \
-             machines below {} (`roadstead admin logs --machine ID`), its own in {}",
-            machines.display(),
-            config.logs().display()
-        )
+        let offline = logs::offline(config).map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("no region runs on {}: start it with `roadstead up`{offline}", config.data_dir.display())
     };
     let socket = Local::read(config).with_context(down)?.paths().admin_socket();
     let stream = UnixStream::connect(socket).await.with_context(down)?;

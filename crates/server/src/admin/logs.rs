@@ -5,14 +5,14 @@ use super::Question;
 use super::cli::{ask, say};
 use super::names::Target;
 use crate::config::Config;
-use anyhow::{Context as _, Result, ensure};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use roadstead_cloud::autoscaling::Group;
 use roadstead_cloud::eks::cluster::Cluster;
 use roadstead_cloud::settings::SERVICE_ACCOUNT;
-use roadstead_store::{Read as _, View};
+use roadstead_store::{Object as _, Read as _, View};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
@@ -60,7 +60,7 @@ pub struct Machine {
 /// # Errors
 /// There is no such cluster.
 pub fn machines(view: &View, cluster: &str, role: Option<&str>) -> Result<Vec<Machine>, String> {
-    let Target::Record(key) = Target::of(view, &format!("{}/{cluster}", "cluster"))? else {
+    let Target::Record(key) = Target::of(view, &format!("{}/{cluster}", Cluster::KIND))? else {
         return Err(format!("'{cluster}' is not a cluster"));
     };
     let cluster = key.typed::<Cluster>().and_then(|key| view.get(&key)).ok_or_else(|| format!("{key} is not there"))?;
@@ -75,22 +75,37 @@ pub fn folder(config: &Config) -> PathBuf {
     config.host_state().join("machines")
 }
 
+/// What can be read while no region runs, if there is anything.
+pub fn offline(config: &Config) -> Option<String> {
+    let machines = fs::read_dir(folder(config)).ok()?.next();
+    machines.map(|_| {
+        let (folder, own) = (folder(config), config.logs());
+        format!(
+            "what its machines said can be read without it: `roadstead admin logs --machine ID`, each a folder in {}; \
+             what it said itself is in {}",
+            folder.display(),
+            own.display()
+        )
+    })
+}
+
 /// Prints logs.
 pub async fn run(config: &Config, wanted: &Wanted) -> Result<()> {
     let machines = chosen(config, wanted).await?;
-    let mut folders = vec![];
-    for Machine { id, place } in machines {
-        folders.push((place, folder(config).join(id).join("log/roadstead")));
-    }
-    let mut logs = Logs { folders, process: wanted.process.clone(), open: BTreeMap::new() };
+    let logs_of = |id: String| folder(config).join(id).join("log/roadstead");
+    let folders = machines.into_iter().map(|Machine { id, place }| (place, logs_of(id))).collect();
+    let (follow, process) = (wanted.follow, wanted.process.clone());
+    let mut logs = Logs { folders, process, open: BTreeMap::new() };
     logs.find()?;
-    if logs.open.is_empty() && !wanted.follow {
-        ensure!(wanted.process.is_none(), "no machine here has a log of '{}'", wanted.process.as_deref().unwrap_or(""));
+    if logs.open.is_empty() && !follow {
+        if let Some(process) = &logs.process {
+            bail!("'{process}' has no log here. Logs there are: {}", logs.known()?.join(", "));
+        }
         eprintln!("Nothing was said yet: `roadstead admin explain` tells what they wait for.");
     }
     let tail = wanted.tail.or((logs.open.len() > 1).then_some(TAIL));
     logs.recall(tail)?;
-    if wanted.follow { logs.follow() } else { Ok(()) }
+    if follow { logs.follow() } else { Ok(()) }
 }
 
 async fn chosen(config: &Config, wanted: &Wanted) -> Result<Vec<Machine>> {
@@ -114,8 +129,9 @@ async fn chosen(config: &Config, wanted: &Wanted) -> Result<Vec<Machine>> {
     let all: Vec<String> = machines.iter().map(|m| format!("{} ({})", m.place, m.id)).collect();
     let meant = |m: &Machine| wanted.machine.as_ref().is_none_or(|one| *one == m.id || *one == m.place);
     machines.retain(meant);
-    let which = wanted.machine.as_deref().unwrap_or("no machine yet");
-    ensure!(!machines.is_empty(), "cluster '{cluster}' has {which} not among its machines: {}", all.join(", "));
+    ensure!(!all.is_empty(), "cluster '{cluster}' has no such machines yet: `roadstead admin explain` tells why");
+    let which = wanted.machine.as_deref().unwrap_or_default();
+    ensure!(!machines.is_empty(), "no machine of cluster '{cluster}' is '{which}'; there are {}", all.join(", "));
     Ok(machines)
 }
 
@@ -151,6 +167,15 @@ impl Logs {
         Ok(())
     }
 
+    /// Of which processes there are logs at all.
+    fn known(&self) -> Result<Vec<String>> {
+        let mut known = BTreeSet::new();
+        for (_, folder) in &self.folders {
+            known.extend(logs_in(folder)?.into_iter().map(|(process, _)| process));
+        }
+        Ok(known.into_iter().collect())
+    }
+
     /// Prints what stands in them, or the ends.
     fn recall(&mut self, tail: Option<usize>) -> Result<()> {
         let alone = self.open.len() == 1;
@@ -168,25 +193,40 @@ impl Logs {
     /// Prints what is added to them, until the machines are gone.
     fn follow(&mut self) -> Result<()> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
-        let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
-        let mut watched = 0;
-        for (place, folder) in &self.folders {
-            match inotify.add_watch(folder, changes) {
-                Ok(_) => watched += 1,
-                Err(why) => eprintln!("{place} is not followed: {} ({why})", folder.display()),
+        let mut watched: BTreeMap<PathBuf, WatchDescriptor> = BTreeMap::new();
+        while !self.folders.is_empty() {
+            for (_, folder) in &self.folders {
+                if !watched.contains_key(folder)
+                    && let Some(watch) = await_folder(&inotify, folder)?
+                {
+                    watched.insert(folder.clone(), watch);
+                }
             }
-        }
-        while watched > 0 {
             self.find()?;
             let alone = self.open.len() == 1 && self.folders.len() == 1;
             for (path, log) in &mut self.open {
                 log.catch_up(path, alone)?;
             }
-            let gone = |event: &nix::sys::inotify::InotifyEvent| event.mask.contains(AddWatchFlags::IN_IGNORED);
-            watched -= inotify.read_events()?.iter().filter(|event| gone(event)).count();
+            let events = inotify.read_events()?;
+            let gone: Vec<_> = events.iter().filter(|e| e.mask.contains(AddWatchFlags::IN_IGNORED)).collect();
+            self.folders.retain(|(_, folder)| !watched.get(folder).is_some_and(|w| gone.iter().any(|e| e.wd == *w)));
         }
         eprintln!("The machines are gone; their replacements have logs of their own: ask again.");
         Ok(())
+    }
+}
+
+/// Watches the folder; if it is not there yet, the nearest one above it in which something of it will appear.
+fn await_folder(inotify: &Inotify, folder: &Path) -> Result<Option<WatchDescriptor>> {
+    let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
+    let nearest = || folder.ancestors().find(|above| above.is_dir()).context("the data directory is gone");
+    loop {
+        let place = nearest()?;
+        let watch = inotify.add_watch(place, changes)?;
+        // What appeared in between made no event.
+        if nearest()? == place {
+            return Ok((place == folder).then_some(watch));
+        }
     }
 }
 

@@ -34,6 +34,9 @@ struct Counts {
     batches: Histogram,
     appends: Histogram,
     bytes: u64,
+    /// Sessions with the host agent: how many began, and whether one lasts.
+    sessions: u64,
+    session: bool,
 }
 
 impl Default for Metrics {
@@ -44,6 +47,8 @@ impl Default for Metrics {
             batches: Histogram::new(SIZES),
             appends: Histogram::new(SPANS),
             bytes: 0,
+            sessions: 0,
+            session: false,
         }))
     }
 }
@@ -63,6 +68,13 @@ impl Metrics {
     #[expect(clippy::cast_precision_loss, reason = "no batch has 2^53 records")]
     pub fn commit(&self, commit: &Commit) {
         self.counts().batches.observe(commit.changes.len() as f64);
+    }
+
+    /// A session with the host agent began or ended.
+    pub fn host_session(&self, up: bool) {
+        let mut counts = self.counts();
+        counts.sessions += u64::from(up);
+        counts.session = up;
     }
 
     /// So many bytes were made durable.
@@ -104,6 +116,10 @@ impl Counts {
         let help = "Time to make a batch durable.";
         page.metric("roadstead_store_append_seconds", Sort::Histogram, help).histogram(&[], &self.appends);
         page.metric("roadstead_store_append_bytes_total", Sort::Counter, "Bytes of batches.").sample(&[], self.bytes);
+        let help = "Whether the host agent is connected.";
+        page.metric("roadstead_host_session", Sort::Gauge, help).sample(&[], u8::from(self.session));
+        let help = "Sessions with the host agent that began.";
+        page.metric("roadstead_host_sessions_total", Sort::Counter, help).sample(&[], self.sessions);
     }
 }
 

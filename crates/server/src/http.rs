@@ -2,7 +2,6 @@
 
 use crate::clock;
 use crate::credentials::{Credentials, VaultSecrets};
-use crate::metrics::Metrics;
 use anyhow::Result;
 use bytes::Bytes;
 use http::request::Parts;
@@ -12,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use roadstead_cloud::iam::OwnAccount;
+use roadstead_inspect::Metrics;
 use roadstead_kernel::region::{Handle, WriteError};
 use roadstead_kernel::{Caller, Identity, Kernel};
 use roadstead_types::{Arn, Millis};
@@ -125,7 +125,8 @@ impl Api {
         let agent = request.headers().get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
         let held = operation.waiter && is_waiter(agent);
         let code = outcome.as_ref().err().map(|fault| fault.code.name(operation.service.protocols[0]));
-        self.metrics.request(operation, code, (!held).then(|| began.elapsed()));
+        let name = (operation.service.name, operation.name);
+        self.metrics.request(name, code, (!held).then(|| began.elapsed()));
     }
 
     /// The answer to a body that is too long, or whose sender went away.

@@ -1,25 +1,18 @@
 //! `roadstead admin …`: asks the region and prints what it says, as kubectl would.
 
-use super::Question;
-use super::explain::{Rehearsed, Story};
 use super::logs::{self, Wanted};
-use super::row::Row;
-use super::table::{Table, age};
 use crate::clock;
 use crate::config::Config;
 use crate::local::Local;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Subcommand, ValueEnum};
+use roadstead_inspect::{Question, Rehearsed, Row, Story, render};
 use roadstead_kernel::planner::PlanEvent;
-use roadstead_types::Millis;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::iter;
-use time::OffsetDateTime;
-use time::macros::format_description;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
@@ -107,6 +100,12 @@ pub enum Output {
     Json,
 }
 
+impl Output {
+    fn wide(self) -> bool {
+        self == Output::Wide
+    }
+}
+
 /// Asks, and prints. A reader that has seen enough (`| head`) is no error.
 pub async fn run(config: &Config, command: Command) -> Result<()> {
     let done = match command {
@@ -118,7 +117,7 @@ pub async fn run(config: &Config, command: Command) -> Result<()> {
         Command::Plan { what, output, .. } => rehearse(config, what.text(), output).await,
         Command::Events { words, follow, output } => events(config, &words, follow, output).await,
         Command::Logs(wanted) => logs::run(config, &wanted).await,
-        Command::Metrics => ask(config, &Question::Metrics, |text: String| say(text.trim_end())).await,
+        Command::Metrics => ask(config, &Question::Metrics, |text: String| say(&text)).await,
     };
     let broken = |error: &anyhow::Error| error.downcast_ref::<io::Error>().map(io::Error::kind);
     match done {
@@ -128,7 +127,7 @@ pub async fn run(config: &Config, command: Command) -> Result<()> {
 }
 
 /// Asks the region, and hands each answer to `each`.
-pub(super) async fn ask<T: DeserializeOwned>(
+pub async fn ask<T: DeserializeOwned>(
     config: &Config,
     question: &Question,
     mut each: impl FnMut(T) -> Result<()>,
@@ -169,12 +168,7 @@ async fn records(config: &Config, what: String, output: Output) -> Result<()> {
             eprintln!("There are no records of this kind.");
             Ok(())
         }
-        (output, rows) => {
-            let now = clock::now();
-            let mut lines = vec![head(output)];
-            lines.extend(rows.iter().map(|row| cells(row, now, output)));
-            print(&lines)
-        }
+        (output, rows) => say(&render::rows(rows, clock::now(), output.wide())),
     }
 }
 
@@ -184,51 +178,18 @@ fn is_record(what: &str) -> bool {
 }
 
 async fn watch(config: &Config, what: String, output: Output) -> Result<()> {
-    let mut table = None;
-    ask(config, &Question::Records { what, watch: true }, |row: Row| {
-        if output == Output::Json {
-            return json(&row);
-        }
-        let cells = cells(&row, clock::now(), output);
-        if table.is_none() {
-            // Later names are as long, later states may be longer.
-            let roomy = vec![row.key.name().to_owned(), "NotReady".into(), "59m59s".into()];
-            let fitted = Table::fit([&head(output), &cells[..cells.len() - 1], &roomy]);
-            say(&fitted.line(&head(output)))?;
-            table = Some(fitted);
-        }
-        table.as_ref().map_or(Ok(()), |table| say(&table.line(&cells)))
+    let mut watched = render::Watched::new(output.wide());
+    ask(config, &Question::Records { what, watch: true }, |row: Row| match output {
+        Output::Json => json(&row),
+        _ => say(&watched.add(&row, clock::now())),
     })
     .await
 }
 
-fn head(output: Output) -> Vec<String> {
-    let heads: &[&str] = match output {
-        Output::Wide => &["NAME", "STATE", "AGE", "GENERATION", "OWNER", "WHY"],
-        _ => &["NAME", "STATE", "AGE", "WHY"],
-    };
-    heads.iter().map(|head| (*head).to_owned()).collect()
-}
-
-fn cells(row: &Row, now: Millis, output: Output) -> Vec<String> {
-    let (state, why) = (row.glance.state.clone().unwrap_or_default(), row.glance.why.clone().unwrap_or_default());
-    let mut cells = vec![row.key.name().to_owned(), state, age(now, row.created)];
-    if output == Output::Wide {
-        cells.push(row.generation.to_string());
-        cells.push(row.owner.as_ref().map(ToString::to_string).unwrap_or_default());
-    }
-    cells.push(why);
-    cells
-}
-
 async fn kinds(config: &Config, output: Output) -> Result<()> {
-    ask(config, &Question::Kinds, |kinds: Vec<(String, usize)>| {
-        if output == Output::Json {
-            return json(&kinds.into_iter().collect::<BTreeMap<_, _>>());
-        }
-        let lines = kinds.into_iter().map(|(kind, count)| vec![kind, count.to_string()]);
-        let head = vec!["KIND".to_owned(), "RECORDS".to_owned()];
-        print(&iter::once(head).chain(lines).collect::<Vec<_>>())
+    ask(config, &Question::Kinds, |kinds: Vec<(String, usize)>| match output {
+        Output::Json => json(&kinds.into_iter().collect::<BTreeMap<_, _>>()),
+        _ => say(&render::kinds(&kinds)),
     })
     .await
 }
@@ -236,7 +197,7 @@ async fn kinds(config: &Config, output: Output) -> Result<()> {
 async fn explain(config: &Config, key: String, output: Output) -> Result<()> {
     ask(config, &Question::Explain { key }, |story: Story| match output {
         Output::Json => json(&story),
-        output => say(story.text(clock::now(), output == Output::Wide).trim_end()),
+        output => say(&story.text(clock::now(), output.wide())),
     })
     .await
 }
@@ -244,24 +205,16 @@ async fn explain(config: &Config, key: String, output: Output) -> Result<()> {
 async fn rehearse(config: &Config, key: String, output: Output) -> Result<()> {
     ask(config, &Question::Rehearse { key }, |rehearsed: Rehearsed| match output {
         Output::Json => json(&rehearsed),
-        output => say(rehearsed.text(output == Output::Wide).trim_end()),
+        output => say(&rehearsed.text(output.wide())),
     })
     .await
 }
 
 async fn events(config: &Config, words: &[String], follow: bool, output: Output) -> Result<()> {
     let key = (!words.is_empty()).then(|| words.join("/"));
-    ask(config, &Question::Events { key, follow }, |event: PlanEvent| {
-        if output == Output::Json {
-            return json(&event);
-        }
-        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(event.time.0) * 1_000_000)?;
-        let time = time.format(format_description!("[hour]:[minute]:[second].[subsecond digits:3]"))?;
-        let planner = if event.failed { format!("{} FAILS", event.planner) } else { event.planner.clone() };
-        say(&format!("{time}  {planner}  {}: {}", event.key, event.why))?;
-        let writes = event.writes.iter().filter(|write| output == Output::Wide || write.key != event.key);
-        writes.into_iter().try_for_each(|write| say(&format!("                {write}")))?;
-        if event.more > 0 { say(&format!("                and {} more", event.more)) } else { Ok(()) }
+    ask(config, &Question::Events { key, follow }, |event: PlanEvent| match output {
+        Output::Json => json(&event),
+        output => say(&render::event(&event, output.wide())),
     })
     .await
 }
@@ -270,12 +223,7 @@ fn json(value: &impl Serialize) -> Result<()> {
     say(&serde_json::to_string_pretty(value)?)
 }
 
-fn print(lines: &[Vec<String>]) -> Result<()> {
-    let table = Table::fit(lines.iter().map(|cells| &cells[..cells.len() - 1]));
-    lines.iter().try_for_each(|cells| say(&table.line(cells)))
-}
-
-/// Prints a line; unlike `println!` it fails when nobody reads any more.
+/// Prints lines; unlike `println!` it fails when nobody reads any more.
 pub fn say(text: &str) -> Result<()> {
-    Ok(writeln!(io::stdout(), "{text}")?)
+    Ok(writeln!(io::stdout(), "{}", text.trim_end_matches('\n'))?)
 }

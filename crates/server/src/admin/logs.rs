@@ -1,17 +1,11 @@
 //! `roadstead admin logs`: what the processes of machines said. The region tells which machines are a cluster's; the
 //! logs themselves are the host agent's files, read here, so those of a machine can be read while no region runs.
 
-use super::Question;
 use super::cli::{ask, say};
-use super::names::Target;
 use crate::config::Config;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
-use roadstead_cloud::autoscaling::Group;
-use roadstead_cloud::eks::cluster::Cluster;
-use roadstead_cloud::settings::SERVICE_ACCOUNT;
-use roadstead_store::{Object as _, Read as _, View};
-use serde::{Deserialize, Serialize};
+use roadstead_inspect::{Machine, Question, ROLES};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
@@ -41,34 +35,8 @@ pub struct Wanted {
     follow: bool,
 }
 
-/// What a cluster's machines are for.
-const ROLES: [&str; 2] = ["etcd", "api"];
 /// Lines of each of several logs.
 const TAIL: usize = 10;
-
-/// A machine of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine {
-    /// `i-…`
-    id: String,
-    /// `etcd-1`: who it is, whichever instance has that place.
-    place: String,
-}
-
-/// The machines of a cluster.
-///
-/// # Errors
-/// There is no such cluster.
-pub fn machines(view: &View, cluster: &str, role: Option<&str>) -> Result<Vec<Machine>, String> {
-    let Target::Record(key) = Target::of(view, &format!("{}/{cluster}", Cluster::KIND))? else {
-        return Err(format!("'{cluster}' is not a cluster"));
-    };
-    let cluster = key.typed::<Cluster>().and_then(|key| view.get(&key)).ok_or_else(|| format!("{key} is not there"))?;
-    let roles = ROLES.iter().filter(|one| role.is_none_or(|role| role == **one));
-    let group = |role: &&str| view.get(&Group::key(SERVICE_ACCOUNT, &cluster.body.spec.group_name(role)));
-    let instances = roles.filter_map(group).flat_map(|group| group.body.instances);
-    Ok(instances.map(|(place, id)| Machine { id, place }).collect())
-}
 
 /// Where the host agent keeps what is each machine's.
 pub fn folder(config: &Config) -> PathBuf {
@@ -273,31 +241,4 @@ fn logs_in(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn log(folder: &Path) -> Log {
-        Log { of: "api-1/x".into(), file: File::open(folder.join("x.log")).unwrap(), rest: vec![] }
-    }
-
-    #[test]
-    fn only_whole_lines_are_told() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("x.log"), "").unwrap();
-        let mut log = log(dir.path());
-        assert_eq!(log.whole_lines(b"one\ntw".to_vec()), "one\n");
-        assert_eq!(log.whole_lines(b"o".to_vec()), "");
-        assert_eq!(log.whole_lines(b"\nthree\n".to_vec()), "two\nthree\n");
-    }
-
-    #[test]
-    fn logs_are_found_by_process_and_a_machine_that_never_ran_has_none() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["init.log", "etcd.log", "etcd.log.1", "other"] {
-            fs::write(dir.path().join(name), "x\n").unwrap();
-        }
-        let found: Vec<String> = logs_in(dir.path()).unwrap().into_iter().map(|(process, _)| process).collect();
-        assert_eq!(found, ["etcd", "init"]);
-        assert!(logs_in(&dir.path().join("absent")).unwrap().is_empty());
-    }
-}
+mod tests;

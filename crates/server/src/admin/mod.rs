@@ -5,29 +5,19 @@
 //! The socket is root's alone, and nothing that is asked here changes anything.
 
 pub mod cli;
-mod diff;
-mod explain;
 mod logs;
-mod names;
-mod row;
 mod status;
-mod table;
-#[cfg(test)]
-mod world;
 
 pub use status::status;
 
 use crate::clock;
-use crate::metrics::Metrics;
 use anyhow::{Context as _, Result, bail};
-use explain::{Rehearsed, Story, Whys};
-use names::Target;
 use nix::unistd::geteuid;
+use roadstead_inspect::{self as inspect, Metrics, Question, Rehearsed, Report, Row, Story, Target, Whys};
 use roadstead_kernel::planner::PlanEvent;
 use roadstead_kernel::region::{Handle, Region};
 use roadstead_store::{AnyKey, Commit, View};
-use row::Row;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,40 +29,6 @@ use tokio::sync::{broadcast, oneshot, watch};
 use tokio::time::timeout;
 use tracing::debug;
 
-/// What may be asked.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-enum Question {
-    /// The region at a glance: a `Report`, and with `watch` another whenever it changes.
-    Status { watch: bool },
-    /// Every kind and how many records of it there are.
-    Kinds,
-    /// A [`Row`] for the record, or for each record of the kind; with `watch` another for each change.
-    Records { what: String, watch: bool },
-    /// A [`Story`].
-    Explain { key: String },
-    /// What the planners would do with the record now: a [`Rehearsed`] each.
-    Rehearse { key: String },
-    /// A [`PlanEvent`] for each thing that planners did lately; with `follow` also what they do from now on.
-    Events { key: Option<String>, follow: bool },
-    /// A `Machine` for each machine of a cluster.
-    Machines { cluster: String, role: Option<String> },
-    /// The metrics as text, in one line of JSON.
-    Metrics,
-}
-
-impl Question {
-    /// Whether its answers go on until somebody hangs up.
-    fn follows(&self) -> bool {
-        matches!(
-            self,
-            Question::Status { watch: true }
-                | Question::Records { watch: true, .. }
-                | Question::Events { follow: true, .. }
-        )
-    }
-}
-
 /// No question is longer, bytes.
 const QUESTION_MAX: u64 = 64 << 10;
 /// A client that asks nothing for so long is hung up on.
@@ -83,7 +39,7 @@ const LAG_MAX: usize = 1024;
 /// The region as operators see it.
 pub struct Admin {
     handle: Handle,
-    reports: watch::Receiver<status::Report>,
+    reports: watch::Receiver<Report>,
     commits: broadcast::Sender<Arc<Commit>>,
     plans: broadcast::Sender<Arc<PlanEvent>>,
     metrics: Arc<Metrics>,
@@ -167,7 +123,7 @@ impl Admin {
             Question::Rehearse { key } => self.rehearse(&key, to).await,
             Question::Events { key, follow } => self.events(key.as_deref(), follow, to).await,
             Question::Machines { cluster, role } => {
-                for machine in logs::machines(&view, &cluster, role.as_deref()).map_err(anyhow::Error::msg)? {
+                for machine in inspect::machines(&view, &cluster, role.as_deref()).map_err(anyhow::Error::msg)? {
                     to.say(&machine).await?;
                 }
                 Ok(())
@@ -209,7 +165,7 @@ impl Admin {
             }
             loop {
                 match commits.recv().await {
-                    Ok(commit) => self.rows(&commit.view, changed(&target, &commit), to).await?,
+                    Ok(commit) => self.rows(&commit.view, target.changed(&commit), to).await?,
                     // All over again: nothing that was missed may stay unseen.
                     Err(RecvError::Lagged(_)) => break,
                     Err(RecvError::Closed) => bail!("the region stops"),
@@ -237,15 +193,15 @@ impl Admin {
 
     async fn explain(&self, text: &str) -> Result<Story> {
         let view = self.handle.view();
-        let key = names::record(&view, text).map_err(anyhow::Error::msg)?;
-        let whys = self.whys(explain::around(&view, &key)).await?;
+        let key = inspect::record(&view, text).map_err(anyhow::Error::msg)?;
+        let whys = self.whys(inspect::around(&view, &key)).await?;
         let asked = key.clone();
         let plans = self.ask(move |region| region.explain(&asked)).await?;
         Story::of(&view, &key, plans, &whys).with_context(|| format!("{key} was removed just now"))
     }
 
     async fn rehearse(&self, text: &str, to: &mut Answers) -> Result<()> {
-        let key = names::record(&self.handle.view(), text).map_err(anyhow::Error::msg)?;
+        let key = inspect::record(&self.handle.view(), text).map_err(anyhow::Error::msg)?;
         let asked = key.clone();
         let rehearse = move |region: &Region| {
             let rehearsals = region.rehearse(&asked, clock::now());
@@ -293,7 +249,7 @@ impl Admin {
     }
 
     fn concern(&self, text: &str, past: &[Arc<PlanEvent>]) -> Result<AnyKey> {
-        names::record(&self.handle.view(), text).or_else(|why| {
+        inspect::record(&self.handle.view(), text).or_else(|why| {
             let gone = text.parse::<AnyKey>().ok().filter(|key| past.iter().any(|event| event.concerns(key)));
             gone.ok_or_else(|| anyhow::Error::msg(why))
         })
@@ -310,22 +266,6 @@ impl Admin {
         self.handle.ask(move |region| drop(sender.send(question(region))));
         receiver.await.context("the region stops")
     }
-}
-
-/// The records that a commit changed, as the target has them: what a host saw of one changes it too.
-fn changed(target: &Target, commit: &Commit) -> Vec<AnyKey> {
-    let meant = |key: &AnyKey| match target {
-        Target::Kind(kind) => key.kind() == *kind,
-        Target::Record(record) => key == record,
-    };
-    let wanted =
-        |key: &AnyKey| format!("{}/{}", key.kind().strip_suffix("-status")?, key.name()).parse::<AnyKey>().ok();
-    let keys = commit.changes.iter().map(|change| &change.key);
-    let keys = keys.flat_map(|key| [Some(key.clone()), wanted(key)].into_iter().flatten());
-    let mut keys: Vec<AnyKey> = keys.filter(meant).collect();
-    keys.sort();
-    keys.dedup();
-    keys
 }
 
 /// Where answers go.

@@ -4,12 +4,12 @@
 //! changes. [`Saw`] is made, and durable, before the host hears of an item; it goes when the host said that the item is
 //! gone. Sessions end and begin again at any time; nothing depends on one.
 
-use crate::metrics::Metrics;
 use anyhow::{Context as _, Result, bail};
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_host::agent::frame;
 use roadstead_hostspec as hostspec;
 use roadstead_hostspec::{FromHost, ItemKey, ItemKind, Status, ToHost, Versioned};
+use roadstead_inspect::Metrics;
 use roadstead_kernel::region::Handle;
 use roadstead_store::{AnyKey, Index, Key, Read as _, Tx, View};
 use std::collections::BTreeSet;

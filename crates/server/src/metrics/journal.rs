@@ -1,4 +1,4 @@
-use super::Metrics;
+use roadstead_inspect::Metrics;
 use roadstead_store::journal::{Journal, JournalError, Stored};
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,10 +1,12 @@
-//! Tables and ages, as kubectl prints them.
+//! Tables, lists and ages, as kubectl prints them.
 
 use roadstead_types::Millis;
 use std::fmt::Write as _;
 
 /// Between columns.
 const GAP: usize = 3;
+/// So many items are listed where there may be a hundred.
+const LISTED: usize = 8;
 
 /// A table whose columns are as wide as its first lines need, so that later lines stand under them.
 pub struct Table {
@@ -32,6 +34,17 @@ impl Table {
             let _ = write!(line, "{cell:<width$}");
         }
         line.trim_end().to_owned()
+    }
+}
+
+/// Items, a line each; so many that there is room for, unless all are wanted.
+pub fn bullets(items: &[String], wide: bool, text: &mut String) {
+    let shown = if wide || items.len() <= LISTED + 1 { items.len() } else { LISTED };
+    for item in &items[..shown] {
+        let _ = writeln!(text, "      {item}");
+    }
+    if shown < items.len() {
+        let _ = writeln!(text, "      and {} more: -o wide", items.len() - shown);
     }
 }
 

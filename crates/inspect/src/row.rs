@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_failing_plan_is_the_reason_and_a_settled_one_is_where_there_is_no_other() {
-        let view = crate::admin::world::small();
+        let view = crate::world::small();
         let mut group = Row::of(&view, &"autoscaling/group/000000000000/g".parse().unwrap()).unwrap();
         group.explain_by(&[Ok("2 of 3 instances ready".into())]);
         assert_eq!((group.glance.why.as_deref(), group.glance.ails), (Some("2 of 3 instances ready"), false));

@@ -111,7 +111,7 @@ fn list(items: impl ExactSizeIterator<Item = impl ToString>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::world;
+    use crate::world;
 
     fn refused(text: &str) -> String {
         Target::of(&world::small(), text).unwrap_err()

@@ -13,7 +13,9 @@ mod handle;
 
 pub use handle::{Clock, Handle, Running, Subscriber};
 
-use crate::planner::{Chooser, Engine, Explanation, Planners, Rehearsal, panic_text};
+use crate::planner::{
+    Chooser, Engine, Explanation, Listener, PlanEvent, Planners, Rehearsal, Stopwatch, Tally, panic_text,
+};
 use roadstead_store::{AnyKey, Commit, CommitError, Core, Tx, View};
 use roadstead_types::Millis;
 use std::collections::VecDeque;
@@ -94,6 +96,16 @@ impl Region {
         self.on_commit = Some(Box::new(call));
     }
 
+    /// From now on this is called with every event of a planner, on the thread that turns.
+    pub fn on_plan(&mut self, mut listener: Listener) {
+        self.engine.listen(Box::new(move |event| surviving("what hears of plans", || listener(event))));
+    }
+
+    /// From now on it is measured how long plans take.
+    pub fn measure_with(&mut self, stopwatch: Stopwatch) {
+        self.engine.measure_with(stopwatch);
+    }
+
     /// Queues an operation or an observation for the next turn. If `work` returns an error, nothing of it happens.
     /// `done` gets the result once the batch is durable, never before: also a refusal may rest on what others wrote in
     /// the same batch.
@@ -147,6 +159,22 @@ impl Region {
     /// What the planners would do with an object at this time, without doing it.
     pub fn rehearse(&self, key: &AnyKey, now: Millis) -> Vec<Rehearsal> {
         self.engine.rehearse(key, &self.core, now)
+    }
+
+    /// Why the plans of an object ended as they did, or `Err` with how they fail: the short form of
+    /// [`Region::explain`].
+    pub fn whys(&self, key: &AnyKey) -> impl Iterator<Item = Result<String, String>> {
+        self.engine.whys(key)
+    }
+
+    /// What planners did lately, newest last.
+    pub fn events(&self) -> impl Iterator<Item = &Arc<PlanEvent>> {
+        self.engine.events()
+    }
+
+    /// What each planner did since the start.
+    pub fn tallies(&self) -> &[Tally] {
+        self.engine.tallies()
     }
 
     /// The plans that panic or never settle: health issues of the region.

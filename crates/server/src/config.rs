@@ -21,6 +21,9 @@ pub struct Flags {
     /// Address of the region's API [default: 127.0.0.1:7433; port 0 takes a free one]
     #[arg(long, env = "ROADSTEAD_LISTEN", global = true, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
+    /// Loopback address for Prometheus to scrape /metrics at [default: none]
+    #[arg(long, env = "ROADSTEAD_METRICS_LISTEN", global = true, value_name = "ADDRESS:PORT")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Name of the region [default: us-east-1]
     #[arg(long, env = "ROADSTEAD_REGION", global = true)]
     pub region: Option<String>,
@@ -43,6 +46,7 @@ pub struct Flags {
 struct Written {
     data_dir: Option<PathBuf>,
     listen: Option<SocketAddr>,
+    metrics_listen: Option<SocketAddr>,
     region: Option<String>,
     account_id: Option<String>,
     zones: Option<Vec<String>>,
@@ -57,6 +61,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Address of its API.
     pub listen: SocketAddr,
+    /// Where metrics are scraped.
+    pub metrics_listen: Option<SocketAddr>,
     /// Its name.
     pub region: String,
     /// The account.
@@ -85,6 +91,7 @@ impl Config {
         let zones = zones.unwrap_or_else(|| ["a", "b", "c"].map(|z| format!("{region}{z}")).to_vec());
         let config = Config {
             listen: flags.listen.or(written.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7433))),
+            metrics_listen: flags.metrics_listen.or(written.metrics_listen),
             account: flags.account_id.clone().or(written.account_id).unwrap_or_else(|| "111122223333".into()),
             components: flags.components.clone().or(written.components).map_or_else(default_components, Ok)?,
             root_key: flags.root_key.clone().or(written.root_key).unwrap_or_else(|| beside(&data_dir, "root-key")),
@@ -105,6 +112,9 @@ impl Config {
             self.account != roadstead_cloud::settings::SERVICE_ACCOUNT,
             "account id 000000000000 is the service's own"
         );
+        if let Some(address) = self.metrics_listen.filter(|address| !address.ip().is_loopback()) {
+            bail!("metrics at {address}: anybody may read them there, so name a loopback address");
+        }
         let distinct: BTreeSet<_> = self.zones.iter().collect();
         ensure!(distinct.len() >= 3 && distinct.len() == self.zones.len(), "name at least three different zones");
         for zone in &self.zones {
@@ -169,38 +179,4 @@ fn default_components() -> Result<PathBuf> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(text: &str, flags: Flags) -> Result<Config> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), text).unwrap();
-        Config::load(&Flags { config: Some(file.path().into()), components: Some("/c".into()), ..flags })
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let flags = Flags { region: Some("eu-west-1".into()), ..Flags::default() };
-        let config = load("region = 'us-west-2'\naccount-id = '123456789012'\ndata-dir = '/srv/r'", flags).unwrap();
-        assert_eq!((config.region.as_str(), config.account.as_str()), ("eu-west-1", "123456789012"));
-        assert_eq!(config.zones, ["eu-west-1a", "eu-west-1b", "eu-west-1c"]);
-        assert_eq!(config.root_key, Path::new("/srv/r.root-key"));
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused_in_words() {
-        let bad = [
-            ("account-id = '12'", "twelve digits"),
-            ("region = 'Us'", "lower-case"),
-            ("zones = ['us-east-1a', 'us-east-1a', 'us-east-1b']", "three different"),
-            ("zones = ['a', 'b', 'c']", "not of region"),
-            ("data-dir = '/d'\nroot-key = '/d/key'", "outside"),
-            ("datadir = '/d'", "unknown field"),
-            ("listen = 'here'", "socket address"),
-        ];
-        for (text, expected) in bad {
-            let error = format!("{:#}", load(text, Flags::default()).unwrap_err());
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::credentials::{Credentials, VaultSecrets};
 use crate::room::Room;
+use crate::serve::taken;
 use anyhow::Result;
 use bytes::Bytes;
 use http::request::Parts;
@@ -13,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use roadstead_cloud::iam::OwnAccount;
+use roadstead_inspect::Metrics;
 use roadstead_kernel::region::{Handle, WriteError};
 use roadstead_kernel::{Caller, Identity, Kernel};
 use roadstead_types::{Arn, Millis};
@@ -33,8 +35,6 @@ use tracing::{debug, error, info};
 
 /// How long a client may take to send its headers, and a connection between requests.
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
-/// The pause after a connection could not be taken, e.g. for want of a file descriptor.
-const CROWDED: Duration = Duration::from_millis(100);
 /// How long a waiter's describe is held up.
 const HOLD: Duration = Duration::from_secs(20);
 /// Signing keys that are remembered: one per access key, day, region and service.
@@ -50,6 +50,7 @@ struct Api {
     router: Router,
     verifier: Verifier,
     credentials: Arc<Credentials>,
+    metrics: Arc<Metrics>,
     region: String,
     room: Room,
     commits: watch::Receiver<u64>,
@@ -61,6 +62,7 @@ pub async fn serve(
     handle: &Handle,
     credentials: Arc<Credentials>,
     vault: Arc<Vault>,
+    metrics: Arc<Metrics>,
     config: &Config,
 ) -> Infallible {
     let secrets = Box::new(VaultSecrets(vault));
@@ -71,19 +73,14 @@ pub async fn serve(
         handle: handle.clone(),
         verifier: Verifier::new(SIGNING_KEYS),
         credentials,
+        metrics,
         region: config.region.clone(),
         room: Room::new(&config.data_dir),
         commits: crate::drivers::watch_commits(handle),
     });
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => drop(tokio::spawn(connection(api.clone(), stream, peer))),
-            // The client went away, or there are too many of them: who is served now leaves soon.
-            Err(error) => {
-                error!("cannot take a connection: {error}");
-                tokio::time::sleep(CROWDED).await;
-            }
-        }
+        let (stream, peer) = taken(async || listener.accept().await).await;
+        tokio::spawn(connection(api.clone(), stream, peer));
     }
 }
 
@@ -116,7 +113,9 @@ impl Api {
             Ok(call) => call,
             Err(unrouted) => return unrouted.respond(&request_id).map(Full::new),
         };
+        let began = Instant::now();
         let outcome = self.perform(&call, &request, peer, &request_id).await;
+        self.count(&call, &request, &outcome, began);
         match outcome {
             Ok(output) => call.respond(&output, &request_id).map(Full::new),
             Err(fault) => {
@@ -124,6 +123,15 @@ impl Api {
                 call.refuse(&fault, &request_id).map(Full::new)
             }
         }
+    }
+
+    fn count(&self, call: &Call, request: &http::Request<Bytes>, outcome: &Result<Value, Fault>, began: Instant) {
+        let operation = call.operation();
+        let agent = request.headers().get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+        let held = operation.waiter && is_waiter(agent);
+        let code = outcome.as_ref().err().map(|fault| fault.code.name(operation.service.protocols[0]));
+        let name = (operation.service.name, operation.name);
+        self.metrics.request(name, code, (!held).then(|| began.elapsed()));
     }
 
     /// The answer to a body that is too long, or whose sender went away.

@@ -10,6 +10,7 @@ mod drivers;
 mod env;
 mod http;
 mod local;
+mod metrics;
 mod private_file;
 mod room;
 mod serve;
@@ -50,6 +51,11 @@ enum Command {
         /// Show every change until interrupted
         #[arg(long)]
         watch: bool,
+    },
+    /// Look into the region: its records, why they are as they are, what its planners do, logs, metrics
+    Admin {
+        #[command(subcommand)]
+        command: admin::cli::Command,
     },
     /// Print what points aws, boto3, Terraform and kubectl at the region: eval $(roadstead env)
     Env {
@@ -98,6 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Up { detach: false } => in_runtime(supervise::up(&config))?,
         Command::Down { purge } => supervise::down(&config, purge)?,
         Command::Status { watch } => in_runtime(admin::status(&config, watch))?,
+        Command::Admin { command } => in_runtime(admin::cli::run(&config, command))?,
         Command::Env { profile: None } => print!("{}", env::exports(&config)?),
         Command::Env { profile: Some(name) } => env::write_profile(&config, &name)?,
         Command::Doctor => return doctor::run(&config),

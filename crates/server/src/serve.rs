@@ -1,26 +1,34 @@
 //! The two long-running parts: the region and the host agent.
 
+use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::local::Local;
-use crate::{admin, bootstrap, clock, drivers, http, private_file};
+use crate::metrics::{self, Timed};
+use crate::{bootstrap, clock, drivers, http, private_file};
 use anyhow::{Context as _, Result};
+use roadstead_inspect::Metrics;
 use roadstead_kernel::region::{Handle, Region};
 use roadstead_store::journal::File;
 use roadstead_store::{Core, Options};
 use roadstead_vault::Vault;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
 
 /// How a region ends that could run and then could not go on: another one, started in its place, may be able to.
 const FELL: u8 = 75; // EX_TEMPFAIL of sysexits.h
+
+/// The pause after a connection could not be taken.
+const CROWDED: Duration = Duration::from_millis(100);
 
 /// Runs the region until it is told to stop, or its store can take no more.
 ///
@@ -31,19 +39,29 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     let vault = Arc::new(Vault::open_or_create(&config.root_key)?);
     let listener = bind(config).await?;
     let address = listener.local_addr()?;
-    let core = Core::open(File::open(&config.journal())?, roadstead_cloud::registry(), seed()?)?;
-    let region = Region::new(core, roadstead_cloud::planners());
+    let metrics = Arc::new(Metrics::default());
+    let journal = Timed::new(File::open(&config.journal())?, metrics.clone());
+    let core = Core::open(journal, roadstead_cloud::registry(), seed()?)?;
+    let mut region = Region::new(core, roadstead_cloud::planners());
+    let began = Instant::now();
+    region.measure_with(Box::new(move || began.elapsed()));
+    let plans = admin::listen(&mut region);
     let (handle, running) = Handle::start(region, Arc::new(clock::now));
     bootstrap::run(config, &handle, &vault, address, paths.slot()).await?;
     let credentials = Arc::new(Credentials::new(vault.clone()));
-    let _drivers = drivers::start(&handle, vault.clone(), paths.host_socket());
-    let api = http::serve(listener, &handle, credentials, vault, config);
-    let admin = admin::serve(unix(&paths.admin_socket())?, handle.clone(), address);
+    let _drivers = drivers::start(&handle, vault.clone(), paths.host_socket(), metrics.clone());
+    let counted = metrics.clone();
+    handle.subscribe(Box::new(move |commit| counted.commit(commit)));
+    let api = http::serve(listener, &handle, credentials, vault, metrics.clone(), config);
+    let admin = Admin::new(&handle, plans, metrics, address);
+    let scraped = metrics::serve(scraped(config).await?, admin.clone());
+    let admin = admin.serve(unix(&paths.admin_socket())?);
     info!("region {} answers at http://{address}", config.region);
     let halted = tokio::task::spawn_blocking(move || running.wait());
     let why = tokio::select! {
         never = api => match never {},
-        ended = admin => format!("its own socket failed: {:?}", ended.err()),
+        never = admin => match never {},
+        never = scraped => match never {},
         why = halted => format!("the store stopped: {}", why?),
         () = stopped() => return Ok(ExitCode::SUCCESS),
     };
@@ -61,6 +79,20 @@ pub async fn host(config: &Config) -> Result<()> {
     }
 }
 
+/// The next connection. One that cannot be taken is waited out: its client went away, or there are so many that
+/// descriptors are short, and some leave soon.
+pub async fn taken<T>(mut accept: impl AsyncFnMut() -> io::Result<T>) -> T {
+    loop {
+        match accept().await {
+            Ok(connection) => return connection,
+            Err(error) => {
+                error!("cannot take a connection: {error}");
+                tokio::time::sleep(CROWDED).await;
+            }
+        }
+    }
+}
+
 async fn stopped() {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -70,6 +102,16 @@ async fn stopped() {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// Listens for Prometheus, if told so.
+async fn scraped(config: &Config) -> Result<Option<TcpListener>> {
+    let Some(address) = config.metrics_listen else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener
+        .with_context(|| format!("cannot listen on {address}: end what has it, or name another --metrics-listen"))?;
+    info!("metrics are at http://{}/metrics", listener.local_addr()?);
+    Ok(Some(listener))
 }
 
 /// Listens where it did before: a cluster's tokens and a user's profile name this address.
@@ -98,7 +140,10 @@ fn unix(path: &Path) -> Result<UnixListener> {
     {
         return Err(error.into());
     }
-    UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
+    let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    // Its folder is closed to all others as well, so nobody came in before this.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
 }
 
 /// Where a new store's ids start.

@@ -119,7 +119,8 @@ fn spawn(config: &Config, part: &str) -> Result<Child> {
 /// The configuration as flags: the parts read nothing else.
 pub fn arguments(config: &Config) -> Vec<String> {
     let flag = |name: &str, value: &dyn std::fmt::Display| [format!("--{name}"), value.to_string()];
-    [
+    let metrics = config.metrics_listen.map(|address| flag("metrics-listen", &address));
+    let always = [
         flag("data-dir", &config.data_dir.display()),
         flag("listen", &config.listen),
         flag("region", &config.region),
@@ -127,8 +128,8 @@ pub fn arguments(config: &Config) -> Vec<String> {
         flag("zones", &config.zones.join(",")),
         flag("components", &config.components.display()),
         flag("root-key", &config.root_key.display()),
-    ]
-    .concat()
+    ];
+    always.into_iter().chain(metrics).flatten().collect()
 }
 
 /// Starts `up` on its own and returns once the API answers.

@@ -1,6 +1,6 @@
 use crate::object::{SharedRow, typed};
 use crate::reads::{Interest, ReadSet};
-use crate::view::{Index, Read, View};
+use crate::view::{Index, Read, View, line};
 use crate::{AnyKey, Key, Object, Record};
 use roadstead_types::Millis;
 use std::cell::RefCell;
@@ -170,6 +170,16 @@ impl Effect {
     /// Whether the record is not there any more.
     pub fn removed(&self) -> bool {
         self.after.is_none()
+    }
+
+    /// The record as it was, as [`View::json`] has it.
+    pub fn before(&self) -> Option<String> {
+        self.before.as_ref().and_then(line)
+    }
+
+    /// The record as it is now, as [`View::json`] has it.
+    pub fn after(&self) -> Option<String> {
+        self.after.as_ref().and_then(line)
     }
 
     /// The questions whose answers this alters, but for those about prefixes of its name.

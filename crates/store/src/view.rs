@@ -145,6 +145,16 @@ impl View {
         self.row(key.kind(), key.name()).is_some()
     }
 
+    /// Every kind that there may be, in order, and how many records of it there are.
+    pub fn kinds(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        self.registry.kinds().map(|kind| (kind, self.tables.get(kind).map_or(0, |table| table.rows.len())))
+    }
+
+    /// What the record belongs to.
+    pub fn owner(&self, key: &AnyKey) -> Option<&AnyKey> {
+        self.row(key.kind(), key.name())?.owner()
+    }
+
     /// The keys of a kind whose names begin with `prefix`, sorted.
     pub fn keys(&self, kind: &'static str, prefix: &str) -> Vec<AnyKey> {
         self.names(kind, prefix).map(|(name, _)| AnyKey::new(kind, name.clone())).collect()
@@ -152,9 +162,7 @@ impl View {
 
     /// The record as one line of JSON, as it stands in the journal: for people.
     pub fn json(&self, key: &AnyKey) -> Option<String> {
-        let mut line = Vec::new();
-        self.row(key.kind(), key.name())?.write_line(&mut line).ok()?;
-        String::from_utf8(line).ok()
+        line(self.row(key.kind(), key.name())?)
     }
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
@@ -252,6 +260,13 @@ impl View {
             self.owned.remove(&(owner.clone(), AnyKey::new(kind, name.clone())));
         }
     }
+}
+
+/// The row as one line of JSON, as it stands in the journal: for people.
+pub(crate) fn line(row: &SharedRow) -> Option<String> {
+    let mut line = Vec::new();
+    row.write_line(&mut line).ok()?;
+    String::from_utf8(line).ok()
 }
 
 fn index_entries(row: &SharedRow, name: &Arc<str>) -> impl Iterator<Item = (&'static str, Arc<str>, Arc<str>)> {

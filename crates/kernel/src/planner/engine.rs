@@ -1,3 +1,4 @@
+use super::events::{Events, Lineage, Listener, PlanEvent, Tally};
 use super::queue::{Chooser, PlanId, Queue};
 use super::{Next, Planner, Why};
 use roadstead_store::{AnyKey, Applied, Core, Effect, Interest, Read, ReadSet, Tx, View, Watchers, Writes};
@@ -6,6 +7,8 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// A plan in trouble is retried after this span, doubled with every further failure in a row up to `RETRY_MAX`.
 const RETRY_MIN: Millis = Millis(100);
@@ -67,13 +70,22 @@ pub struct Engine {
     next_id: PlanId,
     watchers: Watchers<PlanId>,
     queue: Queue,
+    events: Events,
+    /// One per planner, in their order.
+    tallies: Vec<Tally>,
+    stopwatch: Option<Stopwatch>,
 }
+
+/// The time since some fixed moment: how long plans take is measured with it.
+pub type Stopwatch = Box<dyn Fn() -> Duration + Send>;
 
 struct Plan {
     planner: usize,
     key: AnyKey,
     reads: ReadSet,
     last: Option<Run>,
+    /// The last run that changed something.
+    wrote: Option<Arc<PlanEvent>>,
     trouble: Trouble,
 }
 
@@ -127,6 +139,8 @@ pub struct Explanation {
     pub why: Why,
     /// How many records that plan changed.
     pub writes: usize,
+    /// The last plan that changed something.
+    pub wrote: Option<Arc<PlanEvent>>,
     /// Whether it is about to be planned.
     pub due: bool,
     /// When it will be planned if nothing changes before.
@@ -135,6 +149,8 @@ pub struct Explanation {
     pub reads: Vec<Interest>,
     /// Its last panic, or that it never settles, as long as that lasts.
     pub trouble: Option<String>,
+    /// How often in a row it failed so.
+    pub failures: u32,
 }
 
 /// What a planner would do with an object.
@@ -156,6 +172,7 @@ impl Engine {
         for (index, planner) in planners.iter().enumerate() {
             by_kind.entry(planner.kind()).or_default().push(index);
         }
+        let tallies = planners.iter().map(|planner| Tally { planner: planner.name(), ..Tally::default() }).collect();
         Engine {
             planners,
             by_kind,
@@ -164,6 +181,9 @@ impl Engine {
             next_id: 0,
             watchers: Watchers::new(),
             queue: Queue::default(),
+            events: Events::default(),
+            tallies,
+            stopwatch: None,
         }
     }
 
@@ -178,6 +198,26 @@ impl Engine {
     /// From now on `chooser` picks which due plan runs next, instead of first come, first served.
     pub fn choose_with(&mut self, chooser: Chooser) {
         self.queue.choose_with(chooser);
+    }
+
+    /// From now on it is measured how long plans take.
+    pub fn measure_with(&mut self, stopwatch: Stopwatch) {
+        self.stopwatch = Some(stopwatch);
+    }
+
+    /// From now on `listener` hears of every event.
+    pub fn listen(&mut self, listener: Listener) {
+        self.events.listen(listener);
+    }
+
+    /// What planners did lately, newest last.
+    pub fn events(&self) -> impl Iterator<Item = &Arc<PlanEvent>> {
+        self.events.iter()
+    }
+
+    /// What each planner did in all.
+    pub fn tallies(&self) -> &[Tally] {
+        &self.tallies
     }
 
     /// These changes were applied: whoever read what they changed is due.
@@ -216,6 +256,15 @@ impl Engine {
         plans.map(|id| self.explanation(*id)).collect()
     }
 
+    /// Why the plans of an object ended as they did, or `Err` with how they fail; those not planned yet say nothing.
+    pub fn whys(&self, key: &AnyKey) -> impl Iterator<Item = Result<String, String>> {
+        let plans = self.by_object.get(key).into_iter().flatten().map(|id| &self.plans[id]);
+        plans.filter_map(|plan| match (&plan.trouble.failure, &plan.last) {
+            (Some(failure), _) => Some(Err(format!("plan {} {failure}", self.planners[plan.planner].name()))),
+            (None, last) => last.as_ref().map(|run| Ok(run.why.to_string())),
+        })
+    }
+
     /// The plans that panic or never settle, in the order in which their objects appeared.
     pub fn troubled(&self) -> Vec<Explanation> {
         let troubled = self.plans.iter().filter(|(_, plan)| plan.trouble.failure.is_some());
@@ -250,10 +299,12 @@ impl Engine {
             planned,
             why,
             writes,
+            wrote: plan.wrote.clone(),
             due: self.queue.is_due(id),
             wakes: self.queue.timer(id),
             reads: plan.reads.iter().cloned().collect(),
             trouble: plan.trouble.failure.as_ref().map(Failure::to_string),
+            failures: plan.trouble.failures,
         }
     }
 
@@ -271,8 +322,8 @@ impl Engine {
         for &planner in planners {
             let id = self.next_id;
             self.next_id += 1;
-            let plan =
-                Plan { planner, key: key.clone(), reads: ReadSet::default(), last: None, trouble: Trouble::default() };
+            let (reads, trouble) = (ReadSet::default(), Trouble::default());
+            let plan = Plan { planner, key: key.clone(), reads, last: None, wrote: None, trouble };
             self.plans.insert(id, plan);
             self.by_object.entry(key.clone()).or_default().push(id);
             self.queue.push(id);
@@ -291,26 +342,57 @@ impl Engine {
         let plan = &self.plans[&id];
         let planner = &self.planners[plan.planner];
         let mut tx = core.begin(now);
+        // As it is before: a plan may remove its object.
+        let lineage = Lineage::of(&plan.key, core.head());
+        let began = self.stopwatch.as_ref().map(|stopwatch| stopwatch());
         // A transaction that a panic leaves half done is dropped, so nothing broken can be seen afterwards.
-        match catch_unwind(AssertUnwindSafe(|| planner.plan(&plan.key, &mut tx))) {
+        let end = catch_unwind(AssertUnwindSafe(|| planner.plan(&plan.key, &mut tx)));
+        let tally = &mut self.tallies[plan.planner];
+        tally.plans += 1;
+        if let (Some(began), Some(stopwatch)) = (began, &self.stopwatch) {
+            tally.busy += stopwatch().saturating_sub(began);
+        }
+        match end {
             Ok(next) => {
                 let Applied { writes, reads } = core.apply(tx);
                 tracing::debug!(planner = planner.name(), key = %plan.key, why = %next.why(), writes = writes.len());
-                self.settled(id, now, &next, reads, writes.len());
+                tally.writes += writes.len() as u64;
+                let renewed = self.settled(id, now, &next, reads, writes.len());
+                self.tell(id, now, lineage, renewed, &writes);
                 self.wake(&writes);
             }
             Err(panic) => {
+                tally.panics += 1;
                 let reads = tx.reads();
                 self.panicked(id, now, reads, panic_text(&*panic));
+                self.tell(id, now, lineage, true, &Writes::default());
             }
         }
     }
 
-    fn settled(&mut self, id: PlanId, now: Millis, next: &Next, reads: ReadSet, writes: usize) {
+    /// Makes an event of a plan that changed something, failed, or ended for another reason than the one before it. The
+    /// first plan of an object that finds all as it should be is none: after a start that would be every plan.
+    fn tell(&mut self, id: PlanId, now: Millis, lineage: Lineage, renewed: bool, writes: &Writes) {
+        let plan = self.plans.get_mut(&id).expect("invariant: a running plan exists");
+        let failure = plan.trouble.failure.as_ref().filter(|_| plan.trouble.held).map(Failure::to_string);
+        if !renewed && failure.is_none() && writes.is_empty() {
+            return;
+        }
+        let end =
+            failure.map_or_else(|| Ok(plan.last.as_ref().map(|run| run.why.to_string()).unwrap_or_default()), Err);
+        let event = self.events.add(now, self.planners[plan.planner].name(), lineage, end, writes);
+        if !writes.is_empty() {
+            plan.wrote = Some(event);
+        }
+    }
+
+    /// True if the reason is another than before.
+    fn settled(&mut self, id: PlanId, now: Millis, next: &Next, reads: ReadSet, writes: usize) -> bool {
         self.remember(id, reads);
         self.queue.set_timer(id, next.wait().map(|wait| now + wait));
         let plan = self.plans.get_mut(&id).expect("invariant: a running plan exists");
         let quick = plan.last.as_ref().is_some_and(|run| now.since(run.at) < RESTLESS_GAP);
+        let renewed = plan.last.as_ref().is_some_and(|run| run.why != *next.why());
         plan.last = Some(Run { at: now, why: next.why().clone(), writes });
         if writes == 0 || matches!(plan.trouble.failure, Some(Failure::Panicked(_))) {
             plan.trouble = Trouble::default();
@@ -320,6 +402,7 @@ impl Engine {
         if plan.trouble.restless_runs >= RESTLESS_RUNS {
             self.back_off(id, now, Failure::NeverSettles(next.why().to_string()));
         }
+        renewed
     }
 
     fn panicked(&mut self, id: PlanId, now: Millis, reads: ReadSet, text: String) {

@@ -15,10 +15,12 @@
 //! "nothing there" included, and a change to any of them wakes the plan. See [`Engine`].
 
 mod engine;
+mod events;
 mod queue;
 
 pub(crate) use engine::panic_text;
-pub use engine::{Engine, Explanation, Planners, Rehearsal};
+pub use engine::{Engine, Explanation, Planners, Rehearsal, Stopwatch};
+pub use events::{How, Listener, PlanEvent, Tally, Touched};
 pub use queue::Chooser;
 
 use roadstead_store::{Object, Record, Tx};

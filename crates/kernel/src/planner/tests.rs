@@ -394,3 +394,88 @@ fn a_rehearsal_tells_what_a_plan_would_do_and_does_nothing() {
     assert!(world.core.head().list(Index::<Instance>::all()).is_empty());
     assert!(world.engine.rehearse(&group("h").any(), &world.core, world.now).is_empty());
 }
+
+#[test]
+fn an_event_tells_of_each_plan_that_wrote_or_found_another_reason() {
+    let mut world = World::with(scale);
+    let heard = Arc::new(Mutex::new(vec![]));
+    let ears = heard.clone();
+    world.engine.listen(Box::new(move |event| ears.lock().unwrap().push(event.clone())));
+    world.write(|tx| tx.create(group("g"), None, Group { want: 1, have: 0 }));
+    world.settle();
+    world.write(|tx| tx.create(group("idle"), None, Group::default()));
+    world.settle();
+    let told: Vec<(String, String)> =
+        world.engine.events().map(|e| (e.why.clone(), e.writes.iter().map(|w| w.how.sign()).collect())).collect();
+    let expected = [("starts an instance", "+"), ("has 1 instances", "~")];
+    assert_eq!(
+        told,
+        expected.map(|(why, signs)| (why.to_owned(), signs.to_owned())),
+        "nothing of what changed nothing"
+    );
+    assert!(world.engine.events().eq(heard.lock().unwrap().iter()));
+    assert_eq!(world.engine.events().map(|e| e.seq).collect::<Vec<_>>(), [0, 1]);
+    let wrote = world.explain("g").wrote.unwrap();
+    assert_eq!((wrote.seq, wrote.writes[0].to_string().as_str()), (1, "~ autoscaling/group/g"));
+    assert!(world.explain("idle").wrote.is_none());
+    assert!(world.engine.whys(&group("g").any()).eq([Ok("has 1 instances".to_owned())]));
+}
+
+#[test]
+fn an_event_concerns_what_was_planned_what_was_above_it_and_what_it_changed() {
+    let mut world = World::with(|object, tx| {
+        if object.key.name() == "inner" {
+            tx.remove(&object.key);
+        }
+        Next::settled("gone")
+    });
+    world.write(|tx| tx.create(group("outer"), None, Group::default()));
+    world.write(|tx| tx.create(group("inner"), Some(group("outer").any()), Group::default()));
+    world.settle();
+    let event = world.engine.events().next().unwrap();
+    assert!(event.concerns(&group("inner").any()) && event.concerns(&group("outer").any()));
+    assert!(!event.concerns(&group("other").any()));
+}
+
+#[test]
+fn events_are_bounded_and_so_is_what_each_of_them_names() {
+    let mut world = World::with(|mut object, tx| {
+        for n in 0..40 {
+            tx.set(&instance(&format!("{n:02}")), None, in_az(&object.body.want.to_string()));
+        }
+        object.body.have = object.body.want;
+        tx.put(object);
+        Next::settled("all alike")
+    });
+    world.write(|tx| tx.create(group("g"), None, Group::default()));
+    for want in 1..2100 {
+        world.write(|tx| tx.set(&group("g"), None, Group { want, have: 0 }));
+        world.settle();
+    }
+    let events: Vec<_> = world.engine.events().collect();
+    assert_eq!((events.len(), events[0].writes.len(), events[0].more), (2048, 16, 25));
+    assert_eq!(events[2047].seq - events[0].seq, 2047, "the newest are kept");
+}
+
+#[test]
+fn a_tally_counts_what_each_planner_did_and_how_long_it_took() {
+    let mut world = World::with(|object, tx| {
+        assert!(object.body.want < 2, "too many");
+        scale(object, tx)
+    });
+    let ticks = AtomicUsize::new(0);
+    let tick = move || std::time::Duration::from_millis(ticks.fetch_add(1, Ordering::Relaxed) as u64);
+    world.engine.measure_with(Box::new(tick));
+    world.write(|tx| tx.create(group("g"), None, Group { want: 1, have: 0 }));
+    world.write(|tx| tx.create(group("h"), None, Group { want: 2, have: 0 }));
+    world.settle();
+    let busy = std::time::Duration::from_millis(4);
+    let expected = Tally { planner: "autoscaling/group/asks", plans: 4, writes: 2, panics: 1, busy };
+    assert_eq!(world.engine.tallies(), [expected]);
+    let last = world.engine.events().last().unwrap();
+    assert!(last.failed || world.engine.events().any(|e| e.failed && e.why == "panicked: too many"), "{last:?}");
+    let panicked = Err("plan autoscaling/group/asks panicked: too many".to_owned());
+    assert!(world.engine.whys(&group("h").any()).eq([panicked]));
+    let explained = world.explain("h");
+    assert_eq!((explained.failures, explained.planned), (1, None));
+}

@@ -9,11 +9,13 @@ use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_host::agent::frame;
 use roadstead_hostspec as hostspec;
 use roadstead_hostspec::{FromHost, ItemKey, ItemKind, Status, ToHost, Versioned};
+use roadstead_inspect::Metrics;
 use roadstead_kernel::region::Handle;
 use roadstead_store::{AnyKey, Index, Key, Read as _, Tx, View};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpStream, UnixStream};
@@ -76,13 +78,14 @@ const KINDS: [ItemKind; 7] = [
 pub struct HostLink {
     handle: Handle,
     socket: PathBuf,
+    metrics: Arc<Metrics>,
     /// Keys of [`Want`]s that a commit changed.
     changed: mpsc::UnboundedReceiver<ItemKey>,
 }
 
 impl HostLink {
     /// A link that is not up yet.
-    pub fn new(handle: Handle, socket: PathBuf) -> HostLink {
+    pub fn new(handle: Handle, socket: PathBuf, metrics: Arc<Metrics>) -> HostLink {
         let (sender, changed) = mpsc::unbounded_channel();
         handle.subscribe(Box::new(move |commit| {
             for key in commit.changes.iter().filter_map(|c| wanted_item(&c.key)) {
@@ -90,14 +93,16 @@ impl HostLink {
                 let _ = sender.send(key);
             }
         }));
-        HostLink { handle, socket, changed }
+        HostLink { handle, socket, metrics, changed }
     }
 
     /// Keeps a session with the agent.
     pub async fn run(mut self) {
         let mut told = String::new();
         loop {
-            let Err(error) = self.session().await else { continue };
+            let ended = self.session().await;
+            self.metrics.host_session(false);
+            let Err(error) = ended else { continue };
             let why = format!("{error:#}");
             if why != told {
                 warn!("no session with the host agent: {why}");
@@ -116,7 +121,10 @@ impl HostLink {
         let known = items.len();
         frame::write(&mut to, &ToHost::Session { epoch: EPOCH, items }).await?;
         match frame::read(&mut from).await? {
-            Some(FromHost::Welcome) => info!("session with the host agent: {known} items"),
+            Some(FromHost::Welcome) => {
+                info!("session with the host agent: {known} items");
+                self.metrics.host_session(true);
+            }
             Some(FromHost::Refused { why }) => bail!("refused: {why}"),
             other => bail!("expected a welcome, got {other:?}"),
         }

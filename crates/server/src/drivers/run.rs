@@ -6,6 +6,7 @@ use super::kube::Kube;
 use crate::clock;
 use anyhow::Result;
 use roadstead_cloud::keys::{KeySpec, KeyState};
+use roadstead_inspect::Metrics;
 use roadstead_kernel::driver::Driver;
 use roadstead_kernel::region::Handle;
 use roadstead_store::{Index, Key, Object, Read as _, Record};
@@ -23,14 +24,14 @@ pub struct Drivers {
 }
 
 /// Starts all drivers of a region.
-pub fn start(handle: &Handle, vault: Arc<Vault>, host_socket: PathBuf) -> Drivers {
+pub fn start(handle: &Handle, vault: Arc<Vault>, host_socket: PathBuf, metrics: Arc<Metrics>) -> Drivers {
     let changed = watch_commits(handle);
     let mut tasks = JoinSet::new();
     let dialer = Dialer::new(host_socket.clone());
     let kube = Kube { dialer, vault: vault.clone(), now: clock::now };
     tasks.spawn(drive(Arc::new(kube), handle.clone(), changed.clone()));
     tasks.spawn(make_keys(handle.clone(), vault, changed));
-    tasks.spawn(HostLink::new(handle.clone(), host_socket).run());
+    tasks.spawn(HostLink::new(handle.clone(), host_socket, metrics).run());
     Drivers { _tasks: tasks }
 }
 

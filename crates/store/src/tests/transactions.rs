@@ -229,6 +229,14 @@ fn a_view_shows_its_records_to_people() {
     let a = key::<Subnet>("a").any();
     let json = r#"{"put":"ec2/subnet/a","created":1000,"generation":1,"body":{"vpc":"v","tags":[],"free":0}}"#;
     assert_eq!(core.view().json(&a).as_deref(), Some(json));
-    assert_eq!(core.view().keys("ec2/subnet", ""), [a]);
+    assert_eq!(core.view().keys("ec2/subnet", ""), std::slice::from_ref(&a));
     assert_eq!(core.view().at(Millis(5)).now(), Millis(5));
+    commit(&mut core, |tx| tx.create(key("b"), Some(a.clone()), subnet("v")));
+    assert_eq!(core.view().owner(&key::<Subnet>("b").any()), Some(&a));
+    assert!(core.view().kinds().any(|kind| kind == ("ec2/subnet", 2)));
+    let mut tx = core.begin(Millis(2000));
+    tx.set(&key("a"), None, subnet("w"));
+    let [effect] = &tx.writes().iter().cloned().collect::<Vec<_>>()[..] else { panic!("one record is written") };
+    assert_eq!(effect.before().as_deref(), Some(json));
+    assert!(effect.after().is_some_and(|after| after.contains(r#""generation":2,"body":{"vpc":"w""#)));
 }

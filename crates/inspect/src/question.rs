@@ -80,3 +80,31 @@ impl Target {
         keys
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world;
+    use roadstead_store::Change;
+
+    #[test]
+    fn a_record_changes_when_what_a_host_saw_of_it_does() {
+        let change = |key: &str| Change { key: key.parse().unwrap(), before: true, after: true };
+        let changes = vec![change("host/machine-status/i-1"), change("host/machine/i-1"), change("iam/user/u")];
+        let commit = Commit { revision: 1, view: world::small(), changes };
+        let machine: AnyKey = "host/machine/i-1".parse().unwrap();
+        for target in [Target::Kind("host/machine"), Target::Record(machine.clone())] {
+            assert_eq!(target.changed(&commit), std::slice::from_ref(&machine));
+        }
+        assert_eq!(Target::Kind("host/machine-status").changed(&commit).len(), 1);
+        assert!(Target::Kind("eks/cluster").changed(&commit).is_empty());
+    }
+
+    #[test]
+    fn a_question_is_one_line_and_nothing_more_than_what_it_says() {
+        let line = serde_json::to_string(&Question::Explain { key: "x".into() }).unwrap();
+        assert_eq!(line, r#"{"Explain":{"key":"x"}}"#);
+        assert!(serde_json::from_str::<Question>(r#"{"Explain":{"key":"x","as":"root"}}"#).is_err());
+        assert!(Question::Status { watch: true }.follows() && !Question::Kinds.follows());
+    }
+}

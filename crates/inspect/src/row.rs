@@ -74,7 +74,9 @@ impl Row {
             self.glance.why = Some(failure.clone());
             self.glance.ails = true;
         } else if self.glance.why.is_none() {
-            self.glance.why = whys.first().and_then(|why| why.clone().ok());
+            // "Active: Active" says nothing.
+            let news = |why: &String| self.glance.state.as_ref() != Some(why);
+            self.glance.why = whys.first().and_then(|why| why.clone().ok()).filter(news);
         }
     }
 }

@@ -127,10 +127,10 @@ impl Story {
             line("why", why);
         }
         let cause = self.tree.cause();
-        if let Some(cause) = cause.last().filter(|_| cause.len() > 1) {
-            line("cause", &glimpse(cause, now));
+        if let Some(leaf) = cause.last().filter(|_| cause.len() > 1) {
+            line("cause", &glimpse(&leaf.row, now));
         }
-        if let Some(next) = next_step(&cause) {
+        if let Some(next) = cause.last().and_then(|leaf| leaf.next_step(cause.len())) {
             line("next", &next);
         }
         line("age", &format!("{}, generation {}", age(now, row.created), row.generation));
@@ -153,39 +153,40 @@ impl Node {
 
     /// From this record down to one that ails and owns nothing that does: by way of what its first issue is about, if
     /// that is among them.
-    fn cause(&self) -> Vec<&Row> {
+    fn cause(&self) -> Vec<&Node> {
         let mut ailing = self.owned.iter().filter(|node| node.ails());
         let about = self.row.glance.about.as_deref().and_then(|name| self.path(name));
         let below = about.unwrap_or_else(|| ailing.next().map(Node::cause).unwrap_or_default());
         if below.is_empty() && !self.row.glance.ails {
             return vec![];
         }
-        [vec![&self.row], below].concat()
+        [vec![self], below].concat()
     }
-}
 
-impl Node {
     /// The way down to an ailing record of this name, and on to its own cause.
-    fn path(&self, name: &str) -> Option<Vec<&Row>> {
+    fn path(&self, name: &str) -> Option<Vec<&Node>> {
         self.owned.iter().filter(|node| node.ails()).find_map(|node| match node.row.key.name() == name {
             true => Some(node.cause()),
-            false => Some([vec![&node.row], node.path(name)?].concat()),
+            false => Some([vec![node], node.path(name)?].concat()),
         })
     }
-}
 
-/// What to do about it.
-fn next_step(cause: &[&Row]) -> Option<String> {
-    let leaf = cause.last()?;
-    let waits = leaf.glance.state.as_deref() == Some("Waiting");
-    Some(match leaf.key.kind() {
-        "host/machine" if waits => {
-            "`cargo xtask components` builds what is missing; `roadstead doctor` checks this machine".to_owned()
-        }
-        "host/machine" | "ec2/instance" => format!("roadstead admin logs --machine {}", leaf.key.name()),
-        _ if cause.len() > 1 => format!("roadstead admin explain {}", leaf.key),
-        _ => return None,
-    })
+    /// What to do about it, if it is the end of so many causes.
+    fn next_step(&self, causes: usize) -> Option<String> {
+        let (key, state) = (&self.row.key, self.row.glance.state.as_deref());
+        let unseen = self.owned.iter().any(|node| node.row.glance.state.is_none());
+        Some(match key.kind() {
+            "host/machine" if state == Some("Waiting") => {
+                "`cargo xtask components` builds what is missing; `roadstead doctor` checks this machine".to_owned()
+            }
+            "ec2/instance" if unseen => {
+                "is the host agent alive? its log: DATA_DIR/log/host.log; roadstead_host_session in `roadstead admin metrics`".to_owned()
+            }
+            "host/machine" | "ec2/instance" => format!("roadstead admin logs --machine {}", key.name()),
+            _ if causes > 1 => format!("roadstead admin explain {key}"),
+            _ => return None,
+        })
+    }
 }
 
 impl Plan {
@@ -248,6 +249,7 @@ fn branches(nodes: &[Node], indent: &str, now: Millis, wide: bool, text: &mut St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row::Glance;
     use crate::world;
 
     fn whys() -> Whys {
@@ -286,6 +288,9 @@ mod tests {
         let mut story = story("ec2/instance/i-1");
         story.tree.owned[0].row.glance.state = Some("Failed".into());
         assert!(story.text(Millis(0), false).contains("  next    roadstead admin logs --machine i-1\n"));
+        story.tree.owned[0].row.glance = Glance::default();
+        let unseen = story.text(Millis(0), false);
+        assert!(unseen.contains("next    is the host agent alive?"), "{unseen}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// What may be said on the command line and in the environment.
 #[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Region")]
 pub struct Flags {
     /// Configuration file (TOML) [default: /etc/roadstead.toml if it is there]
     #[arg(long, env = "ROADSTEAD_CONFIG", global = true, value_name = "FILE")]

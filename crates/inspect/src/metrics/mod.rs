@@ -163,3 +163,42 @@ fn clusters(page: &mut Page, view: &View) {
         metric.sample(&[("account", &spec.account), ("cluster", &spec.name)], ready);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roadstead_store::journal::Memory;
+    use roadstead_store::{Core, Options};
+
+    #[test]
+    fn the_page_has_what_was_counted_and_what_follows_from_records_and_planners() {
+        let core = Core::open(Memory::new(), roadstead_cloud::registry(), Options::seeded(1)).unwrap();
+        let metrics = Metrics::default();
+        let describe = ("eks", "DescribeCluster");
+        metrics.request(describe, None, Some(Duration::from_millis(2)));
+        metrics.request(describe, Some("ResourceNotFoundException"), None);
+        metrics.appended(100, Duration::from_millis(3));
+        [true, false, true].into_iter().for_each(|up| metrics.host_session(up));
+        let busy = Duration::from_millis(1500);
+        let tally = Tally { planner: "eks/cluster", plans: 7, writes: 3, panics: 1, busy };
+        let page = metrics.text(core.view(), &[tally], 1);
+        for sample in [
+            "roadstead_requests_total{service=\"eks\",operation=\"DescribeCluster\",code=\"OK\"} 1",
+            "roadstead_requests_total{service=\"eks\",operation=\"DescribeCluster\",code=\"ResourceNotFoundException\"} 1",
+            "roadstead_request_duration_seconds_count{service=\"eks\",operation=\"DescribeCluster\"} 1",
+            "roadstead_store_append_seconds_bucket{le=\"0.005\"} 1",
+            "roadstead_store_append_bytes_total 100",
+            "roadstead_host_session 1",
+            "roadstead_host_sessions_total 2",
+            "roadstead_plans_total{planner=\"eks/cluster\"} 7",
+            "roadstead_plan_seconds_total{planner=\"eks/cluster\"} 1.5",
+            "roadstead_plans_failing 1",
+            "roadstead_store_records{kind=\"eks/cluster\"} 0",
+        ] {
+            assert!(page.lines().any(|line| line == sample), "{sample}: {page}");
+        }
+        let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect::<Vec<_>>();
+        let names: std::collections::BTreeSet<_> = types.iter().map(|line| line.split(' ').next()).collect();
+        assert_eq!(names.len(), types.len(), "each metric is written once");
+    }
+}

@@ -1,4 +1,7 @@
 //! Prometheus' text format, version 0.0.4 (prometheus.io, "Exposition formats").
+//!
+//! Written here and not by a library: nearly all of the page is derived from records when somebody asks, and libraries
+//! keep registries of what is counted as it happens.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -72,7 +72,7 @@ pub async fn run(config: &Config, wanted: &Wanted) -> Result<()> {
         eprintln!("Nothing was said yet: `roadstead admin explain` tells what they wait for.");
     }
     let tail = wanted.tail.or((logs.open.len() > 1).then_some(TAIL));
-    logs.recall(tail)?;
+    logs.recall(tail, follow)?;
     if follow { logs.follow() } else { Ok(()) }
 }
 
@@ -81,7 +81,7 @@ async fn chosen(config: &Config, wanted: &Wanted) -> Result<Vec<Machine>> {
         let id = wanted.machine.clone().context("name a cluster or a machine")?;
         let here = folder(config);
         ensure!(
-            here.join(&id).is_dir(),
+            !id.contains('/') && here.join(&id).is_dir(),
             "no machine '{id}' has run on this host: those that did stand in {}",
             here.display()
         );
@@ -144,13 +144,13 @@ impl Logs {
         Ok(known.into_iter().collect())
     }
 
-    /// Prints what stands in them, or the ends.
-    fn recall(&mut self, tail: Option<usize>) -> Result<()> {
+    /// Prints what stands in them, or the ends. The beginning of a line is kept for `follow` to end.
+    fn recall(&mut self, tail: Option<usize>, follow: bool) -> Result<()> {
         let alone = self.open.len() == 1;
         for (path, log) in &mut self.open {
             let mut before = fs::read(path.with_extension("log.1")).unwrap_or_default();
             log.file.read_to_end(&mut before)?;
-            let text = log.whole_lines(before);
+            let text = if follow { log.whole_lines(before) } else { String::from_utf8_lossy(&before).into_owned() };
             let lines: Vec<&str> = text.lines().collect();
             let from = tail.map_or(0, |tail| lines.len().saturating_sub(tail));
             lines[from..].iter().try_for_each(|line| log.say(line, alone))?;

@@ -27,10 +27,12 @@ impl<P: Policies> Kernel<P> {
     /// Puts services together.
     ///
     /// # Panics
-    /// If an operation is registered twice.
+    /// If an operation is registered twice, or answers with a secret and has a token: its answer would be remembered.
     pub fn new(policies: P, secrets: Box<dyn Secrets>, services: Vec<Service>) -> Kernel<P> {
         let mut handlers = HashMap::new();
         for (operation, handler) in services.into_iter().flat_map(|s| s.operations) {
+            let tells = matches!(handler, Handler::WriteSecret(_)) && operation.idempotency_token.is_some();
+            assert!(!tells, "{} would have its secret remembered", operation.action);
             let before = handlers.insert(id(operation), (operation, handler));
             assert!(before.is_none(), "{} is registered twice", operation.action);
         }

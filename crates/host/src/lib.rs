@@ -6,8 +6,10 @@ pub mod balancer;
 mod config;
 pub mod dial;
 pub mod disk;
+pub mod doctor;
 pub mod machine;
 pub mod net;
+pub mod room;
 mod tended;
 pub mod tokens;
 

@@ -3,7 +3,6 @@
 use crate::clock;
 use crate::config::Config;
 use crate::credentials::{Credentials, VaultSecrets};
-use crate::room::Room;
 use crate::serve::taken;
 use anyhow::Result;
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use roadstead_cloud::iam::OwnAccount;
+use roadstead_host::room;
 use roadstead_inspect::Metrics;
 use roadstead_kernel::region::{Handle, WriteError};
 use roadstead_kernel::{Caller, Identity, Kernel};
@@ -26,6 +26,7 @@ use roadstead_wire::{Call, MAX_BODY, Router, Unrouted};
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -52,7 +53,7 @@ struct Api {
     credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
     region: String,
-    room: Room,
+    data: PathBuf,
     commits: watch::Receiver<u64>,
 }
 
@@ -75,7 +76,7 @@ pub async fn serve(
         credentials,
         metrics,
         region: config.region.clone(),
-        room: Room::new(&config.data_dir),
+        data: config.data_dir.clone(),
         commits: crate::drivers::watch_commits(handle),
     });
     loop {
@@ -156,7 +157,7 @@ impl Api {
         if self.kernel.is_read(operation) {
             return self.read(operation, caller, input).await;
         }
-        self.room.admit(operation)?;
+        self.has_room(operation)?;
         self.write(operation, caller, input).await
     }
 
@@ -228,6 +229,21 @@ impl Api {
             if !changed {
                 return Ok(answer.value);
             }
+        }
+    }
+
+    /// What changes something needs room; what removes something makes it.
+    fn has_room(&self, operation: &AnyOperation) -> Result<(), Fault> {
+        let makes_room = ["Delete", "Detach", "Untag"].iter().any(|verb| operation.name.starts_with(verb));
+        match room::shortage(&self.data) {
+            Some((of, why)) if !makes_room => {
+                let text = format!(
+                    "The region is short of {of} and takes no new work until its operator frees some. What runs goes on, \
+                     and deletions are accepted."
+                );
+                Err(Common::ServiceUnavailable.fault(text).because(why))
+            }
+            _ => Ok(()),
         }
     }
 

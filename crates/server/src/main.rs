@@ -5,20 +5,19 @@ mod bootstrap;
 mod clock;
 mod config;
 mod credentials;
-mod doctor;
 mod drivers;
 mod env;
 mod http;
 mod local;
 mod metrics;
 mod private_file;
-mod room;
 mod serve;
 mod supervise;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use config::{Config, Flags};
+use roadstead_host::doctor;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -107,7 +106,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Admin { command } => in_runtime(admin::cli::run(&config, command))?,
         Command::Env { profile: None } => print!("{}", env::exports(&config)?),
         Command::Env { profile: Some(name) } => env::write_profile(&config, &name)?,
-        Command::Doctor => return doctor::run(&config),
+        Command::Doctor => return Ok(doctor(&config)),
         Command::Serve => return in_runtime(serve::run(&config)),
         Command::Host => in_runtime(serve::host(&config))?,
         Command::Guest { .. } => unreachable!("handled before anything else"),
@@ -124,4 +123,14 @@ fn in_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     // What waits for the store to end, or for a slow disk, must not hold up the end: all that counts is durable.
     runtime.shutdown_background();
     result
+}
+
+/// Says what this machine lacks; fails if a region cannot do without.
+fn doctor(config: &Config) -> ExitCode {
+    let checks = doctor::examine(&config.data_dir, &config.components);
+    for (name, finding) in &checks {
+        println!("{name:<12} {finding}");
+    }
+    let lacks = checks.iter().any(|(_, finding)| matches!(finding, doctor::Finding::Bad(..)));
+    if lacks { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -1,17 +1,15 @@
 //! Can this machine run a region? Each check says what was found and, where it does not do, what to do.
 
-use crate::config::Config;
-use crate::room;
-use anyhow::Result;
+use crate::{machine, room};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 use std::fmt;
 use std::fs;
 use std::path::Path;
-use std::process::ExitCode;
 
-/// What a check found.
-enum Finding {
+/// What a check found, and what to do about it.
+pub enum Finding {
+    /// It will do.
     Good(String),
     /// It will do, with a restriction.
     Poor(String, &'static str),
@@ -28,27 +26,19 @@ const INOTIFY_MIN: u64 = 512;
 /// File descriptors of the host agent.
 const DESCRIPTORS_MIN: u64 = 4096;
 
-/// Checks everything; fails if anything will not do.
-pub fn run(config: &Config) -> Result<ExitCode> {
-    let checks: [(&str, Finding); 9] = [
+/// Checks everything that a region needs whose data are to stand at `data` and whose programs at `programs`.
+pub fn examine(data: &Path, programs: &Path) -> Vec<(&'static str, Finding)> {
+    vec![
         ("root", root()),
-        ("programs", programs()),
+        ("programs", tools()),
         ("kernel", kernel()),
         ("cgroups", cgroups()),
         ("memory", memory()),
-        ("disk", disk(config)),
+        ("disk", disk(data)),
         ("inotify", inotify()),
         ("descriptors", descriptors()),
-        ("components", components(config)),
-    ];
-    let mut code = ExitCode::SUCCESS;
-    for (name, finding) in &checks {
-        println!("{:<12} {finding}", name);
-        if matches!(finding, Finding::Bad(..)) {
-            code = ExitCode::FAILURE;
-        }
-    }
-    Ok(code)
+        ("components", components(programs)),
+    ]
 }
 
 impl fmt::Display for Finding {
@@ -68,7 +58,7 @@ fn root() -> Finding {
     }
 }
 
-fn programs() -> Finding {
+fn tools() -> Finding {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<_> = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).collect();
     let missing: Vec<_> =
@@ -94,7 +84,7 @@ fn kernel() -> Finding {
 }
 
 fn cgroups() -> Finding {
-    let controllers = match roadstead_host::machine::cgroup_controllers() {
+    let controllers = match machine::cgroup_controllers() {
         Ok(controllers) => controllers,
         Err(error) => return Finding::Bad(format!("{error:#}"), "no machine runs without"),
     };
@@ -113,10 +103,10 @@ fn memory() -> Finding {
     }
 }
 
-fn disk(config: &Config) -> Finding {
-    let place = config.data_dir.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+fn disk(data: &Path) -> Finding {
+    let place = data.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
     let free = statvfs(place).map(|s| s.blocks_available() * s.fragment_size()).unwrap_or(0);
-    let found = format!("{} GB free at {}", free >> 30, config.data_dir.display());
+    let found = format!("{} GB free at {}", free >> 30, data.display());
     match free >= DISK_MIN {
         true => Finding::Good(found),
         false => Finding::Bad(found, "free 4 GB, or name another --data-dir"),
@@ -142,11 +132,11 @@ fn descriptors() -> Finding {
     }
 }
 
-fn components(config: &Config) -> Finding {
+fn components(folder: &Path) -> Finding {
     let wanted = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
-    let sets: Vec<_> = fs::read_dir(&config.components).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let sets: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
     let missing: Vec<_> = wanted.into_iter().filter(|p| !sets.iter().any(|s| s.join(p).is_file())).collect();
-    let place = config.components.display();
+    let place = folder.display();
     match missing.as_slice() {
         [] => Finding::Good(format!("in {place}")),
         some => Finding::Poor(

@@ -84,7 +84,9 @@ pub fn api(spec: &Spec, placement: &Placement, pki: &Pki, version: &KubernetesVe
     };
     let argv = apiserver(spec, placement, version, server);
     // An API server is no less alive for an etcd that is away; to kill it would not bring that back.
-    let apiserver = process(API_SERVER, argv, &[], probes(API_PORT, "/readyz", "/livez?exclude=etcd"));
+    let mut apiserver = process(API_SERVER, argv, &[], probes(API_PORT, "/readyz", "/livez?exclude=etcd"));
+    // It takes some 1 s to finish what it was asked; one that waits for its etcd would take a minute.
+    apiserver.grace = Some(Millis::secs(3));
     // Controllers need the bootstrap roles, or exit: they start once their own API server is ready.
     let controller = |name, argv, probes| process(name, argv, &[API_SERVER], probes);
     let processes = vec![

@@ -126,7 +126,7 @@ fn goes_unnoticed(region: &Region, cluster: &Cluster, way: Signal, told: f64) {
     let last = watches.iter().copied().fold(0.0, f64::max);
     say(&format!("{last:6.1} s  {way} to kube-apiserver, until the last of {} idle watches was told", watches.len()));
     say(&format!("          of {} requests {} were tried again, none failed", seen["requests"], seen["retried"]));
-    assert!(!watches.is_empty() && last < told, "eight watches on two servers: {seen}");
+    assert!(!watches.is_empty() && last < told, "of sixteen watches on two servers some are the victim's: {seen}");
     let is_new = |p: &Process| p.machine == victim.machine && p.pid != victim.pid;
     until("it runs again", BACK, || region.running("kube-apiserver").into_iter().find(is_new));
     is_whole(region, cluster, &token);

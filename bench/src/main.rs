@@ -11,6 +11,7 @@ mod region;
 mod report;
 mod running;
 mod wait;
+mod wear;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ use std::process::ExitCode;
 enum Benchmark {
     /// CreateCluster to ACTIVE against the same programs started bare
     Cluster(cluster::Args),
+    /// Clusters made and deleted one after another, then several at once
+    Wear(wear::Args),
     /// Faults against a cluster under load
     Chaos(chaos::Args),
 }
@@ -27,6 +30,7 @@ enum Benchmark {
 fn main() -> ExitCode {
     let result = match Benchmark::parse() {
         Benchmark::Cluster(args) => cluster::run(&args),
+        Benchmark::Wear(args) => wear::run(&args),
         Benchmark::Chaos(args) => chaos::run(&args),
     };
     match result {

@@ -55,6 +55,17 @@ pub fn of_region(data: &Path, cgroup: &str) -> Result<Vec<Running>> {
     Ok(found)
 }
 
+/// Process ids of a region's own parts: those that name its data directory.
+pub fn ids_of(data: &Path) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let names = |id: &u32| {
+        let argv = command_line(&Path::new("/proc").join(id.to_string())).unwrap_or_default();
+        argv.iter().any(|argument| Path::new(argument) == data)
+    };
+    ids.filter(names).collect()
+}
+
 /// How many processes of anybody's control planes there are.
 pub fn others() -> usize {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();

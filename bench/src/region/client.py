@@ -26,10 +26,10 @@ once = Config(retries={"total_max_attempts": 1})
 eks, ec2, iam = (boto3.client(service, config=once) for service in ("eks", "ec2", "iam"))
 
 
-def state():
+def state(name=NAME):
     """Of the cluster; None if there is none."""
     try:
-        return eks.describe_cluster(name=NAME)["cluster"]
+        return eks.describe_cluster(name=name)["cluster"]
     except eks.exceptions.ResourceNotFoundException:
         return None
 
@@ -64,6 +64,22 @@ def create():
     return timed(lambda: eks.create_cluster(**request), active)
 
 
+def together(number):
+    """Seconds from the first CreateCluster of several until each was active; they are deleted again."""
+    names = [f"{NAME}-{n}" for n in range(int(number))]
+    began, seconds = time.monotonic(), {}
+
+    def all_active():
+        for name in names:
+            if name not in seconds and state(name)["status"] == "ACTIVE":
+                seconds[name] = time.monotonic() - began
+        return len(seconds) == len(names)
+
+    timed(lambda: [eks.create_cluster(**request | {"name": name}) for name in names], all_active)
+    timed(lambda: [eks.delete_cluster(name=name) for name in names], lambda: not eks.list_clusters()["clusters"])
+    return sorted(seconds.values())
+
+
 def answer():
     """That the endpoint is what it says: asks it, trusting only the cluster's own authority."""
     cluster = state()
@@ -94,9 +110,10 @@ def health():
     return [issue["message"] for issue in state()["health"]["issues"]]
 
 
-commands = {f.__name__: f for f in (prepare, create, answer, delete, access, health)}
+commands = {f.__name__: f for f in (prepare, create, together, answer, delete, access, health)}
 for line in sys.stdin:
     try:
-        print(json.dumps({"said": commands[line.strip()]()}), flush=True)
+        name, *arguments = line.split()
+        print(json.dumps({"said": commands[name](*arguments)}), flush=True)
     except Exception as error:
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)

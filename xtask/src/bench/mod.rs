@@ -29,6 +29,19 @@ enum Benchmark {
         #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
         place: PathBuf,
     },
+    /// Clusters made and deleted one after another in one region, then several at once: does it leave anything behind,
+    /// slow down, grow? (Needs root.)
+    Wear {
+        /// How many, one after another.
+        #[arg(long, default_value_t = 20)]
+        runs: usize,
+        /// How many at once, afterwards.
+        #[arg(long, default_value_t = 5)]
+        together: usize,
+        /// A folder on the disk to use.
+        #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+        place: PathBuf,
+    },
 }
 
 /// Options of `chaos`.
@@ -50,19 +63,30 @@ pub struct Chaos {
 /// # Errors
 /// Something that it needs can't be built or is not there.
 pub fn run(args: &Args) -> Result<()> {
-    let Benchmark::Cluster { runs, only, place } = &args.benchmark;
     let target = Target::find()?;
-    let mut command = target.harness("cluster", *runs, place)?;
-    let (etcd, kubernetes) = (target.set_of("etcd")?, target.set_of("kube-apiserver")?);
-    command.args(["--etcd", &etcd.name, "--kubernetes", &kubernetes.name]);
-    match only.as_deref() {
-        Some("floor") => {}
-        side => {
-            command.arg("--roadstead").arg(roadstead(&target)?).args(side.map(|_| "--no-floor"));
+    let mut command = match &args.benchmark {
+        Benchmark::Cluster { runs, only, place } => cluster(&target, *runs, only.as_deref(), place)?,
+        Benchmark::Wear { runs, together, place } => {
+            let mut command = target.harness("wear", *runs, place)?;
+            command.arg("--together").arg(together.to_string()).arg("--roadstead").arg(roadstead(&target)?);
+            command
         }
-    }
+    };
     // Becomes the benchmark, so that Ctrl-C is its own affair and the shell waits until it has cleaned up.
     Err(command.exec()).context("starting the benchmark")
+}
+
+fn cluster(target: &Target, runs: usize, only: Option<&str>, place: &Path) -> Result<Command> {
+    let mut command = target.harness("cluster", runs, place)?;
+    let (etcd, kubernetes) = (target.set_of("etcd")?, target.set_of("kube-apiserver")?);
+    command.args(["--etcd", &etcd.name, "--kubernetes", &kubernetes.name]);
+    match only {
+        Some("floor") => {}
+        side => {
+            command.arg("--roadstead").arg(roadstead(target)?).args(side.map(|_| "--no-floor"));
+        }
+    }
+    Ok(command)
 }
 
 /// Makes faults.

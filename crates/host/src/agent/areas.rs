@@ -24,7 +24,7 @@ impl Areas {
     pub fn new(config: Arc<Config>, saw: Saw) -> Result<Areas> {
         let nets = Nets::new(config.clone(), saw.clone());
         let balancers = Balancers::new(config.clone(), saw.clone(), nets.clone());
-        let disks = Disks::new(config.clone(), saw.clone());
+        let disks = Disks::new(&config, saw.clone());
         let machines = Machines::new(config.clone(), saw.clone(), nets.clone(), disks.clone())?;
         let reviewers = Reviewers::new(config, saw, nets.clone());
         Ok(Areas { nets, balancers, disks, machines, reviewers })

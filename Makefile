@@ -1,6 +1,6 @@
 # Thin: every target is one command that can as well be typed.
 
-.PHONY: help demo down purge test check check-fast components clean-cache
+.PHONY: help demo down purge test sim check check-fast components clean-cache
 ROADSTEAD ?= $(or $(CARGO_TARGET_DIR),target)/release/roadstead
 CACHE := $(or $(ROADSTEAD_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roadstead)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo ROADSTEAD_CACHE=$(CACHE))
@@ -19,6 +19,9 @@ purge: ## stops the demo and removes all its data
 
 test: ## all tests, end to end included (root)
 	@scripts/test
+
+sim: ## 20,000 seeds of the simulator; the first that breaks a rule is shrunk and printed
+	@cargo run --quiet --release --package roadstead-sim -- --seeds $(or $(SEEDS),20000)
 
 # The clients' venv comes first on PATH: it has the pip that fetches the AWS models.
 check: ## import rules, house rules, licences, generated files, formatting, lints

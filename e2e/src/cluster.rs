@@ -208,6 +208,15 @@ impl Cluster {
         self.client.script("insist.py", &order)
     }
 
+    /// What writing every 50 ms for so long gets, see `clients/write.py`.
+    #[track_caller]
+    pub fn write(&self, token: &str, span: Duration) -> Value {
+        let order = json!({
+            "host": self.host(), "authority": self.authority(), "token": token, "seconds": span.as_secs(),
+        });
+        self.client.script("write.py", &order)
+    }
+
     fn server(&self) -> String {
         self.of_kubeconfig("{.clusters[0].cluster.server}")
     }

@@ -3,7 +3,12 @@
 use e2e::{Cluster, Process, Region, Said, call, kill, run, say, signal, step, steps, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
 use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a replacement may take.
@@ -13,6 +18,8 @@ const BACK: Duration = Duration::from_secs(30);
 const FROZEN: Duration = Duration::from_secs(15);
 /// How long an idle watch may wait for the news that its API server ended.
 const TOLD: f64 = 2.0;
+/// How long a member of etcd whose disk is lost may be away.
+const REPLACED: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_cluster_survives_everything() {
@@ -35,6 +42,149 @@ fn a_cluster_survives_everything() {
         after_a_power_failure_the_cluster_comes_back,
         after_down_and_up_the_cluster_comes_back,
     );
+}
+
+#[test]
+fn etcd_survives_the_loss_of_its_disks() {
+    let region = Region::for_clusters();
+    let cluster = region.create_cluster("disks");
+    cluster.kubectl(&["create", "configmap", "memory", "--from-literal=text=kept"]).text();
+    steps!((&region, &cluster):
+        a_member_whose_disk_is_deleted_is_replaced,
+        a_machine_whose_disk_is_emptied_is_replaced,
+        a_disk_that_vanishes_under_a_member_that_runs_on_is_replaced,
+        two_lost_disks_are_left_to_an_operator,
+    );
+}
+
+fn a_member_whose_disk_is_deleted_is_replaced(region: &Region, cluster: &Cluster) {
+    is_replaced(region, cluster, |victim, disk| {
+        fs::remove_dir_all(disk).expect("a disk can be deleted");
+        kill(victim.pid);
+    });
+}
+
+fn a_machine_whose_disk_is_emptied_is_replaced(region: &Region, cluster: &Cluster) {
+    let init = |machine: &str| region.processes().into_iter().find(|p| p.machine == machine && p.inside == 1);
+    is_replaced(region, cluster, |victim, disk| {
+        for entry in fs::read_dir(disk).expect("a disk can be read").flatten() {
+            let path = entry.path();
+            let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            removed.expect("a disk can be emptied");
+        }
+        kill(init(&victim.machine).expect("a machine has a first process").pid);
+    });
+}
+
+fn a_disk_that_vanishes_under_a_member_that_runs_on_is_replaced(region: &Region, cluster: &Cluster) {
+    is_replaced(region, cluster, |_, disk| fs::remove_dir_all(disk).expect("a disk can be deleted"));
+}
+
+/// Takes a member's disk away in some way while somebody writes. Another member takes its place, on a disk of its own;
+/// the two others are not touched, and nothing that was acknowledged is lost.
+fn is_replaced(region: &Region, cluster: &Cluster, harm: impl FnOnce(&Process, &PathBuf)) {
+    let token = cluster.token();
+    let before = region.running("etcd");
+    let (victim, others) = (&before[0], &before[1..]);
+    let disk = disk_of(region, victim);
+    let ids = member_ids(&before[1]);
+    let written = thread::scope(|scope| {
+        let writer = scope.spawn(|| cluster.write(&token, Duration::from_secs(15)));
+        until("something is written", BACK, || cluster.answers(&token).then_some(()));
+        harm(victim, &disk);
+        let began = Instant::now();
+        until("etcd has three votes again, one of them new", REPLACED, || {
+            let now = member_ids(others.first()?);
+            let same = now.intersection(&ids).count();
+            (now.len() == 3 && same == 2 && others.iter().all(all_healthy)).then_some(())
+        });
+        say(&format!("{:6.1} s  until etcd had three healthy votes again", began.elapsed().as_secs_f64()));
+        writer.join().expect("the writer ends")
+    });
+    let running = region.running("etcd");
+    assert!(others.iter().all(|other| running.contains(other)), "the others were not touched");
+    assert!(!disk.exists(), "nothing is left of the lost disk");
+    assert_written(cluster, &written);
+    is_whole(region, cluster, &token);
+    until("nothing is wrong with the cluster", BACK, || {
+        (region.describe(&cluster.name)["health"]["issues"] == json!([])).then_some(())
+    });
+}
+
+/// All that was acknowledged is there.
+fn assert_written(cluster: &Cluster, written: &Value) {
+    let names = |list: &Value| -> BTreeSet<String> {
+        list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let acknowledged = names(&written["acknowledged"]);
+    let listed = cluster.kubectl(&["get", "configmaps", "--output", "name"]).text();
+    let there: BTreeSet<String> = listed.lines().filter_map(|l| Some(l.split_once('/')?.1.to_owned())).collect();
+    let lost: Vec<&String> = acknowledged.difference(&there).collect();
+    say(&format!("{} writes, longest gap {} ms", acknowledged.len(), written["longest_gap_ms"]));
+    assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    assert_eq!(written["given_up"], json!([]), "each is written within 5 s");
+    assert!(acknowledged.len() > 20);
+    cluster.kubectl(&["delete", "configmaps", "--field-selector=metadata.name!=memory", "--wait=false"]).text();
+}
+
+fn two_lost_disks_are_left_to_an_operator(region: &Region, cluster: &Cluster) {
+    let members = region.running("etcd");
+    let aside = region.folder().join("aside");
+    fs::create_dir_all(&aside).expect("a folder can be made");
+    let lost: Vec<PathBuf> = members[..2].iter().map(|member| disk_of(region, member)).collect();
+    let moved = |disk: &PathBuf| aside.join(disk.file_name().expect("a disk has a name"));
+    for disk in &lost {
+        fs::rename(disk, moved(disk)).expect("a disk can be moved");
+    }
+    let told = until("it is said what to do", BACK, || {
+        let issues = region.describe(&cluster.name)["health"]["issues"].clone();
+        issues.as_array()?.iter().any(|i| i["message"].as_str().is_some_and(|m| m.contains("2 of 3"))).then_some(issues)
+    });
+    say(&format!("{}", told[0]["message"]));
+    assert_eq!(region.running("etcd"), members, "nobody was touched");
+    for disk in &lost {
+        fs::rename(moved(disk), disk).expect("a disk can be moved back");
+    }
+    until("all is well when they are back", BACK, || {
+        (region.describe(&cluster.name)["health"]["issues"] == json!([])).then_some(())
+    });
+    assert_eq!(region.running("etcd"), members, "nobody was touched");
+    is_whole(region, cluster, &cluster.token());
+}
+
+/// The folder of the disk that a member has mounted.
+fn disk_of(region: &Region, member: &Process) -> PathBuf {
+    let mounts = fs::read_to_string(format!("/proc/{}/mountinfo", member.pid)).expect("a process has mounts");
+    let mount = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/var/lib/etcd"));
+    let source = mount.and_then(|line| line.split(' ').nth(3)).expect("a member has a disk");
+    let id = source.trim_end_matches("//deleted").rsplit('/').next().unwrap_or_default();
+    region.data().join("host/disks").join(id)
+}
+
+/// The ids of the members with a vote, as this one knows them.
+fn member_ids(member: &Process) -> BTreeSet<String> {
+    let listed = etcdctl(member, &["member", "list"]);
+    let votes = listed.lines().filter(|line| line.ends_with(", false") && line.contains(", started, "));
+    votes.filter_map(|line| Some(line.split_once(',')?.0.to_owned())).collect()
+}
+
+/// Every member answers through a quorum, asked from this one's network.
+fn all_healthy(member: &Process) -> bool {
+    let said = etcdctl(member, &["endpoint", "health", "--cluster"]);
+    said.lines().filter(|line| line.contains("is healthy")).count() == 3
+}
+
+/// What etcd's own client says in a member's network, with the member's certificate.
+fn etcdctl(member: &Process, arguments: &[&str]) -> String {
+    let path = |name: &str| member.file(&format!("/etc/etcd/pki/{name}")).to_string_lossy().into_owned();
+    let mut command = Command::new("nsenter");
+    command.args(["--target", &member.pid.to_string(), "--net"]);
+    command.arg(member.file(member.arguments[0].trim_end_matches("etcd")).join("etcdctl"));
+    command.args(["--endpoints", member.flag("advertise-client-urls"), "--command-timeout", "2s"]);
+    command.args(["--cacert", &path("ca.crt"), "--cert", &path("member.crt"), "--key", &path("member.key")]);
+    command.args(arguments).env("ETCDCTL_API", "3");
+    let said = command.output().expect("nsenter runs");
+    String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()
 }
 
 /// Kills one process of that program; the cluster serves meanwhile, and the process comes back in its machine.

@@ -7,7 +7,8 @@ use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
-use crate::eks::cluster::{Cluster, ClusterPlanner};
+use crate::eks::cluster::{Cluster, ClusterPlanner, MembershipPlanner};
+use crate::eks::etcd::{EtcdSpec, EtcdState};
 use crate::eks::kube::{KubeSpec, KubeState};
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{self, HostItem, Saw, Want};
@@ -39,6 +40,8 @@ pub fn registry() -> Registry {
     registry.add::<Group>();
     registry.add::<LoadBalancer>();
     registry.add::<Cluster>();
+    registry.add::<EtcdSpec>();
+    registry.add::<EtcdState>();
     registry.add::<KubeSpec>();
     registry.add::<KubeState>();
     registry.add::<KeySpec>();
@@ -63,6 +66,7 @@ pub fn planners() -> Planners {
     let mut planners = Planners::new();
     planners
         .add(ClusterPlanner)
+        .add(MembershipPlanner)
         .add(GroupPlanner)
         .add(fabric::NetworkPlanner)
         .add(fabric::PortPlanner)

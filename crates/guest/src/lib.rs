@@ -17,6 +17,10 @@ mod enter;
 mod init;
 mod launch;
 
+/// The file at a disk's root that says which disk it is. No dot begins its name: whoever empties a disk by `rm *` takes
+/// it along, and PID 1 starts nothing on a disk without one.
+pub const DISK_MARK: &str = "roadstead-disk";
+
 pub use launch::{Bind, Launch, Marks, Placed, Report};
 
 use std::ffi::OsString;

@@ -8,19 +8,34 @@ use std::net::Ipv4Addr;
 /// A block of durable storage that outlives the machines which mount it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
-    /// E.g. `vol-0123456789abcdef0`.
+    /// E.g. `vol-0123456789abcdef0`. Names one disk for ever: another one has another id.
     pub id: String,
     /// Bytes. The `namespaces` driver records it and does not enforce it (a folder has no size).
     pub bytes: u64,
+    /// The mark of the disk that was made under this id ([`DiskStatus::Ready`]), once one was. A host that lacks that
+    /// very disk says [`DiskStatus::Lost`]; it never makes another one in its place.
+    #[serde(default)]
+    pub mark: Option<String>,
 }
 
 /// What the host saw of a [`Disk`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskStatus {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiskStatus {
+    /// Not known yet whether it can be had.
+    Pending {
+        /// What is in the way, for people.
+        why: String,
+    },
     /// It exists and may be mounted.
-    pub ready: bool,
-    /// Why not, for people.
-    pub why: Option<String>,
+    Ready {
+        /// Random; set when the disk was made and kept on it. It tells this disk from any other in its place.
+        mark: String,
+    },
+    /// It existed once; now it is gone, empty, or another one stands in its place. Its data must be taken for lost.
+    Lost {
+        /// What was found instead, for people.
+        why: String,
+    },
 }
 
 /// One instance: its own namespaces, a private root over the host's read-only `/usr`, a process tree under PID 1.

@@ -4,15 +4,17 @@
 use crate::host::{self, Host};
 use crate::ledger::{self, Changed, Ledger, Meta};
 use crate::server::{self, PRIVATE};
-use roadstead_cloud::autoscaling::Group;
+use roadstead_cloud::autoscaling::{Group, Slot};
 use roadstead_cloud::ec2::instance::Instance;
 use roadstead_cloud::ec2::network_interface::NetworkInterface;
 use roadstead_cloud::ec2::volume::Volume;
-use roadstead_cloud::eks::cluster::{Cluster, State};
+use roadstead_cloud::eks::cluster::{Cluster, Member, Placement, Stage, State};
+use roadstead_cloud::eks::etcd::EtcdState;
 use roadstead_cloud::eks::kube::{self, KubeState};
 use roadstead_cloud::elb::load_balancer::LoadBalancer;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_cloud::keys::KeyState;
+use roadstead_cloud::settings::SERVICE_ACCOUNT;
 use roadstead_hostspec::{Balancer, Machine, MachinePhase, MachineStatus, ProcessState};
 use roadstead_kernel::planner::Explanation;
 use roadstead_store::{AnyKey, Index, Key, Object, Read, Record, View};
@@ -131,8 +133,9 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "healthy-machines-stay",
-        rule: "of a group that lives, planners terminate no instance but one whose image is out of date, and only \
-               while every other one is ready: never two at once",
+        rule: "of a group that lives, planners terminate no instance but one whose slot is closed, or whose image is out \
+               of date or that is not ready, and that only while every other one is ready (or none is, and nothing can \
+               be lost): never two at once",
         test: Test::Batch(healthy_machines_stay),
     },
     Check {
@@ -142,8 +145,34 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "members-stay",
-        rule: "names, interfaces and volumes of a group's slots stay while it lives: they are etcd's membership",
+        rule: "names and interfaces of a group's slots stay while it lives, and volumes unless they are being deleted: \
+               they are etcd's membership",
         test: Test::Batch(members_stay),
+    },
+    Check {
+        name: "one-member-at-a-time",
+        rule: "of an etcd at most one member is on its way; it begins to leave only while both others are ready",
+        test: Test::Batch(one_member_at_a_time),
+    },
+    Check {
+        name: "votes-are-remembered",
+        rule: "no member of etcd begins on an empty disk under an id that may have voted: it could vote twice",
+        test: Test::Event(votes_are_remembered),
+    },
+    Check {
+        name: "writes-are-kept",
+        rule: "whoever forms a quorum of etcd knows all that was acknowledged",
+        test: Test::Event(writes_are_kept),
+    },
+    Check {
+        name: "healthy-members-stay",
+        rule: "no member of etcd is taken out that runs on its data",
+        test: Test::Event(healthy_members_stay),
+    },
+    Check {
+        name: "quorum-is-kept",
+        rule: "no change of its membership takes the quorum from an etcd that had one",
+        test: Test::Event(quorum_is_kept),
     },
     Check { name: "plans-are-well", rule: "no plan panics, and every plan settles", test: Test::Batch(plans_are_well) },
     Check { name: "nothing-panics", rule: "no call panics, and nothing else does", test: Test::World },
@@ -233,8 +262,9 @@ fn deleting_stays(batch: &Batch) -> Result<(), String> {
 }
 
 fn owner_outlives(batch: &Batch) -> Result<(), String> {
-    let by_driver =
-        |key: &AnyKey| server::is_saw(key.kind()) || [KeyState::KIND, KubeState::KIND].contains(&key.kind());
+    let by_driver = |key: &AnyKey| {
+        server::is_saw(key.kind()) || [KeyState::KIND, KubeState::KIND, EtcdState::KIND].contains(&key.kind())
+    };
     for change in batch.changes {
         let orphans = batch.after.owned_by(&change.key);
         if let Some(orphan) = orphans.iter().find(|key| change.after.is_none() && !by_driver(key)) {
@@ -368,18 +398,26 @@ fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
     for change in batch.changes.iter().filter(|change| change.begins_deleting()) {
         let Some(instance) = change.key.typed::<Instance>() else { continue };
         let Some(group) = group_of(batch.after, change).filter(|group| group.deleting.is_none()) else { continue };
+        if is_closed(&group.body, &instance) {
+            continue;
+        }
         let others: Vec<_> = group.body.instances.values().filter(|id| **id != instance.name()).collect();
         if others.len() + 1 < group.body.spec.slots.len() {
             return Err(format!("{instance} is terminated while a slot of its group is empty"));
         }
         // A batch may hold several plans: what was so before it or is so after it may have been seen by one of them.
         let views = [batch.before, batch.after];
-        if views.iter().all(|view| group_of(view, change).is_none_or(|group| is_current(&group.body, &instance, view)))
+        let unready = views.iter().any(|view| view.get(&instance).is_some_and(|i| !i.body.status.ready));
+        if !unready
+            && views
+                .iter()
+                .all(|view| group_of(view, change).is_none_or(|group| is_current(&group.body, &instance, view)))
         {
             return Err(format!("{instance} is terminated, and its image is the wanted one"));
         }
         let may_stay = |id: &&&String| !views.iter().any(|view| is_ready(view, id));
-        if let Some(other) = others.iter().find(may_stay) {
+        let none = unready && !others.iter().any(|id| views.iter().all(|view| is_ready(view, id)));
+        if let Some(other) = others.iter().find(may_stay).filter(|_| !none) {
             return Err(format!("{instance} is terminated while {other} is not ready"));
         }
     }
@@ -438,6 +476,12 @@ fn group_of(view: &View, instance: &Changed) -> Option<Record<Group>> {
     view.get(&owner.typed::<Group>()?)
 }
 
+/// Its slot is to be empty.
+fn is_closed(group: &Group, instance: &Key<Instance>) -> bool {
+    let slot = group.instances.iter().find(|(_, id)| id.as_str() == instance.name()).map(|(slot, _)| slot);
+    group.spec.slots.iter().any(|s| Some(&s.name) == slot && !s.open)
+}
+
 fn is_current(group: &Group, instance: &Key<Instance>, view: &View) -> bool {
     let slot = group.instances.iter().find(|(_, id)| id.as_str() == instance.name()).map(|(slot, _)| slot);
     let slot = group.spec.slots.iter().find(|s| Some(&s.name) == slot);
@@ -448,15 +492,77 @@ fn is_current(group: &Group, instance: &Key<Instance>, view: &View) -> bool {
 fn members_stay(batch: &Batch) -> Result<(), String> {
     let changed = batch.changes.iter().filter(|c| c.before.is_some() && c.after.is_some() && !is_another(c));
     for key in changed.filter_map(|change| change.key.typed::<Group>()) {
-        let members = |view: &View| -> Vec<_> {
-            let slots = view.get(&key).map(|record| record.body.spec.slots).unwrap_or_default();
-            slots.into_iter().map(|slot| (slot.name, slot.interfaces, slot.volumes)).collect()
+        let slots = |view: &View| view.get(&key).map(|record| record.body.spec.slots).unwrap_or_default();
+        let (was, is) = (slots(batch.before), slots(batch.after));
+        let identity = |slots: &[Slot]| -> Vec<_> {
+            slots.iter().map(|slot| (slot.name.clone(), slot.interfaces.clone())).collect()
         };
-        if members(batch.before) != members(batch.after) {
+        let left = was.iter().flat_map(|slot| &slot.volumes).filter(|v| !is.iter().any(|s| s.volumes.contains(v)));
+        let stays = |volume: &str| batch.after.get(&Volume::key(volume)).is_some_and(|v| v.deleting.is_none());
+        if identity(&was) != identity(&is) || { left }.any(|volume| stays(&volume.volume)) {
             return Err(format!("the slots of {key} have changed"));
         }
     }
     Ok(())
+}
+
+fn one_member_at_a_time(batch: &Batch) -> Result<(), String> {
+    for (change, before, after) in batch.of::<Cluster>() {
+        let group = after.as_ref().map(|record| record.body.spec.group_name("etcd")).unwrap_or_default();
+        let placement = |record: Option<Record<Cluster>>| record.and_then(|record| record.body.placement);
+        let (Some(was), Some(is)) = (placement(before), placement(after)) else { continue };
+        let passing = is.members.iter().filter(|member| member.stage != Stage::Voting).count();
+        if passing > 1 {
+            return Err(format!("{passing} members of {} are on their way", change.key));
+        }
+        let leaves = |n: &usize| was.members[*n].stage == Stage::Voting && is.members[*n].stage != Stage::Voting;
+        if let Some(n) = (0..is.members.len()).find(leaves).filter(|_| !is_another(change)) {
+            begins_safely(batch, &is, n, &group).map_err(|why| format!("{}: {why}", change.key))?;
+        }
+    }
+    Ok(())
+}
+
+/// A member begins to leave: the others must have been seen to be ready, by the host's own words.
+fn begins_safely(batch: &Batch, placement: &Placement, n: usize, group: &str) -> Result<(), String> {
+    let ready = |view: &View, name: &str| {
+        let group = view.get(&Group::key(SERVICE_ACCOUNT, group));
+        group.and_then(|group| group.body.instances.get(name).cloned()).is_some_and(|id| is_ready(view, &id))
+    };
+    let others = placement.members.iter().enumerate().filter(|(other, _)| *other != n).map(|(_, member)| member);
+    let unready = |other: &&Member| !ready(batch.before, &other.name) && !ready(batch.after, &other.name);
+    match { others }.find(unready) {
+        Some(other) => Err(format!("{} leaves while {} is not ready", placement.members[n].name, other.name)),
+        None => Ok(()),
+    }
+}
+
+fn votes_are_remembered(event: &host::Event, _: &View) -> Result<(), String> {
+    match event {
+        host::Event::Forgot { member } => Err(format!("{member} begins anew under an id that may have voted")),
+        _ => Ok(()),
+    }
+}
+
+fn writes_are_kept(event: &host::Event, _: &View) -> Result<(), String> {
+    match event {
+        host::Event::WriteLost { cluster } => Err(format!("etcd of {cluster} has lost what it acknowledged")),
+        _ => Ok(()),
+    }
+}
+
+fn healthy_members_stay(event: &host::Event, _: &View) -> Result<(), String> {
+    match event {
+        host::Event::HealthyRemoved { member } => Err(format!("{member} was taken out, and it was well")),
+        _ => Ok(()),
+    }
+}
+
+fn quorum_is_kept(event: &host::Event, _: &View) -> Result<(), String> {
+    match event {
+        host::Event::QuorumLost { cluster, by } => Err(format!("{by} has taken the quorum from {cluster}")),
+        _ => Ok(()),
+    }
 }
 
 fn plans_are_well(batch: &Batch) -> Result<(), String> {
@@ -507,8 +613,12 @@ pub fn met(view: &View, ledger: &Ledger, host: &Host) -> Result<(), String> {
     if wants != saws || wants != host.count() {
         return Err(format!("{wants} items are wanted, {saws} were seen, the host has {}", host.count()));
     }
+    // Nobody can make a control plane whose etcd has lost its data ready again.
+    let clusters = view.list(Index::<Cluster>::all()).into_iter().map(|record| record.body.spec.id);
+    let lost: Vec<String> = clusters.filter(|id| host.is_beyond_help(id)).collect();
     for record in view.list(Index::<Instance>::all()) {
-        if !record.body.status.ready {
+        let of = |id: &String| record.owner.as_ref().is_some_and(|group| group.name().contains(id.as_str()));
+        if !record.body.status.ready && !lost.iter().any(of) {
             return Err(format!("{} is not ready: {}", record.key, record.body.status.why));
         }
     }

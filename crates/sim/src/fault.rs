@@ -17,6 +17,12 @@ pub enum Act {
     KillMachine(usize),
     /// Of the n-th running machine, the m-th process is killed, both counted round.
     KillProcess(usize, usize),
+    /// The n-th disk with an etcd member's data is deleted, counted round.
+    LoseDisk(usize),
+    /// Nothing reaches the n-th running machine, counted round, nor the other way; or all are reached again.
+    Cut(Option<usize>),
+    /// The n-th running machine, counted round, will never be ready again.
+    Wedge(usize),
     /// The host's agent is away.
     HostAway(Millis),
     /// The region's process ends.
@@ -50,7 +56,7 @@ impl Act {
             _ => [Ground::Wide, Ground::Narrow][rng.below(2)],
         };
         let soon = rng.span(Millis(0), Millis::secs(30));
-        match rng.below(15) {
+        match rng.below(19) {
             0 | 1 => vec![(Millis(0), Act::Create(name, ground)), (soon, Act::Delete(name))],
             2 => vec![(Millis(0), Act::Delete(name)), (soon, Act::CreateWhenGone(name, ground))],
             3 => vec![(Millis(0), Act::Create(name, ground))],
@@ -66,6 +72,10 @@ impl Act {
             11 => vec![(Millis(0), Act::PowerOff(away))],
             12 if rng.chance(50) => vec![(Millis(0), Act::SlowKeys(50)), (soon, Act::SlowKeys(1))],
             12 => vec![(Millis(0), Act::Jump(rng.span(Millis::secs(1), Millis::mins(90))))],
+            17 => vec![(Millis(0), Act::Wedge(n))],
+            14 => vec![(Millis(0), Act::LoseDisk(n))],
+            15 => vec![(Millis(0), Act::LoseDisk(n)), (soon, Act::KillMachine(m))],
+            16 => vec![(Millis(0), Act::Cut(Some(n))), (soon, Act::Cut(None))],
             13 => vec![(Millis(0), Act::PublicCidrs(name, false)), (soon, Act::PublicCidrs(name, true))],
             _ if rng.chance(50) => vec![(Millis(0), Act::Etcd(17)), (soon, Act::Etcd(16))],
             _ => vec![(Millis(0), Act::Kubernetes(4)), (soon, Act::Kubernetes(3))],
@@ -80,6 +90,10 @@ impl Act {
             Act::CreateWhenGone(name, ground) => world.create_when_gone(name, ground),
             Act::Delete(name) => drop(world.try_delete_cluster(name)),
             Act::KillMachine(n) => drop(nth(&world.host().running(), n).map(|id| world.host().kill_machine(&id))),
+            Act::LoseDisk(n) => drop(nth(&world.host().disks(), n).map(|id| world.host().lose_disk(&id))),
+            Act::Cut(Some(n)) => drop(nth(&world.host().running(), n).map(|id| world.host().cut(&id, true))),
+            Act::Cut(None) => world.host().join(),
+            Act::Wedge(n) => drop(nth(&world.host().running(), n).map(|id| world.host().wedge(&id))),
             Act::KillProcess(n, m) => {
                 let Some(machine) = nth(&world.host().running(), n) else { return };
                 let process = nth(&world.host().processes(&machine), m);
@@ -118,6 +132,10 @@ impl fmt::Display for Act {
             Act::Delete(name) => write!(f, "delete cluster {name}"),
             Act::KillMachine(n) => write!(f, "kill running machine {n}"),
             Act::KillProcess(n, m) => write!(f, "kill process {m} of running machine {n}"),
+            Act::Wedge(n) => write!(f, "wedge running machine {n}"),
+            Act::LoseDisk(n) => write!(f, "lose disk {n}"),
+            Act::Cut(Some(n)) => write!(f, "cut running machine {n} off"),
+            Act::Cut(None) => write!(f, "reach every machine again"),
             Act::HostAway(span) => write!(f, "host away {span}"),
             Act::Crash(how, span) => write!(f, "region crash ({how:?}) {span}"),
             Act::PowerOff(span) => write!(f, "power off {span}"),

@@ -4,6 +4,7 @@
 //! create cluster a [in narrow subnets]     kill machine etcd-1 [of a]       etcd 3.6.17
 //! create clusters a b in narrow subnets    kill process etcd in etcd-1      kubernetes 1.36.4
 //! delete cluster a                         host away 30s                    clock jumps 90m
+//! lose disk of etcd-1 [of a]               cut etcd-1 [of a] off; reach every machine again
 //! wait 5s                                  region crash 5s
 //! settle                                   power off 10s
 //! ```
@@ -63,6 +64,17 @@ fn perform(world: &mut World, command: &str) -> Result<(), String> {
             let machine = machine(world, slot, of)?;
             world.host().kill_process(&machine, process).then_some(()).ok_or_else(|| "it does not run".to_owned())
         }
+        ["lose", "disk", "of", member, ref of @ ..] => {
+            let cluster = cluster(world, of)?;
+            let disk = world.volume(&cluster, member).ok_or_else(|| format!("{cluster} has no member {member}"))?;
+            world.host().lose_disk(&disk).then_some(()).ok_or_else(|| "it is lost already".to_owned())
+        }
+        ["cut", slot, ref of @ .., "off"] => {
+            let machine = machine(world, slot, of)?;
+            world.host().cut(&machine, true);
+            Ok(())
+        }
+        ["reach", "every", "machine", "again"] => disturb(world, &Act::Cut(None)),
         ["host", "away", time] => disturb(world, &Act::HostAway(span(time)?)),
         ["region", "crash", time] => disturb(world, &Act::Crash(Crash::Killed, span(time)?)),
         ["power", "off", time] => disturb(world, &Act::PowerOff(span(time)?)),
@@ -88,13 +100,18 @@ fn disturb(world: &mut World, act: &Act) -> Result<(), String> {
 
 /// `etcd-1`, or `etcd-1 of a`.
 fn machine(world: &World, slot: &str, of: &[&str]) -> Result<String, String> {
-    let first = world.clusters().into_iter().next().map(|cluster| cluster.spec.name);
-    let cluster = match of {
-        [] => first.ok_or("there is no cluster")?,
-        ["of", name] => (*name).to_owned(),
-        _ => return Err("say: SLOT of CLUSTER".to_owned()),
-    };
+    let cluster = cluster(world, of)?;
     world.find_machine(&cluster, slot).ok_or_else(|| format!("{cluster} has no machine {slot}"))
+}
+
+/// The first one, or the one that is named.
+fn cluster(world: &World, of: &[&str]) -> Result<String, String> {
+    let first = world.clusters().into_iter().next().map(|cluster| cluster.spec.name);
+    match of {
+        [] => first.ok_or_else(|| "there is no cluster".to_owned()),
+        ["of", name] => Ok((*name).to_owned()),
+        _ => Err("say: SLOT of CLUSTER".to_owned()),
+    }
 }
 
 fn span(text: &str) -> Result<Millis, String> {

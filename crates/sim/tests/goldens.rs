@@ -49,6 +49,7 @@ goldens! {
     create_delete
     delete_in_mid_create
     host_away
+    lost_disk
     machine_loss
     new_patch
     no_free_addresses

@@ -15,6 +15,11 @@ fn with_cluster(name: &str) -> World {
     world
 }
 
+/// Which of all data directories is on a disk.
+fn marker(world: &mut World, disk: &str) -> Option<u64> {
+    world.host().data(disk).map(|data| data.marker)
+}
+
 #[test]
 fn a_cluster_becomes_active() {
     let mut world = World::calm();
@@ -108,12 +113,12 @@ fn two_clusters_asked_for_at_once_share_nothing() {
 fn a_dead_machine_comes_back_with_its_data() {
     let mut world = with_cluster("a");
     let volume = world.cluster("a").unwrap().placement.unwrap().members[0].volume.clone();
-    let (machine, data) = (world.machine("a", "etcd-1"), world.host().data(&volume).cloned());
+    let (machine, data) = (world.machine("a", "etcd-1"), marker(&mut world, &volume));
     assert!(world.host().kill_machine(&machine));
     world.settle();
     assert_eq!(world.machine("a", "etcd-1"), machine, "no replacement: a host starts its machines again");
     assert!(world.host().running().contains(&machine));
-    assert_eq!(world.host().data(&volume).cloned(), data);
+    assert_eq!(marker(&mut world, &volume), data);
     assert_eq!(world.issues("a"), Vec::<String>::new());
 }
 
@@ -136,14 +141,14 @@ fn a_cluster_without_quorum_says_so_and_stays_active() {
 fn everything_comes_back_after_the_power_was_off() {
     let mut world = with_cluster("a");
     let members = world.cluster("a").unwrap().placement.unwrap().members;
-    let data: Vec<_> = members.iter().map(|member| world.host().data(&member.volume).cloned()).collect();
+    let data: Vec<_> = members.iter().map(|member| marker(&mut world, &member.volume)).collect();
     assert!(data.iter().all(Option::is_some));
     world.power_off(Millis::secs(30));
     world.wait(Millis::secs(1));
     assert!(world.host().running().is_empty());
     world.settle();
     assert_eq!((world.state("a"), world.issues("a")), (Some(State::Active), vec![]));
-    assert_eq!(members.iter().map(|m| world.host().data(&m.volume).cloned()).collect::<Vec<_>>(), data);
+    assert_eq!(members.iter().map(|m| marker(&mut world, &m.volume)).collect::<Vec<_>>(), data);
 }
 
 #[test]
@@ -267,6 +272,39 @@ fn a_stuck_cluster_explains_itself() {
     world.create_cluster("a");
     world.wait(Millis::mins(1));
     let plans = world.explain(&cluster_key("a").any());
-    assert_eq!(plans.len(), 1);
-    assert_eq!(plans[0].why.to_string(), "Creating: etcd-1: no host has reported it yet");
+    let whys: Vec<String> = plans.iter().map(|plan| format!("{}: {}", plan.planner, plan.why)).collect();
+    let cluster = "eks/cluster: Creating: etcd-1: no host has reported it yet";
+    assert_eq!(whys, [cluster, "eks/membership: waits for the first quorum"]);
+}
+
+#[test]
+fn a_machine_that_does_not_get_ready_is_replaced_in_its_place() {
+    for slot in ["etcd-2", "api-1"] {
+        let mut world = with_cluster("a");
+        let volume = world.volume("a", "etcd-2");
+        let machine = world.machine("a", slot);
+        world.host().wedge(&machine);
+        world.wait(Millis::secs(150));
+        assert_eq!(world.machine("a", slot), machine, "it may get ready yet");
+        world.settle();
+        assert_ne!(world.machine("a", slot), machine);
+        assert_eq!(world.volume("a", "etcd-2"), volume, "on the same disk");
+        assert_eq!((world.state("a"), world.issues("a")), (Some(State::Active), vec![]));
+    }
+}
+
+#[test]
+fn of_machines_that_do_not_get_ready_one_is_replaced_at_a_time() {
+    let mut world = with_cluster("a");
+    let slots = ["etcd-1", "etcd-2", "etcd-3"];
+    let machines = slots.map(|slot| world.machine("a", slot));
+    for machine in &machines {
+        world.host().wedge(machine);
+    }
+    world.settle_watching(|world| {
+        let there = slots.iter().filter(|slot| world.find_machine("a", slot).is_some()).count();
+        assert!(there >= 2, "two are replaced at once");
+    });
+    assert_eq!((world.state("a"), world.issues("a")), (Some(State::Active), vec![]));
+    assert!(slots.iter().zip(machines).all(|(slot, machine)| world.machine("a", slot) != machine));
 }

@@ -10,6 +10,9 @@ pub struct Group {
     pub spec: Spec,
     /// Instance ids by slot name.
     pub instances: BTreeMap<String, String>,
+    /// How many instances in a row were replaced in a slot of which none became ready.
+    #[serde(default)]
+    pub stuck: BTreeMap<String, u32>,
 }
 
 /// What a group must be.
@@ -33,12 +36,20 @@ pub struct Spec {
 pub struct Slot {
     /// Unique in the group.
     pub name: String,
+    /// An instance is to stand in it. One in a closed slot is terminated, and while a slot is closed no other instance
+    /// is replaced.
+    #[serde(default = "is_open")]
+    pub open: bool,
     /// Interfaces, `eth0` first.
     pub interfaces: Vec<String>,
     /// Volumes and where they are mounted.
     pub volumes: Vec<Attachment>,
     /// What the instance runs.
     pub image: Image,
+}
+
+fn is_open() -> bool {
+    true
 }
 
 impl Object for Group {
@@ -57,7 +68,7 @@ pub fn ensure(tx: &mut Tx, owner: &AnyKey, spec: Spec) {
     let key = Group::key(&spec.account, &spec.name);
     match tx.get(&key) {
         None => {
-            tx.create(key, Some(owner.clone()), Group { spec, instances: BTreeMap::new() });
+            tx.create(key, Some(owner.clone()), Group { spec, instances: BTreeMap::new(), stuck: BTreeMap::new() });
         }
         Some(mut group) => {
             group.body.spec = spec;

@@ -3,9 +3,16 @@ use crate::ec2::instance::{self, Instance};
 use crate::elb::load_balancer::LoadBalancer;
 use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{Read, Record, Tx};
+use roadstead_types::Millis;
+
+/// How long an instance may be there without being ready until another one takes its place; twice as long for each one
+/// before it that did not become ready either.
+const STUCK: Millis = Millis::mins(3);
+/// It doubles so often.
+const DOUBLINGS: u32 = 4;
 
 /// Keeps one instance in each slot. An instance whose image is no longer its slot's is replaced, one at a time and only
-/// while every other one serves.
+/// while every other one serves; so is one that does not get ready.
 pub struct GroupPlanner;
 
 impl Planner for GroupPlanner {
@@ -16,27 +23,55 @@ impl Planner for GroupPlanner {
         if record.deleting.is_some() {
             return terminate(&record, tx);
         }
-        let before = record.body.instances.clone();
+        let before = record.body.clone();
         let group = &mut record.body;
         group.instances.retain(|_, id| tx.get(&Instance::key(id)).is_some());
         for slot in &group.spec.slots {
-            if !group.instances.contains_key(&slot.name) {
-                let id = launch(tx, &record.key.any(), &group.spec.account, slot);
-                group.instances.insert(slot.name.clone(), id);
+            match group.instances.get(&slot.name) {
+                None if slot.open => {
+                    let id = launch(tx, &record.key.any(), &group.spec.account, slot);
+                    group.instances.insert(slot.name.clone(), id);
+                }
+                Some(id) if !slot.open => tx.delete(&Instance::key(id)),
+                _ => {}
             }
         }
         let ready = group.instances.values().filter(|id| is_ready(tx, id)).count();
-        let size = group.instances.len();
-        if let Some(outdated) = outdated(group, tx)
-            && group.instances.values().all(|id| *id == outdated || serves(tx, group, id))
-        {
+        let size = group.spec.slots.len();
+        let why = format!("{ready} of {size} instances ready");
+        let (unready, ready): (Vec<_>, Vec<_>) = group.instances.iter().partition(|(_, id)| !is_ready(tx, id));
+        group.stuck.retain(|slot, _| !ready.iter().any(|(ready, _)| *ready == slot));
+        let mut next = Next::settled(why.clone());
+        if let Some(outdated) = outdated(group, tx).filter(|id| may_replace(group, tx, id)) {
             tx.delete(&Instance::key(&outdated));
+        } else if let Some((wait, slot, id)) = unready.iter().filter_map(|(slot, id)| stuck(group, tx, slot, id)).min()
+        {
+            if wait > Millis(0) {
+                next = Next::after(wait, why);
+            } else if may_replace(group, tx, &id) || group.instances.values().all(|id| !serves(tx, group, id)) {
+                *group.stuck.entry(slot).or_default() += 1;
+                tx.delete(&Instance::key(&id));
+            }
         }
-        if record.body.instances != before {
+        if record.body != before {
             tx.put(record);
         }
-        Next::settled(format!("{ready} of {size} instances ready"))
+        next
     }
+}
+
+/// How long until an instance that is there and not ready has had its time; and its slot, and its id.
+fn stuck(group: &Group, tx: &Tx, slot: &str, id: &str) -> Option<(Millis, String, String)> {
+    let status = tx.get(&Instance::key(id)).filter(|instance| instance.deleting.is_none())?.body.status;
+    let before = group.stuck.get(slot).copied().unwrap_or_default().min(DOUBLINGS);
+    let limit = Millis(STUCK.0 << before);
+    (status.began && !status.ready).then(|| (limit.since(tx.now().since(status.since)), slot.to_owned(), id.to_owned()))
+}
+
+/// Every slot is open, and every other instance serves: two at a time are never missed.
+fn may_replace(group: &Group, tx: &Tx, id: &str) -> bool {
+    group.spec.slots.iter().all(|slot| slot.open)
+        && group.instances.values().all(|other| other == id || serves(tx, group, other))
 }
 
 fn launch(tx: &mut Tx, owner: &roadstead_store::AnyKey, account: &str, slot: &Slot) -> String {

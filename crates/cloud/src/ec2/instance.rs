@@ -62,9 +62,12 @@ pub struct Image {
 pub struct Status {
     /// All of its processes are ready.
     pub ready: bool,
+    /// It runs, or was tried: it does not merely wait for what others have to make first.
+    #[serde(default)]
+    pub began: bool,
     /// Why not, for people.
     pub why: String,
-    /// When `ready` last changed.
+    /// When `ready` or `began` last changed.
     pub since: Millis,
 }
 
@@ -96,7 +99,7 @@ pub fn launch(
         volumes: volumes.to_vec(),
         image,
     };
-    let status = Status { ready: false, why: "launching".into(), since: tx.now() };
+    let status = Status { ready: false, began: false, why: "launching".into(), since: tx.now() };
     tx.create(Instance::key(&id), Some(owner.clone()), Instance { spec, status });
     id
 }

@@ -14,6 +14,18 @@ pub struct Volume {
     pub zone: String,
     /// Size in bytes.
     pub bytes: u64,
+    /// What was seen of it.
+    #[serde(default)]
+    pub status: Status,
+}
+
+/// What was seen of a volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// By what hosts know its disk; none before it was made. It never changes: another disk is another volume.
+    pub mark: Option<String>,
+    /// Why its data must be taken for lost, for people.
+    pub lost: Option<String>,
 }
 
 impl Object for Volume {
@@ -30,7 +42,8 @@ impl Volume {
 /// Makes a volume.
 pub fn create(tx: &mut Tx, owner: &AnyKey, account: &str, zone: &str, bytes: u64) -> Volume {
     let id = tx.fresh_id("vol-");
-    let volume = Volume { id: id.clone(), account: account.into(), zone: zone.into(), bytes };
+    let volume =
+        Volume { id: id.clone(), account: account.into(), zone: zone.into(), bytes, status: Status::default() };
     tx.create(Volume::key(&id), Some(owner.clone()), volume.clone());
     volume
 }

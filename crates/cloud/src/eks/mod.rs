@@ -1,6 +1,7 @@
 //! EKS: clusters and what belongs to them.
 
 pub mod cluster;
+pub mod etcd;
 pub mod kube;
 
 use roadstead_kernel::Service;

@@ -6,7 +6,7 @@ use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
 use crate::elb::load_balancer::LoadBalancer;
-use crate::fabric::{is_wanted, saw, unwant, want};
+use crate::fabric::{Saw, is_wanted, saw, unwant, want};
 use crate::iam::access_key::AccessKey;
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::planner::{Next, Planner};
@@ -85,13 +85,27 @@ impl Planner for DiskPlanner {
     type Object = Volume;
     const NAME: &'static str = "fabric/disk";
 
-    fn plan(&self, record: Record<Volume>, tx: &mut Tx) -> Next {
+    fn plan(&self, mut record: Record<Volume>, tx: &mut Tx) -> Next {
         let volume = &record.body;
         if record.deleting.is_some() {
             return finish::<_, hostspec::Disk>(tx, &record.key, &volume.id);
         }
-        want(tx, &record.key.any(), hostspec::Disk { id: volume.id.clone(), bytes: volume.bytes });
-        Next::settled("wanted")
+        let mark = volume.status.mark.clone();
+        want(tx, &record.key.any(), hostspec::Disk { id: volume.id.clone(), bytes: volume.bytes, mark });
+        // Whatever body it was seen under: a volume's disk is the same one for ever.
+        let seen = tx.get(&Key::<Saw<hostspec::Disk>>::new(volume.id.as_str())).and_then(|saw| saw.body.status);
+        let (lost, why) = match seen {
+            None => (volume.status.lost.clone(), "wanted".to_owned()),
+            Some(hostspec::DiskStatus::Pending { why }) => (volume.status.lost.clone(), why),
+            Some(hostspec::DiskStatus::Lost { why }) => (Some(why.clone()), format!("lost: {why}")),
+            Some(hostspec::DiskStatus::Ready { mark }) => {
+                record.body.status.mark.get_or_insert(mark);
+                (None, "there".to_owned())
+            }
+        };
+        record.body.status.lost = lost;
+        tx.put(record);
+        Next::settled(why)
     }
 }
 
@@ -105,13 +119,14 @@ impl Planner for MachinePlanner {
             return finish::<_, hostspec::Machine>(tx, &record.key, &id);
         }
         want(tx, &record.key.any(), machine(&record.body.spec));
-        let (ready, why) = readiness(saw::<hostspec::Machine>(tx, &id));
+        let seen = saw::<hostspec::Machine>(tx, &id);
+        let waits = |seen: &hostspec::MachineStatus| matches!(seen.phase, hostspec::MachinePhase::Waiting { .. });
+        let began = seen.as_ref().is_some_and(|seen| !waits(seen));
+        let (ready, why) = readiness(seen);
         let status = &mut record.body.status;
-        if (status.ready, &status.why) != (ready, &why) {
-            let since = if status.ready == ready { status.since } else { tx.now() };
-            *status = instance::Status { ready, why: why.clone(), since };
-            tx.put(record);
-        }
+        let since = if (status.ready, status.began) == (ready, began) { status.since } else { tx.now() };
+        *status = instance::Status { ready, began, why: why.clone(), since };
+        tx.put(record);
         Next::settled(why)
     }
 }

@@ -19,6 +19,8 @@ use std::process::{Command, Stdio};
 const PROGRAM: &str = "/opt/roadstead/roadstead";
 /// Where a machine's init finds what to supervise.
 const PROCESSES: &str = "/run/roadstead/processes.json";
+/// And where it finds the paths of its disks.
+pub(crate) const DISKS: &str = "/run/roadstead/disks.json";
 
 /// All that the programs of a machine may ever do as root: what a container gets by default elsewhere, but for making
 /// device nodes and raw sockets.
@@ -68,6 +70,8 @@ pub fn root() -> Result<()> {
         mounts::build(&launch)?;
         files::write_all(&launch)?;
         fs::write(PROCESSES, serde_json::to_vec(&launch.processes)?).with_context(|| format!("writing {PROCESSES}"))?;
+        let disks: Vec<_> = launch.binds.iter().filter(|bind| bind.writable).map(|bind| &bind.target).collect();
+        fs::write(DISKS, serde_json::to_vec(&disks)?).with_context(|| format!("writing {DISKS}"))?;
         confine()?;
         let log = std::io::stderr().as_fd().try_clone_to_owned()?;
         Err(init(&launch, socket, log).exec()).with_context(|| format!("running {PROGRAM}"))

@@ -6,7 +6,8 @@ mod status;
 mod supervisor;
 mod vigil;
 
-use crate::Marks;
+use crate::enter::DISKS;
+use crate::{DISK_MARK, Marks};
 use anyhow::{Context as _, Result, bail};
 use log::Log;
 use nix::errno::Errno;
@@ -24,7 +25,7 @@ use std::io::{PipeReader, Read as _, pipe};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use supervisor::{Act, Now, Question, Supervisor};
 use vigil::Word;
@@ -37,11 +38,15 @@ pub fn run(args: &[String]) -> Result<()> {
     let text = fs::read(file).with_context(|| format!("reading {file}"))?;
     let specs: Vec<Process> = serde_json::from_slice(&text).with_context(|| format!("reading {file}"))?;
     let socket = UnixListener::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-    Init::new(specs, socket, Path::new(LOGS))?.run()
+    let disks = fs::read(DISKS).with_context(|| format!("reading {DISKS}"))?;
+    let disks = serde_json::from_slice(&disks).with_context(|| format!("reading {DISKS}"))?;
+    Init::new(specs, disks, socket, Path::new(LOGS))?.run()
 }
 
 struct Init {
     supervisor: Supervisor,
+    /// Where the machine's disks are mounted.
+    disks: Vec<PathBuf>,
     /// Beside the supervisor's processes, by index.
     running: Vec<Running>,
     /// What processes write; one that left children behind can have several.
@@ -74,13 +79,21 @@ enum Wake {
     Output(usize),
 }
 
+/// A disk that was emptied under a running machine must not be begun anew: an etcd member would come back under its
+/// old name with its votes forgotten.
+fn whole(disks: &[PathBuf]) -> Result<()> {
+    let emptied = disks.iter().find(|disk| !disk.join(DISK_MARK).exists());
+    emptied.map_or(Ok(()), |disk| bail!("the disk at {} was emptied or is gone", disk.display()))
+}
+
 impl Init {
-    fn new(specs: Vec<Process>, socket: UnixListener, logs: &Path) -> Result<Init> {
+    fn new(specs: Vec<Process>, disks: Vec<PathBuf>, socket: UnixListener, logs: &Path) -> Result<Init> {
         let open = |p: &Process| Ok(Running { log: Log::open(logs, &p.name)?, pid: None, probers: Vec::new() });
         let running = specs.iter().map(open).collect::<Result<_>>().context("opening the logs")?;
         let (children, stop) = (signal_pipe(&[Signal::SIGCHLD])?, signal_pipe(&[Signal::SIGTERM, Signal::SIGINT])?);
         let supervisor = Supervisor::new(specs, now()?);
-        Ok(Init { supervisor, running, outputs: Vec::new(), children, stop, status: Status::new(socket)? })
+        let status = Status::new(socket)?;
+        Ok(Init { supervisor, disks, running, outputs: Vec::new(), children, stop, status })
     }
 
     fn run(mut self) -> Result<()> {
@@ -135,7 +148,7 @@ impl Init {
     }
 
     fn start(&mut self, index: usize) -> Result<()> {
-        let result = self.spawn(index);
+        let result = whole(&self.disks).and_then(|()| self.spawn(index));
         let now = now()?;
         match result {
             Ok(()) => self.supervisor.started(index, now),

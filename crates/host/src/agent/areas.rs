@@ -23,7 +23,7 @@ impl Areas {
     /// This machine lacks what an area needs.
     pub fn new(config: Arc<Config>, saw: Saw) -> Result<Areas> {
         let nets = Nets::new(config.clone(), saw.clone());
-        let disks = Disks::new(config.clone(), saw.clone());
+        let disks = Disks::new(&config, saw.clone());
         let machines = Machines::new(config.clone(), saw.clone(), nets.clone(), disks.clone())?;
         let balancers = Balancers::new(config.clone(), saw.clone(), nets.clone(), machines.roster());
         let reviewers = Reviewers::new(config, saw, nets.clone());

@@ -6,7 +6,7 @@ use roadstead_hostspec::{Disk, DiskStatus, FromHost, Item, ItemKey, ItemKind, MA
 use std::sync::Arc;
 
 fn disk(id: &str, generation: u64, bytes: u64) -> Versioned {
-    Versioned { generation, item: Item::Disk(Disk { id: id.into(), bytes }) }
+    Versioned { generation, item: Item::Disk(Disk { id: id.into(), bytes, mark: None }) }
 }
 
 fn key(id: &str) -> ItemKey {
@@ -95,7 +95,10 @@ async fn a_snapshot_comes_back_or_is_refused() {
 async fn the_board_tells_the_last_status_once_and_all_to_a_new_listener() {
     let board = Arc::new(Board::default());
     let saw = board.saw();
-    let status = |ready| Status::Disk(DiskStatus { ready, why: None });
+    let status = |ready| {
+        let (mark, why) = ("m".to_owned(), "w".to_owned());
+        Status::Disk(if ready { DiskStatus::Ready { mark } } else { DiskStatus::Pending { why } })
+    };
     saw(key("unknown"), 1, status(true));
     for id in ["a", "b"] {
         board.know(&key(id));

@@ -1,36 +1,38 @@
 //! Disks: folders that outlive the machines that mount them.
 //!
 //! A disk is lent to one machine at a time. Who holds it is known from the machines that run (they carry its id), so a
-//! restarted agent learns it from them and not from a file.
+//! restarted agent learns it from them and not from a file. That a disk was made once is noted apart from it: see
+//! [`folder`].
 
+mod folder;
 #[cfg(test)]
 mod tests;
 
 use crate::backoff::Backoff;
 use crate::{Config, Saw, blocking, lock};
-use anyhow::{Context as _, Result, ensure};
+use folder::{Folders, Found};
 use roadstead_hostspec::{Disk, DiskStatus, ItemKey, ItemKind, Status};
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File};
-use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::watch;
 
-/// Begins the name of a folder that is being deleted.
-const DOOMED: &str = ".removed-";
+/// Between looks whether a disk is still there. It bounds how late a lost one is noticed.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The area of disks. A handle: copies share everything.
 #[derive(Clone)]
 pub struct Disks(Arc<Inner>);
 
 struct Inner {
-    config: Arc<Config>,
+    folders: Folders,
     saw: Saw,
     known: Mutex<Known>,
     /// Told at every change of what may be lent.
     changed: watch::Sender<()>,
+    /// Told when a disk is found to be lost: what took one may have taken others, and who decides must know of all.
+    alarm: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -43,20 +45,20 @@ struct Known {
 #[derive(Default)]
 struct Entry {
     generation: u64,
-    ready: bool,
+    /// By what it is known, while it is there.
+    mark: Option<String>,
     /// To be deleted as soon as nobody holds it.
     doomed: bool,
 }
 
 impl Disks {
     /// Knows none yet. Finishes deletions that another agent began.
-    pub fn new(config: Arc<Config>, saw: Saw) -> Disks {
-        let disks = Disks(Arc::new(Inner { config, saw, known: Mutex::default(), changed: watch::Sender::new(()) }));
-        for name in disks.folders().into_iter().filter(|name| name.starts_with(DOOMED)) {
-            let path = disks.root().join(name);
-            tokio::task::spawn_blocking(move || fs::remove_dir_all(path));
-        }
-        disks
+    pub fn new(config: &Config, saw: Saw) -> Disks {
+        let folders = Folders::new(&config.state_dir);
+        let left = folders.clone();
+        tokio::task::spawn_blocking(move || left.sweep());
+        let (changed, alarm) = (watch::Sender::new(()), watch::Sender::new(()));
+        Disks(Arc::new(Inner { folders, saw, known: Mutex::default(), changed, alarm }))
     }
 
     /// There must be this disk. A generation older than the one known is ignored.
@@ -69,7 +71,7 @@ impl Disks {
             }
             (entry.generation, entry.doomed) = (generation, false);
         }
-        tokio::spawn(self.clone().make(disk.id, generation));
+        tokio::spawn(self.clone().keep(disk, generation));
     }
 
     /// There must be no such disk. Its folder is deleted when the last machine that has it mounted is gone; the future
@@ -85,21 +87,24 @@ impl Disks {
 
     /// Ids of the disks that this machine has, whether or not anybody put them.
     pub fn ids(&self) -> Vec<String> {
-        self.folders().into_iter().filter(|name| !name.starts_with(DOOMED)).collect()
+        self.0.folders.ids()
     }
 
     /// Lends a disk to a machine until [`Disks::give_back`]: its folder, or what is in the way, for people.
     pub(crate) fn lend(&self, disk: &str, machine: &str) -> Result<PathBuf, String> {
         let mut known = self.known();
-        match known.disks.get(disk) {
-            Some(entry) if entry.ready && !entry.doomed => {}
-            _ => return Err(format!("disk {disk}")),
+        let entry = known.disks.get(disk).filter(|entry| !entry.doomed);
+        let mark = entry.and_then(|entry| entry.mark.as_ref()).ok_or_else(|| format!("disk {disk}"))?;
+        match self.0.folders.look(disk, mark) {
+            Ok(Found::Whole(_)) => {}
+            Ok(Found::Lost(why)) => return Err(format!("disk {disk}: {why}")),
+            Err(why) => return Err(format!("disk {disk}: {why:#}")),
         }
         match known.holders.get(disk) {
             Some(holder) if holder != machine => Err(format!("disk {disk}, which machine {holder} still has mounted")),
             _ => {
                 known.holders.insert(disk.to_owned(), machine.to_owned());
-                Ok(self.root().join(disk))
+                Ok(self.0.folders.path(disk))
             }
         }
     }
@@ -120,27 +125,52 @@ impl Disks {
         self.0.changed.subscribe()
     }
 
-    /// Makes the folder, however long that takes, unless it is no longer wanted.
-    async fn make(self, id: String, generation: u64) {
-        let mut backoff = Backoff::new();
+    /// Finds the disk, or makes it, and looks after it as long as this body of it is wanted.
+    async fn keep(self, disk: Disk, generation: u64) {
+        let (mut backoff, mut alarm) = (Backoff::new(), self.0.alarm.subscribe());
         loop {
-            let (root, name) = (self.root(), id.clone());
-            let made = blocking(move || make_folder(&root, &name)).await;
-            {
-                let mut known = self.known();
-                let Some(entry) = known.disks.get_mut(&id).filter(|e| !e.doomed && e.generation == generation) else {
-                    return;
-                };
-                entry.ready = made.is_ok();
-            }
-            let why = made.as_ref().err().map(|why| format!("{why:#}"));
-            self.report(&id, generation, DiskStatus { ready: made.is_ok(), why });
-            self.0.changed.send_replace(());
-            if made.is_ok() {
+            alarm.borrow_and_update();
+            let (folders, wanted) = (self.0.folders.clone(), disk.clone());
+            let found = blocking(move || folders.open(&wanted.id, wanted.mark.as_deref())).await;
+            let (is_known, status) = match found {
+                Ok(Found::Whole(mark)) => (true, DiskStatus::Ready { mark }),
+                Ok(Found::Lost(why)) => (true, DiskStatus::Lost { why }),
+                Err(why) => (false, DiskStatus::Pending { why: format!("{why:#}") }),
+            };
+            if !self.found(&disk.id, generation, status) {
                 return;
             }
-            backoff.pause().await;
+            if is_known {
+                // An error is the end of the time, too: the sender lives as long as `self`.
+                let _ = tokio::time::timeout(LOOK, alarm.changed()).await;
+            } else {
+                backoff.pause().await;
+            }
         }
+    }
+
+    /// Takes down what was found of a disk, unless this body of it is no longer wanted.
+    fn found(&self, id: &str, generation: u64, status: DiskStatus) -> bool {
+        let mark = match &status {
+            DiskStatus::Ready { mark } => Some(mark.clone()),
+            _ => None,
+        };
+        let before = {
+            let mut known = self.known();
+            let Some(entry) = known.disks.get_mut(id).filter(|e| !e.doomed && e.generation == generation) else {
+                return false;
+            };
+            std::mem::replace(&mut entry.mark, mark.clone())
+        };
+        let is_loss = matches!(status, DiskStatus::Lost { .. });
+        self.report(id, generation, status);
+        if before != mark {
+            self.0.changed.send_replace(());
+        }
+        if is_loss && before.is_some() {
+            self.0.alarm.send_replace(());
+        }
+        true
     }
 
     async fn delete(self, id: String) {
@@ -159,8 +189,8 @@ impl Disks {
                 let _ = changes.changed().await;
                 continue;
             }
-            let (root, name) = (self.root(), id.clone());
-            match blocking(move || delete_folder(&root, &name)).await {
+            let (folders, name) = (self.0.folders.clone(), id.clone());
+            match blocking(move || folders.delete(&name)).await {
                 Ok(()) => break,
                 Err(why) => tracing::warn!(disk = id, "deleting a disk: {why:#}"),
             }
@@ -173,15 +203,6 @@ impl Disks {
         (self.0.saw)(ItemKey { kind: ItemKind::Disk, id: id.to_owned() }, generation, Status::Disk(status));
     }
 
-    fn folders(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.root()).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-    }
-
-    fn root(&self) -> PathBuf {
-        self.0.config.state_dir.join("disks")
-    }
-
     fn known(&self) -> MutexGuard<'_, Known> {
         lock(&self.0.known)
     }
@@ -191,36 +212,4 @@ impl Disks {
 pub(crate) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !name.is_empty() && name.len() <= 64 && !name.starts_with('.') && name.chars().all(plain)
-}
-
-/// Makes a disk's folder so that it is still there when the power comes back.
-fn make_folder(root: &Path, id: &str) -> Result<()> {
-    ensure!(is_name(id), "'{id}' is no name of a disk: letters, digits, '-', '_' and '.' make one");
-    let path = &root.join(id);
-    let make = || -> std::io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(root)?;
-        match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            made => made.and_then(|()| File::open(root)?.sync_all()),
-        }
-    };
-    make().with_context(|| format!("making {}", path.display()))
-}
-
-/// Takes the name away first, so that a disk is never half there.
-fn delete_folder(root: &Path, id: &str) -> Result<()> {
-    if !is_name(id) {
-        return Ok(());
-    }
-    let doomed = root.join(format!("{DOOMED}{id}"));
-    match fs::rename(root.join(id), &doomed) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context("renaming it"),
-        _ => {}
-    }
-    match fs::remove_dir_all(&doomed) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("deleting {}", doomed.display()))
-        }
-        _ => Ok(()),
-    }
 }

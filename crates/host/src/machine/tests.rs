@@ -102,7 +102,7 @@ impl World {
             told.1.notify_all();
         });
         let _inside = runtime.enter();
-        let disks = Disks::new(self.config.clone(), saw.clone());
+        let disks = Disks::new(&self.config, saw.clone());
         let machines = Machines::with_network(self.config.clone(), saw, self.network.clone(), disks.clone()).unwrap();
         drop(_inside);
         self.agent = Some(Agent { runtime, machines, disks, said });
@@ -134,11 +134,11 @@ impl World {
 
     fn put_disk(&self, id: &str) {
         let _inside = self.agent().runtime.enter();
-        self.agent().disks.put(1, Disk { id: id.into(), bytes: 1 << 30 });
+        self.agent().disks.put(1, Disk { id: id.into(), bytes: 1 << 30, mark: None });
         drop(_inside);
         let key = ItemKey { kind: roadstead_hostspec::ItemKind::Disk, id: id.into() };
-        let ready = Status::Disk(DiskStatus { ready: true, why: None });
-        self.await_said(|said| said.get(&key).is_some_and(|(_, s)| *s == ready).then_some(()));
+        let is_ready = |status: &Status| matches!(status, Status::Disk(DiskStatus::Ready { .. }));
+        self.await_said(|said| said.get(&key).is_some_and(|(_, s)| is_ready(s)).then_some(()));
     }
 
     fn await_said<T>(&self, is: impl Fn(&Said) -> Option<T>) -> T {
@@ -370,6 +370,26 @@ fn a_machine_whose_pid_1_dies_comes_back_with_its_disk() {
     assert!(w.pids("i-1").iter().all(|pid| !before.contains(pid)));
     w.remove("i-1");
     assert_eq!(fs::read_to_string(w.config.state_dir.join("disks/vol-1/n")).unwrap(), "x\nx\n");
+}
+
+#[test]
+fn nothing_starts_again_on_a_disk_that_was_emptied_under_its_machine() {
+    let w = World::new();
+    w.put_disk("vol-1");
+    let mut m = machine("i-1", vec![shell("a", "echo x >> /data/n; echo life; exec sleep 1000")]);
+    m.disks = vec![MachineDisk { disk: "vol-1".into(), path: "/data".into() }];
+    w.put(1, &m);
+    w.await_running("i-1");
+    w.await_line("i-1", "a", "life");
+    let disk = w.config.state_dir.join("disks/vol-1");
+    for entry in fs::read_dir(&disk).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    // The second of the machine's processes is the shell's.
+    kill(w.pids("i-1")[1]);
+    let said = |s: &MachineStatus| s.processes.first().and_then(|p| p.last_exit.clone()).unwrap_or_default();
+    w.await_status("i-1", |s| said(s).contains("the disk at /data was emptied or is gone"));
+    assert_eq!(fs::read_dir(&disk).unwrap().count(), 0, "nothing was begun anew");
 }
 
 #[test]

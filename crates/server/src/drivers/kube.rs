@@ -2,29 +2,21 @@
 //! balancer, inside the VPC, by certificate and by token.
 
 use super::host::Dialer;
-use anyhow::{Context as _, Result, bail, ensure};
+use super::https::{self, Client};
+use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::Method;
 use roadstead_cloud::eks::kube::{KubeSpec, KubeState};
 use roadstead_kernel::driver::Driver;
 use roadstead_store::Record;
 use roadstead_types::Millis;
 use roadstead_vault::Vault;
 use roadstead_wire::sigv4;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
 
 /// Between probes of an API that is not there yet.
 const EAGER: Duration = Duration::from_millis(150);
@@ -32,8 +24,6 @@ const EAGER: Duration = Duration::from_millis(150);
 const CALM: Duration = Duration::from_secs(5);
 /// One probe, all its requests together.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
-/// No answer that a probe asks for is longer, bytes.
-const BODY_LIMIT: usize = 1 << 20;
 
 /// Reaches the clusters' own APIs.
 pub struct Kube {
@@ -113,25 +103,9 @@ impl Kube {
 
     async fn connect(&self, spec: &KubeSpec, as_service: bool) -> Result<Client> {
         let address = *spec.addresses.first().context("the cluster's balancer has no address")?;
-        let stream = self.dialer.dial(&spec.network, address, spec.port).await?;
-        let tls = TlsConnector::from(Arc::new(self.tls(spec, as_service)?));
-        let stream = tls.connect(ServerName::IpAddress(IpAddr::V4(address).into()), stream).await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends with the sender; its errors reach the sender's requests.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(Client { sender, host: address.to_string(), bearer: None })
-    }
-
-    fn tls(&self, spec: &KubeSpec, as_service: bool) -> Result<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(spec.authority.as_bytes())?)?;
-        let config = ClientConfig::builder().with_root_certificates(roots);
-        if !as_service {
-            return Ok(config.with_no_client_auth());
-        }
-        let chain = vec![CertificateDer::from_pem_slice(spec.certificate.as_bytes())?];
-        let key = PrivateKeyDer::from_pem_slice(&self.vault.unseal(&spec.key)?)?;
-        Ok(config.with_client_auth_cert(chain, key)?)
+        let key = if as_service { Some(self.vault.unseal(&spec.key)?) } else { None };
+        let tls = https::tls(&spec.authority, key.as_ref().map(|key| (spec.certificate.as_str(), &key[..])))?;
+        Client::connect(&self.dialer, &spec.network, address, spec.port, tls).await
     }
 }
 
@@ -157,13 +131,6 @@ async fn publish(service: &mut Client, spec: &KubeSpec) -> Result<()> {
     service.apply("/api/v1/namespaces/default/endpoints/kubernetes", &endpoints).await
 }
 
-/// One connection to an API server.
-struct Client {
-    sender: http1::SendRequest<Full<Bytes>>,
-    host: String,
-    bearer: Option<String>,
-}
-
 impl Client {
     async fn get(&mut self, path: &str) -> Result<Value> {
         self.call(Method::GET, path, "application/json", &Value::Null).await
@@ -173,37 +140,5 @@ impl Client {
     async fn apply(&mut self, path: &str, object: &Value) -> Result<()> {
         let path = format!("{path}?fieldManager=eks&force=true");
         self.call(Method::PATCH, &path, "application/apply-patch+yaml", object).await.map(drop)
-    }
-
-    async fn call(&mut self, method: Method, path: &str, content_type: &str, body: &Value) -> Result<Value> {
-        let body = if body.is_null() { vec![] } else { serde_json::to_vec(body)? };
-        let mut request = Request::builder()
-            .method(method.clone())
-            .uri(path)
-            .header("host", &self.host)
-            .header("accept", "application/json")
-            .header("content-type", content_type);
-        if let Some(bearer) = &self.bearer {
-            request = request.header("authorization", format!("Bearer {bearer}"));
-        }
-        let request = request.body(Full::new(Bytes::from(body)))?;
-        self.sender.ready().await?;
-        let response = self.sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
-        let body = body.map_err(|e| anyhow::anyhow!("{method} {path}: {e}"))?.to_bytes();
-        if !status.is_success() {
-            bail!("{method} {path}: {}", refusal(status, &body));
-        }
-        Ok(serde_json::from_slice(&body)?)
-    }
-}
-
-/// A Kubernetes `Status` in one line.
-fn refusal(status: StatusCode, body: &[u8]) -> String {
-    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
-    match parsed["message"].as_str() {
-        Some(message) => format!("{status}: {message}"),
-        None => status.to_string(),
     }
 }

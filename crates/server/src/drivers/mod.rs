@@ -1,7 +1,9 @@
 //! Drivers: the only code that reaches outside. Each makes the outside look like its records and writes back what it
 //! saw; none decides anything.
 
+mod etcd;
 pub mod host;
+mod https;
 mod keys;
 mod kube;
 mod run;

@@ -1,5 +1,6 @@
 //! Runs drivers: one task per desired record, replaced when the record changes and stopped when it is gone.
 
+use super::etcd::Etcd;
 use super::host::{Dialer, HostLink};
 use super::keys;
 use super::kube::Kube;
@@ -13,7 +14,7 @@ use roadstead_store::{Index, Key, Object, Read as _, Record};
 use roadstead_vault::Vault;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::error;
@@ -28,8 +29,10 @@ pub fn start(handle: &Handle, vault: Arc<Vault>, host_socket: PathBuf, metrics: 
     let changed = watch_commits(handle);
     let mut tasks = JoinSet::new();
     let dialer = Dialer::new(host_socket.clone());
-    let kube = Kube { dialer, vault: vault.clone(), now: clock::now };
+    let kube = Kube { dialer: dialer.clone(), vault: vault.clone(), now: clock::now };
+    let etcd = Etcd { dialer, vault: vault.clone(), now: clock::now, newest: Mutex::default() };
     tasks.spawn(drive(Arc::new(kube), handle.clone(), changed.clone()));
+    tasks.spawn(drive(Arc::new(etcd), handle.clone(), changed.clone()));
     tasks.spawn(make_keys(handle.clone(), vault, changed));
     tasks.spawn(HostLink::new(handle.clone(), host_socket, metrics).run());
     Drivers { _tasks: tasks }

@@ -1,12 +1,13 @@
 //! What a host has, item by item.
 
+use super::etcd::Cluster;
 use super::machine::{Phase, State};
 use roadstead_hostspec::{
     Balancer, BalancerStatus, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Network,
     NetworkStatus, Port, PortStatus, Reviewer, ReviewerStatus, Status, TargetHealth, Versioned,
 };
 use roadstead_types::Millis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Items of one kind by id.
 pub type Shelf<T, S> = BTreeMap<String, Held<T, S>>;
@@ -38,6 +39,10 @@ pub struct Place {
 #[derive(Clone, Debug, Default)]
 pub struct Storage {
     pub ready: bool,
+    /// Set when it is made.
+    pub mark: Option<String>,
+    /// It was made once, and is gone.
+    pub lost: bool,
     /// What an etcd member wrote; nothing takes it away but the disk's removal.
     pub data: Option<Data>,
 }
@@ -51,6 +56,12 @@ pub struct Data {
     pub member: String,
     /// Which of all data directories ever made this is.
     pub marker: u64,
+    /// etcd's id of the member.
+    pub id: u64,
+    /// The newest write in it.
+    pub revision: u64,
+    /// A learner has got all there was.
+    pub level: bool,
 }
 
 /// What became of a body.
@@ -74,6 +85,12 @@ pub struct Items {
     pub balancers: Shelf<Balancer, BalancerStatus>,
     pub reviewers: Shelf<Reviewer, Place>,
     pub credentials: Shelf<Credential, Place>,
+    /// What etcd's members agree on, by token.
+    pub etcds: BTreeMap<String, Cluster>,
+    /// Machines that nothing reaches and that reach nothing.
+    pub cut: BTreeSet<String>,
+    /// Machines in which nothing becomes ready any more, whatever is started again in them.
+    pub wedged: BTreeSet<String>,
 }
 
 impl Items {
@@ -90,7 +107,10 @@ impl Items {
         match item {
             Item::Network(spec) => take(&mut self.networks, key.id, life, spec, |_, _| {}),
             Item::Port(spec) => take(&mut self.ports, key.id, life, spec, |_, place| place.ready = false),
-            Item::Disk(spec) => take(&mut self.disks, key.id, life, spec, |_, _| {}),
+            Item::Disk(spec) => take(&mut self.disks, key.id, life, spec, |spec, disk| {
+                // Another one than the region knows, or none: what it knows is not here.
+                disk.lost |= spec.mark.is_some() && disk.mark != spec.mark;
+            }),
             Item::Machine(spec) => {
                 take(&mut self.machines, key.id, life, spec, |spec, state| *state = State::of(spec, now))
             }
@@ -171,9 +191,7 @@ impl Items {
             ItemKind::Port => status_of(self.ports.get(id)?, |place| {
                 Status::Port(PortStatus { ready: place.ready, why: not_ready(place.ready) })
             }),
-            ItemKind::Disk => status_of(self.disks.get(id)?, |disk| {
-                Status::Disk(DiskStatus { ready: disk.ready, why: not_ready(disk.ready) })
-            }),
+            ItemKind::Disk => status_of(self.disks.get(id)?, |disk| Status::Disk(disk_status(disk))),
             ItemKind::Machine => status_of(self.machines.get(id)?, |state| Status::Machine(machine_status(state))),
             ItemKind::Balancer => status_of(self.balancers.get(id)?, |state| Status::Balancer(state.clone())),
             ItemKind::Reviewer => status_of(self.reviewers.get(id)?, |place| {
@@ -220,6 +238,14 @@ fn collect_unwanted<T, S>(found: &mut Vec<ItemKey>, kind: ItemKind, shelf: &Shel
 
 fn status_of<T, S>(held: &Held<T, S>, say: impl FnOnce(&S) -> Status) -> Option<(u64, Status)> {
     Some((held.life.generation, say(&held.state)))
+}
+
+fn disk_status(disk: &Storage) -> DiskStatus {
+    match (&disk.mark, disk.lost) {
+        (_, true) => DiskStatus::Lost { why: "its folder is gone".to_owned() },
+        (Some(mark), _) if disk.ready => DiskStatus::Ready { mark: mark.clone() },
+        _ => DiskStatus::Pending { why: "is being set up".to_owned() },
+    }
 }
 
 fn machine_status(state: &State) -> MachineStatus {

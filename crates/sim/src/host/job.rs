@@ -2,7 +2,7 @@
 //! longer possible once it is done or something else has changed. So nothing here has an order of its own.
 
 use super::items::{Held, Items, Shelf};
-use super::machine::{Phase, Role, State};
+use super::machine::{self, Phase, Role, State};
 use crate::rng::Rng;
 use roadstead_hostspec::{Balancer, BalancerStatus, ItemKey, ItemKind, Machine, ProcessState, ProcessStatus, Target};
 use roadstead_types::Millis;
@@ -27,6 +27,8 @@ pub enum Job {
     Ready(String, usize),
     /// A process ends.
     Exit(String, usize),
+    /// A learner of etcd has got all that there is.
+    CatchUp(String),
     /// A balancer's target turns out to be otherwise than it was.
     Flip(String, String),
 }
@@ -48,6 +50,7 @@ impl Job {
             // A component that loses its API server ends when it can't renew its lease.
             Job::Exit(id, n) if is_in(items, id, *n, ProcessState::Ready) => (4000, 10_000),
             Job::Exit(..) => (10, 200),
+            Job::CatchUp(_) => (100, 3000),
             Job::Flip(balancer, target) => checking(items, balancer, target),
         };
         let span = rng.span(Millis(least), Millis(most));
@@ -112,7 +115,7 @@ impl Items {
     fn to_make(&self, jobs: &mut BTreeSet<Job>) {
         let has = |network: &String| self.networks.get(network).is_some_and(|network| network.state.ready);
         jobs.extend(unmade(ItemKind::Network, &self.networks, |place| place.ready, |_| true));
-        jobs.extend(unmade(ItemKind::Disk, &self.disks, |disk| disk.ready, |_| true));
+        jobs.extend(unmade(ItemKind::Disk, &self.disks, |disk| disk.ready || disk.lost, |_| true));
         jobs.extend(unmade(ItemKind::Port, &self.ports, |place| place.ready, |port| has(&port.network)));
         jobs.extend(unmade(ItemKind::Reviewer, &self.reviewers, |place| place.ready, |r| has(&r.network)));
         jobs.extend(unmade(ItemKind::Balancer, &self.balancers, |balancer| balancer.ready, |b| has(&b.network)));
@@ -158,8 +161,10 @@ impl Items {
             return Some(format!("interface {port}"));
         }
         for disk in machine.spec.disks.iter().map(|disk| &disk.disk) {
-            if !self.disks.get(disk).is_some_and(|disk| disk.state.ready) {
-                return Some(format!("volume {disk}"));
+            match self.disks.get(disk).map(|disk| &disk.state) {
+                Some(state) if state.lost => return Some(format!("volume {disk}, which is lost")),
+                Some(state) if state.ready => {}
+                _ => return Some(format!("volume {disk}")),
             }
             if let Some(other) = self.user_of(disk) {
                 return Some(format!("volume {disk}, which {other} has"));
@@ -202,10 +207,17 @@ impl Items {
                 ProcessState::Waiting => None,
                 ProcessState::Backoff => Some(Job::Start(id.to_owned(), n)),
                 _ if self.ends(machine, process, role).is_some() => Some(Job::Exit(id.to_owned(), n)),
-                ProcessState::Starting if self.answers(machine, role) => Some(Job::Ready(id.to_owned(), n)),
+                ProcessState::Starting if !self.wedged.contains(id) && self.answers(machine, role) => {
+                    Some(Job::Ready(id.to_owned(), n))
+                }
                 ProcessState::Starting | ProcessState::Ready | ProcessState::Unready => None,
             };
             jobs.extend(job);
+            if let (Role::Etcd(member), true) = (role, machine::is_alive(process))
+                && self.lags(machine, member)
+            {
+                jobs.insert(Job::CatchUp(id.to_owned()));
+            }
         }
     }
 
@@ -220,7 +232,7 @@ impl Items {
     /// Its probe would succeed.
     fn answers(&self, machine: &Held<Machine, State>, role: &Role) -> bool {
         match role {
-            Role::Etcd(member) => self.has_quorum(member),
+            Role::Etcd(member) => self.is_ready_member(machine, member),
             Role::ApiServer { etcd, .. } => self.etcd_answers(machine, etcd),
             Role::Component => self.api_port(machine).is_some(),
             Role::Other => true,

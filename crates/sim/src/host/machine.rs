@@ -63,8 +63,10 @@ pub struct Member {
     pub name: String,
     /// Where it listens.
     pub address: Ipv4Addr,
-    /// Where all members listen, itself included.
-    pub peers: Vec<Ipv4Addr>,
+    /// Names of all members and where they listen, itself included.
+    pub peers: Vec<(String, Ipv4Addr)>,
+    /// It comes to a cluster that is there.
+    pub existing: bool,
 }
 
 impl State {
@@ -137,8 +139,15 @@ fn member(argv: &[String]) -> Option<Member> {
         token: flag(argv, "--initial-cluster-token=")?.to_owned(),
         name: flag(argv, "--name=")?.to_owned(),
         address: host(flag(argv, "--listen-client-urls=")?)?,
-        peers: peers.map(|peer| host(peer.split_once('=')?.1)).collect::<Option<_>>()?,
+        peers: peers.map(named).collect::<Option<_>>()?,
+        existing: flag(argv, "--initial-cluster-state=")? == "existing",
     })
+}
+
+/// `NAME=https://ADDRESS:PORT`.
+fn named(peer: &str) -> Option<(String, Ipv4Addr)> {
+    let (name, url) = peer.split_once('=')?;
+    Some((name.to_owned(), host(url)?))
 }
 
 fn api_server(argv: &[String]) -> Option<Role> {

@@ -4,6 +4,7 @@
 //! the region is away. What a program needs in order to be ready is told from its arguments; what really serves, from
 //! what runs where. Everything takes time, and of what is due, chance picks what happens next.
 
+mod etcd;
 mod items;
 mod job;
 mod machine;
@@ -15,6 +16,7 @@ use crate::rng::Rng;
 use items::{Items, Put};
 use job::Job;
 use machine::{Phase, Role};
+use roadstead_cloud::eks::etcd::Action;
 use roadstead_cloud::eks::kube::KubeSpec;
 use roadstead_hostspec::{FromHost, ItemKey, ItemKind, ProcessState, TargetHealth, ToHost, Versioned};
 use roadstead_types::Millis;
@@ -27,8 +29,6 @@ pub struct Host {
     items: Items,
     /// Component sets that are there.
     built: BTreeSet<String>,
-    /// etcd members, by token and name, that are known to their clusters: their data can't be begun anew.
-    published: BTreeSet<(String, String)>,
     /// etcd clusters, by token, into which a controller manager has put the default service account.
     initialised: BTreeSet<String>,
     /// When each possible job is done.
@@ -39,6 +39,8 @@ pub struct Host {
     /// The agent is not there until then.
     away: Option<Millis>,
     connection: Option<Connection>,
+    /// Changes of an etcd's membership that are still on their way, by its token.
+    late: Vec<(Millis, String, Action)>,
     events: Vec<Event>,
     counter: u64,
 }
@@ -74,6 +76,28 @@ pub enum Event {
         /// The disk.
         disk: String,
     },
+    /// A member of etcd began on an empty disk under an id that had voted before.
+    Forgot {
+        /// Which.
+        member: String,
+    },
+    /// A quorum of etcd does not know what was acknowledged.
+    WriteLost {
+        /// Of which cluster.
+        cluster: String,
+    },
+    /// A member of etcd was taken out that was well.
+    HealthyRemoved {
+        /// Which.
+        member: String,
+    },
+    /// A change of its membership took a quorum from etcd.
+    QuorumLost {
+        /// Of which cluster.
+        cluster: String,
+        /// By what.
+        by: String,
+    },
     /// A body was refused because a newer one had been here.
     Refused {
         /// The item.
@@ -97,13 +121,13 @@ impl Host {
             rng,
             items: Items::default(),
             built: BTreeSet::new(),
-            published: BTreeSet::new(),
             initialised: BTreeSet::new(),
             timers: BTreeMap::new(),
             stale: true,
             version: 0,
             away: None,
             connection: None,
+            late: vec![],
             events: vec![],
             counter: 0,
         }
@@ -137,6 +161,60 @@ impl Host {
         self.tell_of(id, "was killed");
         self.touched(&machine_key(id));
         true
+    }
+
+    /// A disk's folder is deleted. What runs on it goes on with what it has open, and finds nothing when it starts again.
+    /// False if there is none.
+    pub fn lose_disk(&mut self, id: &str) -> bool {
+        let Some(disk) = self.items.disks.get_mut(id).filter(|disk| disk.state.ready && !disk.state.lost) else {
+            return false;
+        };
+        disk.state.lost = true;
+        let runs = self.items.user_of(id).is_some();
+        if let Some(disk) = self.items.disks.get_mut(id).filter(|_| !runs) {
+            disk.state.data = None;
+        }
+        self.touched(&ItemKey { kind: ItemKind::Disk, id: id.to_owned() });
+        true
+    }
+
+    /// What a member has written is damaged: it finds that out when it starts.
+    pub fn spoil_disk(&mut self, id: &str) {
+        if let Some(data) = self.items.disks.get_mut(id).and_then(|disk| disk.state.data.as_mut()) {
+            data.member = "nobody".to_owned();
+        }
+        self.stale = true;
+    }
+
+    /// Nothing reaches a machine any more, and it reaches nothing; or that is over.
+    pub fn cut(&mut self, machine: &str, cut: bool) {
+        if cut {
+            self.items.cut.insert(machine.to_owned());
+        } else {
+            self.items.cut.remove(machine);
+        }
+        self.stale = true;
+    }
+
+    /// All processes of a machine end, and nothing in it becomes ready any more, until another machine takes its place.
+    pub fn wedge(&mut self, machine: &str) {
+        for process in self.processes(machine) {
+            self.kill_process(machine, &process);
+        }
+        self.items.wedged.insert(machine.to_owned());
+        self.stale = true;
+    }
+
+    /// Every machine is reached again.
+    pub fn join(&mut self) {
+        self.items.cut.clear();
+        self.stale = true;
+    }
+
+    /// Ids of the disks on which an etcd member has written.
+    pub fn disks(&self) -> Vec<String> {
+        let written = self.items.disks.iter().filter(|(_, disk)| disk.state.data.is_some());
+        written.map(|(id, _)| id.clone()).collect()
     }
 
     /// The agent is gone for so long. Networks and machines stay; nobody restarts them or checks targets.
@@ -220,6 +298,12 @@ impl Host {
 
     // The session.
 
+    /// A request to an etcd was sent twice, and the second one takes its time.
+    pub fn send_again(&mut self, token: &str, action: Action) {
+        let due = self.now + self.rng.span(Millis(1), Millis::secs(60));
+        self.late.push((due, token.to_owned(), action));
+    }
+
     /// Opens a session, if the agent is there; says which.
     pub fn connect(&mut self, session: ToHost) -> Option<u64> {
         if self.away.is_some() {
@@ -273,7 +357,8 @@ impl Host {
         self.refresh();
         let inbox = self.connection.as_ref().and_then(|c| c.inbox.front()).map(|(due, _)| *due);
         let timers = self.timers.values().min().copied();
-        [self.away, inbox, timers].into_iter().flatten().min()
+        let late = self.late.iter().map(|(due, _, _)| *due).min();
+        [self.away, inbox, timers, late].into_iter().flatten().min()
     }
 
     /// Does one thing that is due.
@@ -282,6 +367,12 @@ impl Host {
         if self.away.is_some_and(|until| until <= self.now) {
             self.away = None;
             self.stale = true;
+            return;
+        }
+        if let Some(n) = self.late.iter().position(|(due, _, _)| *due <= self.now) {
+            let (_, token, action) = self.late.swap_remove(n);
+            // Nobody waits for the answer any more.
+            drop(self.change_etcd(&token, &action));
             return;
         }
         let inbox = self.connection.as_ref().and_then(|c| c.inbox.front()).is_some_and(|(due, _)| *due <= self.now);
@@ -294,6 +385,7 @@ impl Host {
             Some(job) => self.perform(job),
             None => self.read_frame(),
         }
+        self.acknowledge();
         self.stale = true;
     }
 
@@ -364,6 +456,7 @@ impl Host {
             Job::Start(id, n) => self.start(&id, n),
             Job::Ready(id, n) => self.ready(&id, n),
             Job::Exit(id, n) => self.exit(&id, n),
+            Job::CatchUp(id) => self.catch_up(&id),
             Job::Flip(balancer, target) => self.flip(&balancer, &target),
         }
     }
@@ -373,7 +466,14 @@ impl Host {
         let ready = match key.kind {
             ItemKind::Network => items.networks.get_mut(id).map(|held| &mut held.state.ready),
             ItemKind::Port => items.ports.get_mut(id).map(|held| &mut held.state.ready),
-            ItemKind::Disk => items.disks.get_mut(id).map(|held| &mut held.state.ready),
+            ItemKind::Disk => items.disks.get_mut(id).map(|held| {
+                let (made, counter) = (&mut held.state, &mut self.counter);
+                made.mark.get_or_insert_with(|| {
+                    *counter += 1;
+                    format!("mark-{counter}")
+                });
+                &mut made.ready
+            }),
             ItemKind::Balancer => items.balancers.get_mut(id).map(|held| &mut held.state.ready),
             ItemKind::Reviewer => items.reviewers.get_mut(id).map(|held| &mut held.state.ready),
             ItemKind::Machine | ItemKind::Credential => None,
@@ -425,23 +525,11 @@ impl Host {
         self.touched(&machine_key(id));
     }
 
-    /// A member that starts for the first time begins a data directory, unless its cluster knows it already.
-    fn open_data(&mut self, id: &str, n: usize) {
-        let machine = &self.items.machines[id];
-        let Some(Role::Etcd(member)) = machine.state.roles.get(n).cloned() else { return };
-        let disk = machine.spec.disks.first().and_then(|disk| self.items.disks.get_mut(&disk.disk));
-        let known = self.published.contains(&(member.token.clone(), member.name.clone()));
-        if let Some(disk) = disk.filter(|disk| disk.state.data.is_none() && !known) {
-            self.counter += 1;
-            disk.state.data = Some(Data { token: member.token, member: member.name, marker: self.counter });
-        }
-    }
-
     fn ready(&mut self, id: &str, n: usize) {
         self.set_process(id, n, ProcessState::Ready, None);
         let machine = &self.items.machines[id];
-        match &machine.state.roles[n] {
-            Role::Etcd(member) => drop(self.published.insert((member.token.clone(), member.name.clone()))),
+        match &machine.state.roles[n].clone() {
+            Role::Etcd(member) => self.publish(id, &member.token),
             Role::Component => self.initialised.extend(self.items.etcd_token(machine).map(str::to_owned)),
             _ => {}
         }

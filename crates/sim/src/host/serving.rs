@@ -10,47 +10,19 @@ use std::net::Ipv4Addr;
 type Running = Held<Machine, State>;
 
 impl Items {
-    /// More than half of the member's cluster runs, each with its own data.
-    pub fn has_quorum(&self, member: &Member) -> bool {
-        let alive = self.machines.values().filter(|machine| self.is_live_peer(machine, member)).count();
-        2 * alive > member.peers.len()
-    }
-
-    /// A machine in which a member of the same cluster runs, where the others look for it.
-    fn is_live_peer(&self, machine: &Running, member: &Member) -> bool {
-        machine.state.with_roles().any(|(process, role)| match role {
-            Role::Etcd(peer) => {
-                peer.token == member.token
-                    && is_alive(process)
-                    && member.peers.contains(&peer.address)
-                    && self.leg(machine, peer.address).is_some()
-                    && self.bad_data(machine, peer).is_none()
-            }
-            _ => false,
-        })
-    }
-
-    /// Why a member can't go on with what its disk holds.
-    pub fn bad_data(&self, machine: &Running, member: &Member) -> Option<String> {
-        let disk = machine.spec.disks.first().and_then(|disk| self.disks.get(&disk.disk));
-        match disk.and_then(|disk| disk.state.data.as_ref()) {
-            None => Some(format!("member {} has already been bootstrapped", member.name)),
-            Some(data) if (&data.token, &data.member) != (&member.token, &member.name) => {
-                Some(format!("the data directory belongs to {} of {}", data.member, data.token))
-            }
-            Some(_) => None,
-        }
-    }
-
     /// The network in which a machine has this address, if it is set up.
-    fn leg(&self, machine: &Running, address: Ipv4Addr) -> Option<&str> {
+    pub fn leg(&self, machine: &Running, address: Ipv4Addr) -> Option<&str> {
+        if self.cut.contains(&machine.spec.id) {
+            return None;
+        }
         let ports = machine.spec.ports.iter().filter_map(|port| self.ports.get(&port.port));
         let mut ready = ports.filter(|port| port.state.ready);
         ready.find(|port| port.spec.address == address).map(|port| port.spec.network.as_str())
     }
 
     fn networks_of<'a>(&'a self, machine: &'a Running) -> impl Iterator<Item = &'a str> {
-        let ports = machine.spec.ports.iter().filter_map(|port| self.ports.get(&port.port));
+        let ports = machine.spec.ports.iter().filter(|_| !self.cut.contains(&machine.spec.id));
+        let ports = ports.filter_map(|port| self.ports.get(&port.port));
         ports.filter(|port| port.state.ready).map(|port| port.spec.network.as_str())
     }
 
@@ -72,7 +44,7 @@ impl Items {
             addresses.contains(&member.address)
                 && self.leg(other, member.address).is_some_and(|network| near.contains(network))
         });
-        reached.map(|(_, member)| member).find(|member| self.has_quorum(member))
+        reached.map(|(_, member)| member).find(|member| self.has_quorum(&member.token))
     }
 
     /// The API server in a machine answers its health checks: the port, if so.

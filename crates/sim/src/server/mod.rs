@@ -1,5 +1,6 @@
 //! The region's process: the region itself and its drivers, which all end with it.
 
+mod etcd;
 mod keys;
 mod kube;
 mod link;
@@ -11,6 +12,7 @@ use crate::disk::Disk;
 use crate::host::Host;
 use crate::ledger::{Changed, Ledger};
 use crate::rng::Rng;
+use etcd::Etcd;
 use keys::Keys;
 use kube::Kube;
 use link::Link;
@@ -27,6 +29,7 @@ pub struct Server {
     link: Link,
     pub keys: Keys,
     kube: Kube,
+    etcd: Etcd,
 }
 
 /// Queues what a driver saw. That it may be lost with the region is no harm: a driver looks again.
@@ -54,6 +57,7 @@ pub enum Part {
     Link,
     Keys,
     Kube,
+    Etcd,
 }
 
 impl Server {
@@ -66,18 +70,20 @@ impl Server {
         region.choose_with(Box::new(move |due| order.below(due)));
         region.limit(limits);
         let kube = Kube::new(rng.fork(), &region, ledger);
+        let etcd = Etcd::new(rng.fork(), &region, ledger);
         let link = Link::new(rng.fork(), now, ledger);
-        Server { region, wakes: Some(now), link, keys: Keys::new(rng.fork(), ledger), kube }
+        Server { region, wakes: Some(now), link, keys: Keys::new(rng.fork(), ledger), kube, etcd }
     }
 
     /// Who has something to do, and when.
-    pub fn wakes(&mut self, now: Millis, host: &mut Host) -> [(Part, Option<Millis>); 5] {
+    pub fn wakes(&mut self, now: Millis, host: &mut Host) -> [(Part, Option<Millis>); 6] {
         [
             (Part::Region, self.wakes),
             (Part::Receive, host.arrives()),
             (Part::Link, self.link.wakes(host)),
             (Part::Keys, self.keys.wakes(now, &self.region)),
             (Part::Kube, self.kube.wakes(now, host)),
+            (Part::Etcd, self.etcd.wakes(now, host)),
         ]
     }
 
@@ -94,6 +100,7 @@ impl Server {
             Part::Link => self.link.act(now, &mut self.region, host, ledger),
             Part::Keys => self.keys.act(now, &mut self.region),
             Part::Kube => served = self.kube.act(now, &mut self.region, host),
+            Part::Etcd => self.etcd.act(now, &mut self.region, host),
         }
         self.wakes = Some(now);
         served
@@ -104,5 +111,6 @@ impl Server {
         self.link.notice(changes, now);
         self.keys.notice(changes);
         self.kube.notice(changes, &self.region);
+        self.etcd.notice(changes, &self.region);
     }
 }

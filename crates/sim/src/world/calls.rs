@@ -163,6 +163,12 @@ impl World {
         group.body.instances.get(slot).cloned()
     }
 
+    /// The volume of an etcd member (`etcd-1`) of a cluster, if it has one.
+    pub fn volume(&self, cluster: &str, member: &str) -> Option<String> {
+        let members = self.cluster(cluster)?.placement?.members;
+        members.into_iter().find(|m| m.name == member).map(|m| m.volume)
+    }
+
     /// Why the plans of an object ended as they did.
     pub fn explain(&self, key: &AnyKey) -> Vec<Explanation> {
         self.process.server.as_ref().map(|server| server.region.explain(key)).unwrap_or_default()

@@ -50,6 +50,7 @@ impl World {
     /// No fault goes on.
     pub fn heal(&mut self) {
         self.host.come_back();
+        self.host.join();
         self.process.disk.fail(None);
         self.slow_keys(1);
         self.user.awaited.clear();
@@ -62,12 +63,21 @@ impl World {
     pub fn check_rest(&self) -> Result<(), Violation> {
         let wrong = |what: String| self.violation("all-is-well-in-the-end", what);
         for record in self.seen.published.list(Index::<Cluster>::all()) {
-            let status = &record.body.status;
+            let (status, id) = (&record.body.status, &record.body.spec.id);
+            if self.host.is_beyond_help(id) {
+                if status.issues.is_empty() {
+                    return Err(wrong(format!("{} has lost its data, and says nothing", record.key)));
+                }
+                continue;
+            }
+            if status.state == State::Active && self.host.whole_members(id) != Some(3) {
+                return Err(wrong(format!("etcd of {} has not got its three votes back", record.key)));
+            }
             let hour = status.state == State::Failed && status.since.since(record.created) >= Millis::mins(60);
             if !hour && (status.state != State::Active || !status.issues.is_empty()) {
                 return Err(wrong(format!("{} is {:?}: {:?}", record.key, status.state, status.issues)));
             }
-            if status.state == State::Active && self.host.serving(&record.body.spec.id) < 2 {
+            if status.state == State::Active && self.host.serving(id) < 2 {
                 return Err(wrong(format!("{} is ACTIVE, and does not serve on both API machines", record.key)));
             }
         }

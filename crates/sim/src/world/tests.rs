@@ -6,12 +6,14 @@ use crate::setup::cluster_key;
 use roadstead_cloud::autoscaling::Group;
 use roadstead_cloud::ec2::instance::Instance;
 use roadstead_cloud::ec2::network_interface::NetworkInterface;
-use roadstead_cloud::eks::cluster::{Issue, State};
+use roadstead_cloud::eks::cluster::{Issue, Stage, State};
+use roadstead_cloud::eks::etcd::{self, Action};
 use roadstead_cloud::fabric::Want;
 use roadstead_cloud::keys::KeyState;
 use roadstead_cloud::settings::Settings;
 use roadstead_hostspec::{Disk, Machine};
 use roadstead_store::{Index, Key, Object, Read as _, Record, Tx};
+use roadstead_types::Millis;
 
 /// The rule that this breaks in a world with a cluster that serves.
 fn broken_by(tamper: impl FnOnce(&mut Tx) + Send + 'static) -> &'static str {
@@ -55,7 +57,7 @@ fn an_owner_that_goes_too_early_is_seen() {
 #[test]
 fn a_want_without_an_owner_is_seen() {
     let unowned = |tx: &mut Tx| {
-        let disk = Disk { id: "vol-1".into(), bytes: 1 };
+        let disk = Disk { id: "vol-1".into(), bytes: 1, mark: None };
         tx.create(Key::<Want<Disk>>::new("vol-1"), None, Want(disk));
     };
     assert_eq!(broken_by(unowned), "owner-outlives");
@@ -127,6 +129,90 @@ fn two_machines_with_one_disk_are_seen() {
 #[test]
 fn the_end_of_a_healthy_machine_is_seen() {
     assert_eq!(broken_by(|tx| tx.delete(&first::<Instance>(tx).key)), "healthy-machines-stay");
+}
+
+#[test]
+fn two_members_on_their_way_at_once_are_seen() {
+    let leave = |tx: &mut Tx| {
+        let mut record = tx.get(&cluster_key("a")).unwrap();
+        for member in record.body.placement.iter_mut().flat_map(|placement| &mut placement.members) {
+            member.stage = Stage::Leaving { why: "a mistake".into() };
+        }
+        tx.put(record);
+    };
+    assert_eq!(broken_by(leave), "one-member-at-a-time");
+}
+
+#[test]
+fn a_member_that_leaves_while_another_is_down_is_seen() {
+    let mut world = serving();
+    let other = world.machine("a", "etcd-1");
+    world.host().kill_machine(&other);
+    world.wait(Millis(500));
+    let tampered = world.submit(|tx| {
+        let mut record = tx.get(&cluster_key("a")).unwrap();
+        let members = &mut record.body.placement.as_mut().unwrap().members;
+        members[1].stage = Stage::Leaving { why: "a mistake".into() };
+        tx.put(record);
+        Ok(())
+    });
+    drop(tampered);
+    assert_eq!(world.try_settle().unwrap_err().check, "one-member-at-a-time");
+}
+
+fn serving() -> World {
+    let mut world = World::calm();
+    world.create_cluster("a");
+    world.settle();
+    world
+}
+
+fn etcd_of(world: &World) -> (String, Vec<u64>) {
+    let id = world.cluster("a").unwrap().spec.id;
+    let spec = world.view().get(&etcd::key(&id)).unwrap().body;
+    let members = world.host.etcd_members(&id, &spec).unwrap();
+    (id, members.into_iter().map(|member| member.id).collect())
+}
+
+#[test]
+fn a_member_that_forgets_its_votes_is_seen() {
+    let mut world = serving();
+    let volume = world.volume("a", "etcd-2").unwrap();
+    world.power_off(Millis::secs(5));
+    world.host().set_back(&volume, true);
+    assert_eq!(world.try_settle().unwrap_err().check, "votes-are-remembered");
+}
+
+#[test]
+fn a_lost_write_is_seen() {
+    let mut world = serving();
+    for member in ["etcd-1", "etcd-2"] {
+        let volume = world.volume("a", member).unwrap();
+        world.host().set_back(&volume, false);
+    }
+    let other = world.machine("a", "etcd-3");
+    world.host().cut(&other, true);
+    let api = world.machine("a", "api-1");
+    world.host().kill_machine(&api);
+    assert_eq!(world.try_settle().unwrap_err().check, "writes-are-kept");
+}
+
+#[test]
+fn a_healthy_member_that_is_taken_out_is_seen() {
+    let mut world = serving();
+    let (token, ids) = etcd_of(&world);
+    drop(world.host().change_etcd(&token, &Action::Remove(ids[0])));
+    assert_eq!(world.try_settle().unwrap_err().check, "healthy-members-stay");
+}
+
+#[test]
+fn a_change_that_takes_the_quorum_is_seen() {
+    let mut world = serving();
+    let (token, ids) = etcd_of(&world);
+    let other = world.machine("a", "etcd-3");
+    world.host().cut(&other, true);
+    drop(world.host().change_etcd(&token, &Action::Remove(ids[0])));
+    assert_eq!(world.try_settle().unwrap_err().check, "quorum-is-kept");
 }
 
 #[test]

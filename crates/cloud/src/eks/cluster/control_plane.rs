@@ -4,6 +4,7 @@
 use super::model::{Member, Placement, Server, Spec};
 use super::pki::{Pki, REVIEWER};
 use crate::ec2::instance::Image;
+use crate::eks::etcd::{CLIENT_PORT, peer_url};
 use crate::settings::KubernetesVersion;
 use roadstead_hostspec::{Content, File, Liveness, Probe, Process};
 use roadstead_types::Millis;
@@ -22,22 +23,23 @@ const ETCD_PKI: &str = "/etc/etcd/pki";
 /// What an etcd member runs.
 pub fn etcd(spec: &Spec, placement: &Placement, pki: &Pki, components: &str, member: &Member) -> Image {
     let ip = member.address;
-    let peers: Vec<String> =
-        placement.members.iter().map(|m| format!("{}=https://{}:2380", m.name, m.address)).collect();
+    let peers: Vec<String> = placement.members.iter().map(|m| format!("{}={}", m.name, peer_url(m.address))).collect();
+    // Whoever was there from the beginning founds the cluster; who comes later must never found another one.
+    let state = if member.joined { "existing" } else { "new" };
     let argv = vec![
         format!("/opt/components/{components}/etcd"),
         format!("--name={}", member.name),
         "--data-dir=/var/lib/etcd/data".into(),
         format!("--initial-cluster={}", peers.join(",")),
         format!("--initial-cluster-token={}", spec.id),
-        "--initial-cluster-state=new".into(),
+        format!("--initial-cluster-state={state}"),
         "--strict-reconfig-check=true".into(),
         // A member whose data went bad on disk refuses to start, instead of spreading it.
         "--feature-gates=InitialCorruptCheck=true".into(),
-        format!("--listen-peer-urls=https://{ip}:2380"),
-        format!("--initial-advertise-peer-urls=https://{ip}:2380"),
-        format!("--listen-client-urls=https://{ip}:2379"),
-        format!("--advertise-client-urls=https://{ip}:2379"),
+        format!("--listen-peer-urls={}", peer_url(ip)),
+        format!("--initial-advertise-peer-urls={}", peer_url(ip)),
+        format!("--listen-client-urls=https://{ip}:{CLIENT_PORT}"),
+        format!("--advertise-client-urls=https://{ip}:{CLIENT_PORT}"),
         // Health without a client certificate, inside the machine only.
         "--listen-metrics-urls=http://127.0.0.1:2381".into(),
         format!("--cert-file={ETCD_PKI}/member.crt"),
@@ -105,7 +107,7 @@ pub fn api(spec: &Spec, placement: &Placement, pki: &Pki, version: &KubernetesVe
 }
 
 fn apiserver(spec: &Spec, placement: &Placement, version: &KubernetesVersion, server: &Server) -> Vec<String> {
-    let etcd: Vec<String> = placement.members.iter().map(|m| format!("https://{}:2379", m.address)).collect();
+    let etcd: Vec<String> = placement.members.iter().map(|m| format!("https://{}:{CLIENT_PORT}", m.address)).collect();
     vec![
         format!("/opt/components/{}/{API_SERVER}", version.components),
         format!("--advertise-address={}", server.front_address),

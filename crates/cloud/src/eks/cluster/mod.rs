@@ -2,6 +2,7 @@
 
 mod check;
 mod control_plane;
+mod membership;
 mod model;
 pub mod ops;
 mod pki;
@@ -13,7 +14,8 @@ pub mod versions;
 mod view;
 
 pub use check::CLUSTER_POLICY;
-pub use model::{Cluster, Issue, Member, Placement, Server, Spec, State, Status, VpcConfig};
+pub use membership::MembershipPlanner;
+pub use model::{Cluster, Issue, Member, Placement, Server, Spec, Stage, State, Status, VpcConfig};
 pub use plan::ClusterPlanner;
 
 use roadstead_store::{Read as _, Tx};

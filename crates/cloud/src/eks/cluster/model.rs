@@ -98,6 +98,44 @@ pub struct Member {
     pub address: Ipv4Addr,
     /// Its data.
     pub volume: String,
+    /// It came to a cluster that was there before it, and not with the two others.
+    #[serde(default)]
+    pub joined: bool,
+    /// Where it is on its way out and in again.
+    #[serde(default)]
+    pub stage: Stage,
+}
+
+/// Where an etcd member is on its way out and in again.
+///
+/// ```text
+/// Voting ─its disk is lost─▶ Leaving ─its machine is gone, it is no member─▶ Joining, on a new volume
+///    ▲                          ▲                                              │ added as learner: its id; its machine starts
+///    │                          └───────── that disk is lost, too ─────────────┤
+///    └──────────────────────────── caught up and promoted ─────────────────────┘
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// It has a vote.
+    #[default]
+    Voting,
+    /// Its data are lost: its machine goes, then its membership, then its volume.
+    Leaving {
+        /// Why, for people.
+        why: String,
+    },
+    /// It begins anew.
+    Joining {
+        /// etcd's id of it, once it was added: its machine may run.
+        id: Option<u64>,
+    },
+}
+
+impl Member {
+    /// Its machine is to run.
+    pub fn runs(&self) -> bool {
+        matches!(self.stage, Stage::Voting | Stage::Joining { id: Some(_) })
+    }
 }
 
 /// An API machine's place.

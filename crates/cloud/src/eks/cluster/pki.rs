@@ -63,6 +63,7 @@ fn wanted(spec: &Spec, placement: &Placement) -> Vec<(String, KeySpec)> {
         ("apiserver", certificate("ca", "kube-apiserver", None, API_NAMES, api_addresses(spec, placement))),
         ("reviewer", certificate("ca", "token-reviewer", None, &["token-reviewer"], vec![REVIEWER])),
         ("etcd-client", certificate("etcd-ca", "kube-apiserver", None, &[], vec![])),
+        ("etcd-service", certificate("etcd-ca", "eks:etcd-membership", None, &[], vec![])),
         ("kubelet-client", client("kube-apiserver-kubelet-client", Some("system:masters"))),
         ("front-client", certificate("front-ca", "front-proxy-client", None, &[], vec![])),
         ("kcm", client("system:kube-controller-manager", None)),

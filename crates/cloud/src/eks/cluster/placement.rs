@@ -4,7 +4,7 @@
 //! directly. etcd stands in a network of the service's own, one per cluster, to which the API machines have a second
 //! interface: no route, subnet or rule of the user's can touch the quorum.
 
-use super::model::{Member, Placement, Server, Spec};
+use super::model::{Member, Placement, Server, Spec, Stage};
 use super::pki::REVIEWER;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::{network_interface as eni, subnet, volume, vpc};
@@ -21,7 +21,7 @@ pub const SERVERS: usize = 2;
 /// What a subnet must have free (EKS user guide, "VPC and subnet requirements": at least six).
 pub const NEEDED_PER_SUBNET: u64 = 6;
 /// An etcd member's volume, bytes: room for the 8 GB quota of EKS and its snapshots.
-const VOLUME_BYTES: u64 = 20 << 30;
+pub const VOLUME_BYTES: u64 = 20 << 30;
 
 /// The service's network of a cluster. VPCs can't have it (EC2 refuses 198.19.0.0/16), so an API machine with a leg in
 /// both never meets the same address twice; clusters never meet each other.
@@ -69,7 +69,14 @@ fn place_etcd(tx: &mut Tx, owner: &AnyKey) -> (String, Vec<Member>, Vec<Subnet>)
         let subnet = subnet::create(tx, Some(owner.clone()), &network, block, zone, false);
         let eni = eni::create(tx, owner, &subnet, eni::Request::default());
         let volume = volume::create(tx, owner, SERVICE_ACCOUNT, &subnet.zone, VOLUME_BYTES).id;
-        members.push(Member { name: format!("etcd-{n}"), interface: eni.id, address: eni.address, volume });
+        members.push(Member {
+            name: format!("etcd-{n}"),
+            interface: eni.id,
+            address: eni.address,
+            volume,
+            joined: false,
+            stage: Stage::Voting,
+        });
         subnets.push(subnet);
     }
     (network.id, members, subnets)

@@ -11,7 +11,7 @@
 use super::control_plane::{self, API_PORT, API_SERVER, REVIEWER_PORT};
 use super::model::{Cluster, Issue, Placement, Spec, State};
 use super::pki::{self, Pki, REVIEWER};
-use super::{placement, teardown};
+use super::{membership, placement, teardown};
 use crate::autoscaling::{self, Group, Slot};
 use crate::ec2::instance::{Attachment, Instance};
 use crate::eks::kube::{self, KubeSpec};
@@ -94,6 +94,7 @@ impl Parts<'_> {
     fn etcd_group(&self) -> autoscaling::Spec {
         let slot = |member: &super::model::Member| Slot {
             name: member.name.clone(),
+            open: member.runs(),
             interfaces: vec![member.interface.clone()],
             volumes: vec![Attachment { volume: member.volume.clone(), path: "/var/lib/etcd".into() }],
             image: control_plane::etcd(self.spec, self.placement, self.pki, &self.settings.etcd, member),
@@ -104,6 +105,7 @@ impl Parts<'_> {
     fn api_group(&self) -> autoscaling::Spec {
         let slot = |server: &super::model::Server| Slot {
             name: server.name.clone(),
+            open: true,
             interfaces: vec![server.front.clone(), server.back.clone()],
             volumes: vec![],
             image: control_plane::api(self.spec, self.placement, self.pki, self.version, server),
@@ -173,10 +175,11 @@ impl Parts<'_> {
     /// Why the cluster does not serve, the cause before its effects; nothing when it does.
     fn issues(&self, tx: &Tx) -> Vec<Issue> {
         let probed = tx.get(&kube::state_key(&self.spec.id)).map(|r| r.body);
+        let mut issues = membership::issues(tx, self.placement);
         if probed.as_ref().is_some_and(|p| p.ready) {
-            return vec![];
+            return issues;
         }
-        let mut issues: Vec<Issue> = ["etcd", "api"].iter().flat_map(|role| self.unready(tx, role)).collect();
+        issues.extend(["etcd", "api"].iter().flat_map(|role| self.unready(tx, role)));
         let balancer = tx.get(&LoadBalancer::key(&self.spec.id)).map(|b| b.body);
         if issues.is_empty() && balancer.is_none_or(|b| b.healthy.is_empty()) {
             issues.push(issue("ClusterUnreachable", "the load balancer has no healthy API server yet", &[]));
@@ -240,7 +243,7 @@ fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) 
 const PROBE_ARN: &str = "arn:aws:iam::000000000000:role/eks-probe";
 const PROBE_USER: &str = "eks:probe";
 
-fn issue(code: &str, message: impl Into<String>, resources: &[String]) -> Issue {
+pub(super) fn issue(code: &str, message: impl Into<String>, resources: &[String]) -> Issue {
     Issue { code: code.into(), message: message.into(), resources: resources.to_vec() }
 }
 

@@ -9,13 +9,13 @@ use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
-use crate::eks::kube;
+use crate::eks::{etcd, kube};
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric;
 use crate::settings::SERVICE_ACCOUNT;
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::planner::Next;
-use roadstead_store::{Index, Key, Object, Read, Record, Tx};
+use roadstead_store::{AnyKey, Index, Key, Object, Read, Record, Tx};
 
 /// Plans a cluster that is being deleted.
 pub fn plan(record: Record<Cluster>, tx: &mut Tx) -> Next {
@@ -30,7 +30,7 @@ pub fn plan(record: Record<Cluster>, tx: &mut Tx) -> Next {
                 return Next::settled(format!("deleting: {role} machines go"));
             }
         }
-        if !release(tx, placement) {
+        if !release(tx, &record.key.any(), placement) {
             return Next::settled("deleting: interfaces, volumes and network go");
         }
         pki::remove(tx, spec, placement);
@@ -42,18 +42,21 @@ pub fn plan(record: Record<Cluster>, tx: &mut Tx) -> Next {
 
 fn stop_serving(tx: &mut Tx, spec: &Spec) -> bool {
     kube::remove(tx, &spec.id);
+    etcd::remove(tx, &spec.id);
     let balancer = delete_all(tx, [LoadBalancer::key(&spec.id)]);
     let reviewer = fabric::unwant::<hostspec::Reviewer>(tx, &spec.id);
     let probe = fabric::unwant::<hostspec::Credential>(tx, &spec.probe_key_id());
     balancer && reviewer && probe
 }
 
-fn release(tx: &mut Tx, placement: &Placement) -> bool {
+fn release(tx: &mut Tx, cluster: &AnyKey, placement: &Placement) -> bool {
     let members = placement.members.iter().map(|m| &m.interface);
     let servers = placement.servers.iter().flat_map(|s| [&s.front, &s.back]);
     let interfaces = members.chain(servers).chain(&placement.balancer_interfaces);
     let interfaces = delete_all(tx, interfaces.map(|id| NetworkInterface::key(id)).collect::<Vec<_>>());
-    let volumes = delete_all(tx, placement.members.iter().map(|m| Volume::key(&m.volume)).collect::<Vec<_>>());
+    // Those of members that left are on their way out already.
+    let volumes: Vec<Key<Volume>> = tx.owned_by(cluster).iter().filter_map(AnyKey::typed).collect();
+    let volumes = delete_all(tx, volumes);
     if !interfaces || !volumes {
         return false;
     }

@@ -1,0 +1,97 @@
+//! An HTTPS client for what stands inside a network: the host agent makes the connection, this speaks on it.
+
+use super::host::Dialer;
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use tokio_rustls::TlsConnector;
+
+/// No answer that a driver asks for is longer, bytes.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// One connection.
+pub struct Client {
+    sender: http1::SendRequest<Full<Bytes>>,
+    host: String,
+    /// Sent as `authorization` with every request.
+    pub bearer: Option<String>,
+}
+
+/// An answer other than success.
+#[derive(Debug, thiserror::Error)]
+#[error("{method} {path}: {status}{}", .message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
+pub struct Refusal {
+    method: Method,
+    path: String,
+    /// The status.
+    pub status: StatusCode,
+    /// Its `message`, where the body has one: Kubernetes and etcd both do.
+    pub message: Option<String>,
+}
+
+/// Trusts one authority, and shows a certificate (PEM) and its key (PKCS #8 PEM) if there is one.
+pub fn tls(authority: &str, identity: Option<(&str, &[u8])>) -> Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes())?)?;
+    let config = ClientConfig::builder().with_root_certificates(roots);
+    let Some((certificate, key)) = identity else { return Ok(Arc::new(config.with_no_client_auth())) };
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes())?];
+    Ok(Arc::new(config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key)?)?))
+}
+
+impl Client {
+    /// Connects to an address inside a network, which its certificate must name.
+    pub async fn connect(
+        dialer: &Dialer,
+        network: &str,
+        address: Ipv4Addr,
+        port: u16,
+        tls: Arc<ClientConfig>,
+    ) -> Result<Client> {
+        let stream = dialer.dial(network, address, port).await?;
+        let name = ServerName::IpAddress(IpAddr::V4(address).into());
+        let stream = TlsConnector::from(tls).connect(name, stream).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Ends with the sender; its errors reach the sender's requests.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Client { sender, host: address.to_string(), bearer: None })
+    }
+
+    /// Sends a body, none if it is null, and reads the JSON that is answered.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if the server answered with one; anything else: it is not known whether it got the request.
+    pub async fn call(&mut self, method: Method, path: &str, content_type: &str, body: &Value) -> Result<Value> {
+        let body = if body.is_null() { vec![] } else { serde_json::to_vec(body)? };
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(path)
+            .header("host", &self.host)
+            .header("accept", "application/json")
+            .header("content-type", content_type);
+        if let Some(bearer) = &self.bearer {
+            request = request.header("authorization", format!("Bearer {bearer}"));
+        }
+        let request = request.body(Full::new(Bytes::from(body)))?;
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await;
+        let body = body.map_err(|e| anyhow::anyhow!("{method} {path}: {e}"))?.to_bytes();
+        if !status.is_success() {
+            let parsed: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let message = parsed["message"].as_str().map(str::to_owned);
+            return Err(Refusal { method, path: path.to_owned(), status, message }.into());
+        }
+        serde_json::from_slice(&body).with_context(|| format!("{method} {path}"))
+    }
+}

@@ -1,0 +1,204 @@
+//! Stories of etcd's membership: whoever loses a disk, whatever breaks meanwhile. The rules of
+//! [`roadstead_sim::CHECKS`] hold on the way: no vote is forgotten, no acknowledged write lost, no healthy member taken
+//! out, one at a time.
+
+use roadstead_sim::{Crash, State, World};
+use roadstead_types::Millis;
+
+const MEMBERS: [&str; 3] = ["etcd-1", "etcd-2", "etcd-3"];
+
+/// A world with a cluster that serves.
+fn world(mut world: World) -> World {
+    world.create_cluster("a");
+    world.settle();
+    assert_eq!(world.state("a"), Some(State::Active));
+    world
+}
+
+fn lose(world: &mut World, member: &str) -> String {
+    let volume = world.volume("a", member).expect("a member has a volume");
+    assert!(world.host().lose_disk(&volume), "{member} has a disk to lose");
+    volume
+}
+
+fn assert_whole(world: &mut World) {
+    world.settle();
+    assert_eq!((world.state("a"), world.issues("a")), (Some(State::Active), vec![]));
+    let id = world.cluster("a").expect("it is there").spec.id;
+    assert_eq!(world.host().whole_members(&id), Some(3), "three votes again");
+    assert_eq!(world.host().serving(&id), 2);
+}
+
+/// One member is told why.
+fn assert_says(world: &World, what: &str) {
+    let issues = world.issues("a");
+    assert!(issues.iter().any(|issue| issue.contains(what)), "{what}: {issues:?}");
+}
+
+#[test]
+fn a_member_whose_disk_is_lost_begins_anew_and_nobody_else_is_touched() {
+    let mut world = world(World::calm());
+    let machines = MEMBERS.map(|member| world.machine("a", member));
+    let volume = lose(&mut world, "etcd-2");
+    let id = world.cluster("a").unwrap().spec.id;
+    world.settle_watching(|world| assert_eq!(world.host().serving(&id), 2, "clients notice nothing"));
+    assert_whole(&mut world);
+    assert_ne!(world.volume("a", "etcd-2").unwrap(), volume);
+    assert_eq!(world.host().data(&volume), None, "nothing is left of the old disk");
+    let same = MEMBERS.map(|member| machines.contains(&world.machine("a", member)));
+    assert_eq!(same, [true, false, true]);
+}
+
+#[test]
+fn a_lost_disk_is_told_of_while_it_is_replaced() {
+    let mut world = world(World::calm());
+    lose(&mut world, "etcd-2");
+    world.wait(Millis::secs(1));
+    assert_says(&world, "etcd-2 is being replaced: its disk");
+    assert_whole(&mut world);
+}
+
+#[test]
+fn members_lose_their_disks_one_after_the_other() {
+    let mut world = world(World::calm());
+    for member in MEMBERS.into_iter().chain(MEMBERS) {
+        lose(&mut world, member);
+        assert_whole(&mut world);
+    }
+}
+
+#[test]
+fn of_two_lost_disks_nothing_is_changed_and_it_is_said_what_to_do() {
+    let mut world = world(World::calm());
+    let machines = MEMBERS.map(|member| world.machine("a", member));
+    for member in ["etcd-1", "etcd-3"] {
+        lose(&mut world, member);
+    }
+    world.settle();
+    assert_says(&world, "2 of 3 disks of etcd are lost");
+    assert_says(&world, "make another cluster");
+    assert_eq!(MEMBERS.map(|member| world.machine("a", member)), machines, "nobody was touched");
+    world.delete_cluster("a");
+    world.settle();
+    assert_eq!((world.leftovers(), world.host().count()), (vec![], 0));
+}
+
+#[test]
+fn who_is_down_is_waited_for_before_a_member_leaves() {
+    let mut world = world(World::calm());
+    let other = world.machine("a", "etcd-3");
+    world.host().cut(&other, true);
+    world.wait(Millis::secs(5));
+    let machine = world.machine("a", "etcd-2");
+    lose(&mut world, "etcd-2");
+    world.settle();
+    assert_eq!(world.machine("a", "etcd-2"), machine, "it runs on what it has open, and is half of the quorum");
+    world.host().join();
+    assert_whole(&mut world);
+    assert_ne!(world.machine("a", "etcd-2"), machine);
+}
+
+#[test]
+fn a_member_may_lose_its_new_disk_too() {
+    for tenths in (1..80).step_by(4) {
+        let mut world = world(World::calm());
+        lose(&mut world, "etcd-1");
+        world.wait(Millis(tenths * 100));
+        let volume = world.volume("a", "etcd-1").unwrap();
+        world.host().lose_disk(&volume);
+        assert_whole(&mut world);
+    }
+}
+
+#[test]
+fn a_member_that_has_its_vote_again_is_not_taken_from_a_quorum_that_needs_it() {
+    let mut needed = 0;
+    for tenths in (20..80).step_by(4) {
+        let mut world = world(World::calm());
+        let id = world.cluster("a").expect("it is there").spec.id;
+        lose(&mut world, "etcd-1");
+        world.wait(Millis(tenths * 100));
+        let other = world.machine("a", "etcd-2");
+        world.host().cut(&other, true);
+        let volume = world.volume("a", "etcd-1").expect("a member has a volume");
+        world.host().lose_disk(&volume);
+        if world.host().has_quorum(&id) {
+            needed += 1;
+            world.settle_watching(|world| assert!(world.host().has_quorum(&id), "it was taken by our hand"));
+        }
+        world.host().join();
+        assert_whole(&mut world);
+    }
+    assert!(needed > 0, "in some of these moments it has its vote, and is needed");
+}
+
+#[test]
+fn the_region_may_end_at_any_moment() {
+    for (n, crash) in [Crash::Killed, Crash::LosesBatch, Crash::KeepsBatch].into_iter().enumerate() {
+        for tenths in (0..80).skip(n).step_by(6) {
+            let mut world = world(World::calm());
+            lose(&mut world, "etcd-3");
+            world.wait(Millis(tenths * 100));
+            world.crash(crash, Millis::secs(3));
+            assert_whole(&mut world);
+        }
+    }
+}
+
+#[test]
+fn the_power_may_fail_at_any_moment() {
+    for tenths in (0..80).step_by(4) {
+        let mut world = world(World::calm());
+        lose(&mut world, "etcd-2");
+        world.wait(Millis(tenths * 100));
+        world.power_off(Millis::secs(5));
+        assert_whole(&mut world);
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_makes_no_observation_count_that_should_not() {
+    for tenths in (0..80).step_by(4) {
+        let mut world = world(World::calm());
+        lose(&mut world, "etcd-2");
+        world.wait(Millis(tenths * 100));
+        world.jump(Millis::mins(90));
+        assert_whole(&mut world);
+    }
+}
+
+#[test]
+fn a_cluster_can_be_deleted_while_a_member_is_on_its_way() {
+    for tenths in (0..80).step_by(4) {
+        let mut world = world(World::calm());
+        lose(&mut world, "etcd-2");
+        world.wait(Millis(tenths * 100));
+        world.delete_cluster("a");
+        world.settle();
+        assert_eq!((world.leftovers(), world.host().count()), (vec![], 0));
+    }
+}
+
+#[test]
+fn a_new_patch_of_etcd_waits_until_the_members_are_whole() {
+    for tenths in (0..60).step_by(4) {
+        let mut world = world(World::calm());
+        lose(&mut world, "etcd-2");
+        world.wait(Millis(tenths * 100));
+        world.reconfigure(|settings| settings.etcd = "etcd-3.6.17".into());
+        assert_whole(&mut world);
+    }
+}
+
+#[test]
+fn a_member_that_does_not_get_ready_on_its_data_begins_anew() {
+    let mut world = world(World::calm());
+    let volume = world.volume("a", "etcd-1").unwrap();
+    let machine = world.machine("a", "etcd-1");
+    world.host().spoil_disk(&volume);
+    world.host().kill_process(&machine, "etcd");
+    world.wait(Millis::mins(4));
+    assert_eq!(world.volume("a", "etcd-1").unwrap(), volume, "it may get ready yet");
+    assert_whole(&mut world);
+    assert_ne!(world.volume("a", "etcd-1").unwrap(), volume);
+}

@@ -25,7 +25,7 @@ pub fn text(args: &Args, runs: &Runs, surroundings: &str) -> String {
         text += "\nMemory at rest, MB (PSS; of the last run):\n\n";
         text += &table(memory);
     }
-    text + &remarks(runs)
+    text + &processors(runs) + &remarks(runs)
 }
 
 fn heading(args: &Args, runs: &Runs, surroundings: &str) -> String {
@@ -115,6 +115,16 @@ fn memory(runs: &Runs) -> Option<Rows> {
 #[expect(clippy::cast_precision_loss, reason = "shown without decimals")]
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
+}
+
+/// What is used while nobody asks anything.
+fn processors(runs: &Runs) -> String {
+    let Some(last) = runs.ours.last() else { return String::new() };
+    let (own, upstream) = (last.own * 100.0, last.upstream * 100.0);
+    format!(
+        "\nAt rest, of one CPU: {own:.2} % by the region, its host agent and the machines' first processes; {upstream:.1} % \
+         by etcd and Kubernetes (of the last run).\n"
+    )
 }
 
 /// What a reader must know to trust the figures.

@@ -5,15 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
+
+/// Ticks of the processor time that /proc counts in, a second (proc(5): `sysconf(_SC_CLK_TCK)`, 100 on Linux).
+const TICKS: f64 = 100.0;
 
 /// A process.
+#[derive(Clone)]
 pub struct Running {
+    /// Its number.
+    id: u32,
     /// The file name of what it runs, and its subcommand if it has one.
     pub program: String,
     /// Its flags.
     flags: Vec<String>,
     /// Its proportional share of memory, bytes: what it shares with others is counted once among them (proc(5)).
     pub share: u64,
+    /// Processor time so far, seconds.
+    processor: f64,
 }
 
 /// Looks at a process.
@@ -30,10 +39,27 @@ pub fn look(process: u32) -> Result<Running> {
     let name = program.file_name().unwrap_or_default().display();
     let subcommand = flags.first().filter(|flag| !flag.starts_with('-'));
     Ok(Running {
+        id: process,
+        processor: processor(&folder).with_context(gone)?,
         program: subcommand.map_or_else(|| name.to_string(), |subcommand| format!("{name} {subcommand}")),
         flags,
         share: share.with_context(gone)?.trim().parse::<u64>()? * 1024,
     })
+}
+
+/// User and system time, the 14th and 15th field of /proc/PID/stat; the second may hold spaces, in parentheses.
+fn processor(folder: &Path) -> Result<f64> {
+    let text = fs::read_to_string(folder.join("stat"))?;
+    let (_, fields) = text.rsplit_once(')').context("no name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+    Ok(ticks / TICKS)
+}
+
+/// Parts of one processor that those of `after` whose program is so used since `before`.
+pub fn used(before: &[Running], after: &[Running], over: Duration, which: impl Fn(&str) -> bool) -> f64 {
+    let since = |now: &Running| Some(now.processor - before.iter().find(|then| then.id == now.id)?.processor);
+    let seconds: f64 = after.iter().filter(|running| which(&running.program)).filter_map(since).sum();
+    seconds / over.as_secs_f64()
 }
 
 /// The processes of a region: those that name its data directory, and those in the cgroups of its machines.
@@ -130,7 +156,8 @@ mod tests {
     use super::*;
 
     fn running(program: &str, flags: &[&str], share: u64) -> Running {
-        Running { program: program.into(), flags: flags.iter().map(|f| (*f).to_owned()).collect(), share }
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Running { id: 1, program: program.into(), flags, share, processor: 0.0 }
     }
 
     #[test]
@@ -145,6 +172,15 @@ mod tests {
     fn this_process_is_seen() {
         let me = look(std::process::id()).unwrap();
         assert!(me.program.starts_with("bench-") && me.share > 1 << 20, "{} {}", me.program, me.share);
+    }
+
+    #[test]
+    fn processor_time_is_what_was_used_meanwhile() {
+        let before = [running("etcd", &[], 1), Running { id: 2, processor: 4.0, ..running("serve", &[], 1) }];
+        let mut after = before.to_vec();
+        (after[0].processor, after[1].processor) = (0.5, 5.0);
+        after.push(Running { id: 3, processor: 9.0, ..running("etcd", &[], 1) });
+        assert_eq!(used(&before, &after, Duration::from_secs(10), |program| program == "etcd"), 0.05);
     }
 
     #[test]

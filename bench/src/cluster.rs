@@ -62,11 +62,11 @@ pub fn run(args: &Args) -> Result<()> {
     let place = std::fs::canonicalize(&args.place).with_context(|| format!("the place {}", args.place.display()))?;
     let floor = Floor { etcd: &etcd, kubernetes: &kubernetes, place: &place };
     let floor = (!args.no_floor).then_some(floor);
-    let ours = args.roadstead.as_deref().map(|roadstead| Parts {
+    let ours = args.roadstead.clone().map(|roadstead| Parts {
         roadstead,
-        components: &args.components,
-        python: &args.python,
-        place: &place,
+        components: args.components.clone(),
+        python: args.python.clone(),
+        place: place.clone(),
     });
     let programs = [floor::programs(&etcd, &kubernetes), Vec::from_iter(args.roadstead.clone())].concat();
     let surroundings = report::surroundings();

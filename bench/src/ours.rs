@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// What went wrong, with the region's last words.
-pub fn measure(parts: &Parts<'_>, wait: &Wait, rest: Duration) -> Result<Measured> {
+pub fn measure(parts: &Parts, wait: &Wait, rest: Duration) -> Result<Measured> {
     let mut region = Region::new(parts)?;
     let measured = live(&mut region, wait, rest);
     let measured = with_last_words(measured, "the region", &region.logs())?;

@@ -9,25 +9,30 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// What it is made of.
-pub struct Parts<'a> {
+/// What a region is made of.
+#[derive(clap::Args)]
+pub struct Parts {
     /// The `roadstead` program.
-    pub roadstead: &'a Path,
+    #[arg(long)]
+    pub roadstead: PathBuf,
     /// The component cache.
-    pub components: &'a Path,
+    #[arg(long)]
+    pub components: PathBuf,
     /// A Python that has boto3.
-    pub python: &'a Path,
-    /// Its data come into a folder of their own in here.
-    pub place: &'a Path,
+    #[arg(long)]
+    pub python: PathBuf,
+    /// A folder on the disk to use; everything put there is removed again.
+    #[arg(long, default_value = "/var/tmp")]
+    pub place: PathBuf,
 }
 
 /// A region; stopped and removed when it is dropped.
 pub struct Region<'a> {
-    parts: &'a Parts<'a>,
+    parts: &'a Parts,
     folder: TempDir,
     up: bool,
 }
@@ -43,9 +48,10 @@ impl<'a> Region<'a> {
     ///
     /// # Errors
     /// There is no room for its folder.
-    pub fn new(parts: &'a Parts<'a>) -> Result<Self> {
-        let folder = TempDir::with_prefix_in("roadstead-bench-", parts.place)
-            .with_context(|| format!("making a folder in {}", parts.place.display()))?;
+    pub fn new(parts: &'a Parts) -> Result<Self> {
+        let place = parts.place.canonicalize().with_context(|| format!("the place {}", parts.place.display()))?;
+        let folder = TempDir::with_prefix_in("roadstead-bench-", &place)
+            .with_context(|| format!("making a folder in {}", place.display()))?;
         fs::write(folder.path().join("roadstead.toml"), "")?; // in the place of the user's
         Ok(Self { parts, folder, up: false })
     }
@@ -62,10 +68,10 @@ impl<'a> Region<'a> {
 
     /// Its program with the options that mean this region.
     pub fn roadstead(&self) -> Command {
-        let mut command = Command::new(self.parts.roadstead);
+        let mut command = Command::new(&self.parts.roadstead);
         command.arg("--config").arg(self.folder.path().join("roadstead.toml"));
         command.arg("--data-dir").arg(self.data()).args(["--listen", "127.0.0.1:0"]);
-        command.arg("--components").arg(self.parts.components);
+        command.arg("--components").arg(&self.parts.components);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("ROADSTEAD_") {
                 command.env_remove(name);
@@ -101,7 +107,7 @@ impl<'a> Region<'a> {
     /// # Errors
     /// It can't be started.
     pub fn client(&self) -> Result<Client> {
-        Client::start(self.parts.python, &self.roadstead(), self.folder.path())
+        Client::start(&self.parts.python, &self.roadstead(), self.folder.path())
     }
 
     /// What the paths of its machines' cgroups contain.

@@ -22,18 +22,9 @@ pub struct Args {
     /// How many clusters at once, afterwards.
     #[arg(long)]
     pub together: usize,
-    /// A folder on the disk to use; everything put there is removed again.
-    #[arg(long, default_value = "/var/tmp")]
-    pub place: PathBuf,
-    /// The `roadstead` program.
-    #[arg(long)]
-    pub roadstead: PathBuf,
-    /// The component cache.
-    #[arg(long)]
-    pub components: PathBuf,
-    /// A Python that has boto3.
-    #[arg(long)]
-    pub python: PathBuf,
+    /// The region.
+    #[command(flatten)]
+    pub parts: Parts,
 }
 
 /// What one cluster's life took, and what the region had after it.
@@ -62,10 +53,8 @@ struct Traces {
 pub fn run(args: &Args) -> Result<()> {
     ensure!(args.runs >= 2, "--runs must be at least 2");
     let wait = Wait::new()?;
-    let place = fs::canonicalize(&args.place).with_context(|| format!("the place {}", args.place.display()))?;
-    let parts = Parts { roadstead: &args.roadstead, components: &args.components, python: &args.python, place: &place };
     let surroundings = surroundings();
-    let mut region = Region::new(&parts)?;
+    let mut region = Region::new(&args.parts)?;
     let lived = live(&mut region, &wait, args);
     let (lives, together) = with_last_words(lived, "the region", &region.logs())?;
     region.down().context("removing the region")?;

@@ -45,18 +45,9 @@ pub struct Args {
     /// Only these faults.
     #[arg(long = "fault", value_enum)]
     pub faults: Vec<Fault>,
-    /// A folder on the disk to use; everything put there is removed again.
-    #[arg(long, default_value = "/var/tmp")]
-    pub place: PathBuf,
-    /// The `roadstead` program.
-    #[arg(long)]
-    pub roadstead: PathBuf,
-    /// The component cache.
-    #[arg(long)]
-    pub components: PathBuf,
-    /// A Python that has boto3.
-    #[arg(long)]
-    pub python: PathBuf,
+    /// The region.
+    #[command(flatten)]
+    pub parts: Parts,
 }
 
 /// What came of one fault.
@@ -87,10 +78,8 @@ pub fn run(args: &Args) -> Result<()> {
     ensure!(args.runs > 0, "--runs must be at least 1");
     let faults = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
     let wait = Wait::new()?;
-    let place = std::fs::canonicalize(&args.place).with_context(|| format!("the place {}", args.place.display()))?;
-    let parts = Parts { roadstead: &args.roadstead, components: &args.components, python: &args.python, place: &place };
     let surroundings = surroundings();
-    let mut region = Region::new(&parts)?;
+    let mut region = Region::new(&args.parts)?;
     let made = make_all(&mut region, &wait, faults, args.runs);
     let (outcomes, missed) = with_last_words(made, "the region", &region.logs())?;
     region.down().context("removing the region")?;

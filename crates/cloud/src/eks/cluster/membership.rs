@@ -13,7 +13,6 @@
 use super::model::{Cluster, Issue, Member, Placement, Stage};
 use super::pki::{self, Pki};
 use super::placement::VOLUME_BYTES;
-use super::plan::issue;
 use crate::autoscaling::Group;
 use crate::ec2::instance::Instance;
 use crate::ec2::volume::{self, Volume};
@@ -95,13 +94,13 @@ pub fn issues(tx: &Tx, placement: &Placement) -> Vec<Issue> {
             Stage::Leaving { why } => format!("{} is being replaced: {why}", member.name),
             _ => format!("{} joins etcd again, on a new disk", member.name),
         };
-        issue("InternalFailure", why, std::slice::from_ref(&member.volume))
+        Issue::new("InternalFailure", why, std::slice::from_ref(&member.volume))
     });
     let is_next = |member: &&&Member| member.stage == Stage::Voting;
     if 2 * lost.len() < placement.members.len() {
         let next = lost.iter().filter(is_next).filter_map(|member| {
             let why = format!("{}: {}; it is replaced while all others serve", member.name, why_lost(tx, member)?);
-            Some(issue("InternalFailure", why, std::slice::from_ref(&member.volume)))
+            Some(Issue::new("InternalFailure", why, std::slice::from_ref(&member.volume)))
         });
         return replaced.chain(next).collect();
     }
@@ -114,7 +113,7 @@ pub fn issues(tx: &Tx, placement: &Placement) -> Vec<Issue> {
         placement.members.len(),
         causes.join("; ")
     );
-    vec![issue("InternalFailure", text, &volumes)]
+    vec![Issue::new("InternalFailure", text, &volumes)]
 }
 
 /// How to reach it, with the first step: a look.

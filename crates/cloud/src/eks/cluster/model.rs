@@ -188,6 +188,12 @@ pub struct Issue {
     pub resources: Vec<String>,
 }
 
+impl Issue {
+    pub(super) fn new(code: &str, message: impl Into<String>, resources: &[String]) -> Issue {
+        Issue { code: code.into(), message: message.into(), resources: resources.to_vec() }
+    }
+}
+
 impl Object for Cluster {
     const KIND: &'static str = "eks/cluster";
 }

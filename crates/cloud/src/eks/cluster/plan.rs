@@ -47,7 +47,7 @@ impl Planner for ClusterPlanner {
                     placement
                 }
                 Err(why) => {
-                    return conclude(record, tx, vec![issue("InsufficientFreeAddresses", why, &spec.vpc.subnets)]);
+                    return conclude(record, tx, vec![Issue::new("InsufficientFreeAddresses", why, &spec.vpc.subnets)]);
                 }
             },
         };
@@ -55,12 +55,12 @@ impl Planner for ClusterPlanner {
         let targets = targets(tx, &spec, &placement);
         load_balancer::ensure(tx, &owner, balancer(&spec, &placement, targets));
         let Some(pki) = pki::ensure(tx, &owner, &spec, &placement) else {
-            return conclude(record, tx, vec![issue("Other", "its keys are being made", &[])]);
+            return conclude(record, tx, vec![Issue::new("Other", "its keys are being made", &[])]);
         };
         let settings = Settings::of(tx);
         let Some(version) = settings.kubernetes.iter().find(|v| v.minor == spec.version) else {
             let why = format!("Kubernetes {} is no longer offered by this region", spec.version);
-            return conclude(record, tx, vec![issue("UnsupportedVersion", why, &[])]);
+            return conclude(record, tx, vec![Issue::new("UnsupportedVersion", why, &[])]);
         };
         let parts =
             Parts { owner: &owner, spec: &spec, placement: &placement, pki: &pki, settings: &settings, version };
@@ -182,11 +182,11 @@ impl Parts<'_> {
         issues.extend(["etcd", "api"].iter().flat_map(|role| self.unready(tx, role)));
         let balancer = tx.get(&LoadBalancer::key(&self.spec.id)).map(|b| b.body);
         if issues.is_empty() && balancer.is_none_or(|b| b.healthy.is_empty()) {
-            issues.push(issue("ClusterUnreachable", "the load balancer has no healthy API server yet", &[]));
+            issues.push(Issue::new("ClusterUnreachable", "the load balancer has no healthy API server yet", &[]));
         }
         if issues.is_empty() {
             let why = probed.map_or("the API was not probed yet".into(), |p| p.why);
-            issues.push(issue("ClusterUnreachable", why, &[]));
+            issues.push(Issue::new("ClusterUnreachable", why, &[]));
         }
         issues
     }
@@ -196,7 +196,7 @@ impl Parts<'_> {
         let unready = |(slot, id): (&String, &String)| {
             let status = tx.get(&Instance::key(id))?.body.status;
             (!status.ready)
-                .then(|| issue("ClusterUnreachable", format!("{slot}: {}", status.why), std::slice::from_ref(id)))
+                .then(|| Issue::new("ClusterUnreachable", format!("{slot}: {}", status.why), std::slice::from_ref(id)))
         };
         group.body.instances.iter().filter_map(unready).collect()
     }
@@ -242,10 +242,6 @@ fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) 
 
 const PROBE_ARN: &str = "arn:aws:iam::000000000000:role/eks-probe";
 const PROBE_USER: &str = "eks:probe";
-
-pub(super) fn issue(code: &str, message: impl Into<String>, resources: &[String]) -> Issue {
-    Issue { code: code.into(), message: message.into(), resources: resources.to_vec() }
-}
 
 /// Writes the status that follows from the issues.
 fn conclude(mut record: Record<Cluster>, tx: &mut Tx, issues: Vec<Issue>) -> Next {

@@ -265,6 +265,7 @@ fn logs_are_read_by_cluster_role_machine_and_process_and_those_of_a_machine_with
     region.await_active("wordy");
     say(&format!("{:6.1} s  to ACTIVE", began.elapsed().as_secs_f64()));
     follow.shows(&["[etcd-1/etcd]"]);
+    where_the_time_went(&region);
     let all = admin(&region, "logs wordy --tail 1");
     for who in ["[etcd-3/etcd] ", "[api-1/kube-apiserver] ", "[api-2/kube-scheduler] "] {
         assert_eq!(all.lines().filter(|line| line.starts_with(who)).count(), 1, "{who}: {all}");
@@ -282,4 +283,20 @@ fn logs_are_read_by_cluster_role_machine_and_process_and_those_of_a_machine_with
     assert!(down.is_some(), "the region ends");
     complains(&region, "logs wordy", &["no region runs on", "roadstead admin logs --machine ID", "host/machines"]);
     assert!(admin(&region, &format!("logs --machine {id} --process etcd")).contains("etcd"));
+}
+
+fn where_the_time_went(region: &Region) {
+    let timeline = admin(region, "timeline wordy");
+    say(&timeline);
+    assert!(timeline.starts_with("wordy: ") && timeline.contains("until it was active"), "{timeline}");
+    for part in
+        ["eks/cluster wordy\n", "fabric/machine etcd-1\n", "fabric/machine api-2\n", "kube-apiserver is starting"]
+    {
+        assert!(timeline.contains(part), "{part}: {timeline}");
+    }
+    let drawing = region.folder().join("timeline.svg");
+    admin(region, &format!("timeline wordy --svg {}", drawing.display()));
+    let svg = std::fs::read_to_string(&drawing).expect("it was drawn");
+    assert!(svg.starts_with("<svg ") && svg.contains("fabric/machine etcd-1"), "{svg}");
+    complains(region, "timeline absent", &["'absent'"]);
 }

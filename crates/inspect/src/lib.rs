@@ -16,6 +16,7 @@ mod report;
 mod row;
 mod story;
 mod table;
+mod timeline;
 #[cfg(test)]
 mod world;
 
@@ -28,3 +29,4 @@ pub use rehearsed::Rehearsed;
 pub use report::Report;
 pub use row::{Glance, Row};
 pub use story::{Node, Plan, Story, Whys, around};
+pub use timeline::Timeline;

@@ -6,13 +6,15 @@ use crate::config::Config;
 use crate::local::Local;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Subcommand, ValueEnum};
-use roadstead_inspect::{Question, Rehearsed, Row, Story, render};
+use roadstead_inspect::{Machine, Question, Rehearsed, Row, Story, Timeline, render};
 use roadstead_kernel::planner::PlanEvent;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
@@ -69,6 +71,14 @@ pub enum Command {
         #[arg(short, long, default_value = "table", value_enum)]
         output: Output,
     },
+    /// Show where the time of a cluster's creation went
+    Timeline {
+        /// A cluster
+        cluster: String,
+        /// Draw it into this file instead
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
     /// Show what the processes of a cluster's machines said; of one machine also while no region runs
     Logs(Wanted),
     /// Print the region's metrics in Prometheus' text format
@@ -116,6 +126,7 @@ pub async fn run(config: &Config, command: Command) -> Result<()> {
         Command::Explain { what, output } => explain(config, what.text(), output).await,
         Command::Plan { what, output, .. } => rehearse(config, what.text(), output).await,
         Command::Events { words, follow, output } => events(config, &words, follow, output).await,
+        Command::Timeline { cluster, svg } => timeline(config, &cluster, svg.as_deref()).await,
         Command::Logs(wanted) => logs::run(config, &wanted).await,
         Command::Metrics => ask(config, &Question::Metrics, |text: String| say(&text)).await,
     };
@@ -217,6 +228,27 @@ async fn events(config: &Config, words: &[String], follow: bool, output: Output)
         output => say(&render::event(&event, output.wide())),
     })
     .await
+}
+
+async fn timeline(config: &Config, cluster: &str, svg: Option<&Path>) -> Result<()> {
+    let (mut events, mut names) = (vec![], BTreeMap::new());
+    let question = Question::Machines { cluster: cluster.to_owned(), role: None };
+    ask(config, &question, |Machine { id, place }| {
+        names.insert(id, place);
+        Ok(())
+    })
+    .await?;
+    let question = Question::Events { key: Some(format!("cluster/{cluster}")), follow: false };
+    ask(config, &question, |event: PlanEvent| {
+        events.push(event);
+        Ok(())
+    })
+    .await?;
+    let timeline = Timeline::of(cluster, &events, &names).map_err(anyhow::Error::msg)?;
+    match svg {
+        Some(path) => fs::write(path, timeline.svg()).with_context(|| format!("cannot write {}", path.display())),
+        None => say(&timeline.text()),
+    }
 }
 
 fn json(value: &impl Serialize) -> Result<()> {

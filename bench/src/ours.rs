@@ -9,9 +9,9 @@ use std::time::Duration;
 
 /// What one cluster's life measured.
 pub struct Measured {
-    /// From CreateCluster until DescribeCluster said ACTIVE.
+    /// From CreateCluster until boto3's waiter had seen ACTIVE.
     pub active: Duration,
-    /// From DeleteCluster until DescribeCluster said ResourceNotFoundException.
+    /// From DeleteCluster until boto3's waiter had seen ResourceNotFoundException.
     pub deleted: Duration,
     /// What ran, of the region too, when the cluster had come to rest.
     pub running: Vec<Running>,

@@ -41,9 +41,9 @@ fn heading(args: &Args, runs: &Runs, surroundings: &str) -> String {
         text += "floor: 3 etcd, 2 kube-apiserver, and beside each a controller-manager and a scheduler, with our flags and TLS,\n       as plain processes on loopback, empty; from before the first is started.\n";
     }
     if !runs.ours.is_empty() {
-        text += "ours:  the same programs by the API; from when boto3 issues CreateCluster (in a Python that runs already, so the\n       0.5-1 s that the aws command takes to start is not in it) until DescribeCluster says ACTIVE.\n";
+        text += "ours:  the same programs by the API; from when boto3 issues CreateCluster (in a Python that runs already, so the\n       0.5-1 s that the aws command takes to start is not in it) until its waiter\n       has seen ACTIVE.\n";
     }
-    text + "Both are looked at every 50 ms, with programs in the page cache and data on the same disk.\n\n"
+    text + "The floor is looked at every 50 ms; the region holds a waiter's answer until there is news. Programs are in the page\ncache, data on the same disk.\n\n"
 }
 
 type Rows = Vec<Vec<String>>;

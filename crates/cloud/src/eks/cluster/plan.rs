@@ -224,7 +224,8 @@ fn targets(tx: &Tx, spec: &Spec, placement: &Placement) -> Vec<hostspec::Target>
 fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) -> load_balancer::Spec {
     let health = hostspec::HealthCheck {
         protocol: hostspec::HealthProtocol::Https { path: "/readyz".into() },
-        interval: Millis(250),
+        // Only for what PID 1 of the machine cannot say: that nothing leads there. A check is a TLS handshake of both sides.
+        interval: Millis(500),
         timeout: Millis(750),
         healthy: 1,
         // One is enough: who is left out for nothing is back with the next check, and loses no connection.

@@ -23,10 +23,10 @@ test: ## all tests, end to end included (root)
 sim: ## 20,000 seeds of the simulator; the first that breaks a rule is shrunk and printed
 	@cargo run --quiet --release --package roadstead-sim -- --seeds $(or $(SEEDS),20000)
 
-# The clients' venv comes first on PATH: it has the pip that fetches the AWS models.
 check: ## import rules, house rules, licences, generated files, formatting, lints
-	@PATH="$(CACHE)/venv/bin:$$PATH" cargo xtask tidy
+	@scripts/check
 
+# The clients' venv comes first on PATH: it has the pip that fetches the AWS models.
 check-fast: ## the same without lints
 	@PATH="$(CACHE)/venv/bin:$$PATH" cargo xtask tidy --fast
 
@@ -34,4 +34,4 @@ components: ## builds all that is pinned; `cargo xtask components --help` for le
 	@cargo xtask components --all
 
 clean-cache: ## removes built components and installed clients (not Go's and cargo's own caches)
-	rm -rf $(CACHE)/components $(CACHE)/components.log $(CACHE)/apt.log $(CACHE)/venv $(CACHE)/venv-* $(CACHE)/venv.lock
+	rm -rf $(CACHE)/components $(CACHE)/cargo-deny-* $(CACHE)/components.log $(CACHE)/apt.log $(CACHE)/venv $(CACHE)/venv-* $(CACHE)/venv.lock

@@ -1,6 +1,6 @@
 //! What we link, by licence and by name: `deny.toml`'s lists against `cargo metadata`.
 //!
-//! cargo-deny does this too, and advisories besides, but takes minutes to compile: tidy runs it where it is installed.
+//! cargo-deny does this too and more, but takes minutes to compile: this is what `tidy --fast` has of it.
 
 use super::metadata::{Metadata, Package};
 use anyhow::{Context, Result, bail, ensure};

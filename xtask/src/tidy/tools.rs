@@ -46,7 +46,7 @@ const TOOLS: &[Tool] = &[
     Tool {
         name: "cargo-deny",
         program: "cargo",
-        arguments: &["deny", "check"],
+        arguments: &["deny", "--log-level=error", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"],
         remedy: "see what it says above, and deny.toml",
         slow: true,
         optional: true,

@@ -65,7 +65,12 @@ impl Site {
     fn processes(&self) -> Vec<String> {
         let data = self.data.to_string_lossy();
         let ours = |pid: &i32| {
-            let named = machines::command_line(*pid).iter().any(|word| word.contains(&*data));
+            let words = machines::command_line(*pid);
+            // Dead, and not yet taken leave of: perhaps of the region that had the slot before.
+            if words.is_empty() {
+                return false;
+            }
+            let named = words.iter().any(|word| word.contains(&*data));
             let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
             named || self.mark().is_some_and(|mark| cgroups.contains(&mark))
         };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// Ticks of the processor time that /proc counts in, a second (proc(5): `sysconf(_SC_CLK_TCK)`, 100 on Linux).
@@ -81,15 +82,27 @@ pub fn of_region(data: &Path, cgroup: &str) -> Result<Vec<Running>> {
     Ok(found)
 }
 
+/// The ids of all processes.
+pub fn ids<N: FromStr>() -> impl Iterator<Item = N> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The names of the network namespaces of a region's networks, by what the paths of its machines' cgroups contain.
+pub fn networks(cgroup: &str) -> Vec<String> {
+    let prefix = format!("{}-", cgroup.trim_matches('/').trim_start_matches("roadstead/"));
+    let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(&prefix)).collect()
+}
+
 /// Process ids of a region's own parts: those that name its data directory.
 pub fn ids_of(data: &Path) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let names = |id: &u32| {
         let argv = command_line(&Path::new("/proc").join(id.to_string())).unwrap_or_default();
         argv.iter().any(|argument| Path::new(argument) == data)
     };
-    ids.filter(names).collect()
+    ids().filter(names).collect()
 }
 
 /// How many processes of anybody's control planes there are.

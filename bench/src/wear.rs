@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Options.
@@ -94,18 +94,16 @@ impl Traces {
         let own = running::ids_of(&data);
         let memory = own.iter().filter_map(|id| Some(running::look(*id).ok()?.share)).sum();
         let machines = running::of_region(&data, &cgroup)?.len().saturating_sub(own.len());
-        let mark = cgroup.trim_matches('/').trim_start_matches("roadstead/").to_owned();
-        let namespaces = entries("/run/netns".as_ref(), |name| name.starts_with(&format!("{mark}-")));
+        let namespaces = running::networks(&cgroup).len();
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let mounts = mounts.lines().filter(|line| line.contains(&*data.to_string_lossy())).count();
-        let descriptors = own.iter().map(|id| entries(&PathBuf::from(format!("/proc/{id}/fd")), |_| true));
+        let descriptors = own.iter().map(|id| open_files(*id));
         Ok(Traces { left: machines + namespaces + mounts, descriptors: descriptors.sum(), memory, data: size(&data) })
     }
 }
 
-fn entries(folder: &Path, which: impl Fn(&str) -> bool) -> usize {
-    let all = fs::read_dir(folder).into_iter().flatten().flatten();
-    all.filter(|entry| which(&entry.file_name().to_string_lossy())).count()
+fn open_files(process: u32) -> usize {
+    fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().count()
 }
 
 fn size(folder: &Path) -> u64 {

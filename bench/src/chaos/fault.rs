@@ -1,6 +1,7 @@
 //! What goes wrong.
 
-use super::machines::{self, Process, networks, parts, target_of};
+use super::machines::{self, Process, parts, target_of};
+use crate::running::networks;
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,5 +1,6 @@
 //! The machines of a region, as the host that they run on sees them.
 
+use crate::running;
 use anyhow::{Context as _, Result, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::{self, File};
@@ -26,9 +27,7 @@ pub struct Process {
 
 /// Everything that runs in the machines whose cgroups' paths contain `mark`.
 pub fn processes(mark: &str) -> Vec<Process> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid| look(pid, mark)).collect()
+    running::ids().filter_map(|pid| look(pid, mark)).collect()
 }
 
 fn look(pid: i32, mark: &str) -> Option<Process> {
@@ -45,15 +44,13 @@ fn look(pid: i32, mark: &str) -> Option<Process> {
 
 /// Process ids of a part of the region itself: `up`, `serve`, `host`.
 pub fn parts(data: &Path, part: &str) -> Vec<i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let is_part = |pid: &i32| {
         let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).into_owned();
         let arguments: Vec<&str> = command.split_terminator('\0').collect();
         arguments.contains(&part) && arguments.iter().any(|argument| Path::new(argument) == data)
     };
-    pids.filter(is_part).collect()
+    running::ids().filter(is_part).collect()
 }
 
 impl Process {
@@ -116,14 +113,6 @@ impl Process {
         let entered = format!("--net=/proc/{}/ns/net", self.pid);
         run(&[&["nsenter", &entered], command].concat()).map(drop)
     }
-}
-
-/// The names of the network namespaces of a region's networks.
-pub fn networks(mark: &str) -> Vec<String> {
-    let prefix = format!("{}-", mark.trim_matches('/').trim_start_matches("roadstead/"));
-    let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| name.starts_with(&prefix)).collect()
 }
 
 /// Which target the balancer chose for a client's connection, as the network's connection tracking knows it.

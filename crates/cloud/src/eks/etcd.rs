@@ -4,7 +4,7 @@
 //! driver asks for the membership as a quorum knows it, refuses the step if it is another one or if somebody who must
 //! answer does not, acts, and looks again. A step that was taken already is not taken twice, since its effect is seen.
 
-use roadstead_store::{AnyKey, Key, Object, Read, Tx};
+use roadstead_store::{AnyKey, Key, Object, Tx};
 use roadstead_types::{Millis, Sealed};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -144,15 +144,7 @@ pub fn peer_url(address: Ipv4Addr) -> String {
 
 /// States how to reach it, and its step.
 pub fn ensure(tx: &mut Tx, owner: &AnyKey, id: &str, spec: EtcdSpec) {
-    match tx.get(&key(id)) {
-        None => {
-            tx.create(key(id), Some(owner.clone()), spec);
-        }
-        Some(mut record) => {
-            record.body = spec;
-            tx.put(record);
-        }
-    }
+    tx.set(&key(id), Some(owner.clone()), spec);
 }
 
 /// Forgets it.

@@ -3,7 +3,7 @@
 //! The kube driver dials the cluster through its balancer, inside its VPC, as an API server's client: so what it reports
 //! is what a client sees, not what a process says of itself.
 
-use roadstead_store::{AnyKey, Key, Object, Read, Tx};
+use roadstead_store::{AnyKey, Key, Object, Tx};
 use roadstead_types::{Millis, Sealed};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -67,15 +67,7 @@ pub fn state_key(id: &str) -> Key<KubeState> {
 
 /// States how to reach a cluster's API.
 pub fn ensure(tx: &mut Tx, owner: &AnyKey, id: &str, spec: KubeSpec) {
-    match tx.get(&key(id)) {
-        None => {
-            tx.create(key(id), Some(owner.clone()), spec);
-        }
-        Some(mut record) => {
-            record.body = spec;
-            tx.put(record);
-        }
-    }
+    tx.set(&key(id), Some(owner.clone()), spec);
 }
 
 /// Forgets it.

@@ -14,5 +14,6 @@ pub mod iam;
 pub mod keys;
 pub mod settings;
 pub mod sts;
+mod vacancy;
 
 pub use assembly::{planners, registry, services};

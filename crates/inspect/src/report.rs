@@ -1,5 +1,6 @@
 use roadstead_cloud::eks::cluster::Cluster;
 use roadstead_cloud::settings::Settings;
+use roadstead_kernel::planner::Explanation;
 use roadstead_store::{Index, Read, View};
 use roadstead_types::Millis;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,8 @@ pub struct Report {
     account: String,
     endpoint: String,
     clusters: Vec<ClusterReport>,
+    /// Planners that fail.
+    troubled: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +28,8 @@ struct ClusterReport {
 }
 
 impl Report {
-    /// The region as this view has it, answering at `address`.
-    pub fn of(view: &View, address: SocketAddr) -> Report {
+    /// The region as this view has it, answering at `address`, with the plans that fail.
+    pub fn of(view: &View, address: SocketAddr, troubled: &[Explanation]) -> Report {
         let settings = Settings::of(view);
         let clusters = view.list(Index::<Cluster>::all()).into_iter().map(|r| ClusterReport {
             name: r.body.spec.name,
@@ -40,6 +43,7 @@ impl Report {
             account: settings.account,
             endpoint: format!("http://{address}"),
             clusters: clusters.collect(),
+            troubled: troubled.iter().map(trouble).collect(),
         }
     }
 
@@ -55,6 +59,17 @@ impl Report {
         if self.clusters.is_empty() {
             text.push_str("  no clusters\n");
         }
+        for trouble in &self.troubled {
+            let _ = writeln!(text, "  {trouble}");
+        }
         text
     }
+}
+
+/// What an operator is told of a plan that fails.
+fn trouble(plan: &Explanation) -> String {
+    let (planner, key, why) = (plan.planner, &plan.key, plan.trouble.as_deref().unwrap_or_default());
+    format!(
+        "a fault in Roadstead: plan {planner} of {key} {why}; `roadstead admin explain {key}` shows what it looked at"
+    )
 }

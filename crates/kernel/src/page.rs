@@ -23,8 +23,22 @@ pub struct BadToken;
 /// The page of `sorted` after `token`, of at most `limit` items (at least one). `scope` names the list: the operation,
 /// its account, its filters. `sorted` is in ascending order of its keys, which are unique.
 pub fn page<T>(scope: &str, sorted: Vec<(String, T)>, limit: usize, token: Option<&str>) -> Result<Page<T>, BadToken> {
+    let rest = |after: Option<String>| {
+        sorted.into_iter().filter(move |(key, _)| after.as_ref().is_none_or(|after| key > after))
+    };
+    page_of(scope, rest, limit, token)
+}
+
+/// The same of a list that can be read from any of its keys on: costs what it returns, however long the list is. `rest`
+/// gives the items whose keys come after the given one, in ascending order.
+pub fn page_of<T, I: Iterator<Item = (String, T)>>(
+    scope: &str,
+    rest: impl FnOnce(Option<String>) -> I,
+    limit: usize,
+    token: Option<&str>,
+) -> Result<Page<T>, BadToken> {
     let after = token.map(|t| open(scope, t)).transpose()?;
-    let mut rest = sorted.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key > after)).peekable();
+    let mut rest = rest(after).peekable();
     let (mut items, mut last) = (vec![], None);
     while items.len() < limit.max(1)
         && let Some((key, item)) = rest.next()

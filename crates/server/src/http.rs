@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::config::Config;
 use crate::credentials::{Credentials, VaultSecrets};
+use crate::revisions::revisions;
 use crate::serve::taken;
 use anyhow::Result;
 use bytes::Bytes;
@@ -77,7 +78,7 @@ pub async fn serve(
         metrics,
         region: config.region.clone(),
         data: config.data_dir.clone(),
-        commits: crate::drivers::watch_commits(handle),
+        commits: revisions(handle, |_| true),
     });
     loop {
         let (stream, peer) = taken(async || listener.accept().await).await;

@@ -11,6 +11,7 @@ mod http;
 mod local;
 mod metrics;
 mod private_file;
+mod revisions;
 mod serve;
 mod supervise;
 

@@ -13,6 +13,7 @@
 
 mod api;
 mod checks;
+pub mod crowd;
 mod disk;
 mod fault;
 mod host;

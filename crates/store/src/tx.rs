@@ -31,6 +31,16 @@ impl Read for Tx {
         self.view.list(by)
     }
 
+    fn count<T: Object>(&self, by: Index<T>) -> usize {
+        self.note(by.range().interest(T::KIND));
+        self.view.count(by)
+    }
+
+    fn any<T: Object>(&self, by: Index<T>) -> bool {
+        self.note(by.range().interest(T::KIND));
+        self.view.any(by)
+    }
+
     fn owned_by(&self, owner: &AnyKey) -> Vec<AnyKey> {
         self.note(Interest::OwnedKeys(owner.clone()));
         self.view.owned_by(owner)

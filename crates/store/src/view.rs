@@ -17,6 +17,12 @@ pub trait Read {
     /// The records of a range, in the order of their names. Costs what it returns, however many others there are.
     fn list<T: Object>(&self, by: Index<T>) -> Vec<Record<T>>;
 
+    /// How many records the range has.
+    fn count<T: Object>(&self, by: Index<T>) -> usize;
+
+    /// Whether the range has a record: costs the same however many it has.
+    fn any<T: Object>(&self, by: Index<T>) -> bool;
+
     /// The keys of everything, of whatever kind, that belongs to this record. Sorted.
     fn owned_by(&self, owner: &AnyKey) -> Vec<AnyKey>;
 
@@ -108,7 +114,15 @@ impl Read for View {
     }
 
     fn list<T: Object>(&self, by: Index<T>) -> Vec<Record<T>> {
-        self.select(T::KIND, by.range()).into_iter().map(|row| typed(row).clone()).collect()
+        self.select(T::KIND, by.range()).map(|row| typed(row).clone()).collect()
+    }
+
+    fn count<T: Object>(&self, by: Index<T>) -> usize {
+        self.select(T::KIND, by.range()).count()
+    }
+
+    fn any<T: Object>(&self, by: Index<T>) -> bool {
+        self.select(T::KIND, by.range()).next().is_some()
     }
 
     fn owned_by(&self, owner: &AnyKey) -> Vec<AnyKey> {
@@ -160,6 +174,18 @@ impl View {
         self.names(kind, prefix).map(|(name, _)| AnyKey::new(kind, name.clone())).collect()
     }
 
+    /// The names of the records of kind `T` that begin with `prefix` and come after it and `after`, sorted.
+    pub fn names_after<'a, T: Object>(
+        &'a self,
+        prefix: &'a str,
+        after: &str,
+    ) -> impl Iterator<Item = &'a str> + use<'a, T> {
+        let from = format!("{prefix}{after}");
+        let bounds = (Bound::Excluded(from.as_str()), Bound::Unbounded);
+        let rows = self.tables.get(T::KIND).map(|table| table.rows.range::<_, str>(bounds));
+        rows.into_iter().flatten().map(|(name, _)| &**name).take_while(move |name| name.starts_with(prefix))
+    }
+
     /// The record as one line of JSON, as it stands in the journal: for people.
     pub fn json(&self, key: &AnyKey) -> Option<String> {
         line(self.row(key.kind(), key.name())?)
@@ -200,13 +226,13 @@ impl View {
         tables.flat_map(|(kind, table)| table.rows.iter().map(|(name, row)| (AnyKey::new(kind, name.clone()), row)))
     }
 
-    fn select<'a>(&'a self, kind: &'static str, range: &'a Range) -> Vec<&'a SharedRow> {
+    fn select<'a>(&'a self, kind: &'static str, range: &'a Range) -> Box<dyn Iterator<Item = &'a SharedRow> + 'a> {
         match range {
-            Range::Prefix(prefix) => self.names(kind, prefix).map(|(_, row)| row).collect(),
-            Range::By(index, value) => self.indexed(kind, index, value),
+            Range::Prefix(prefix) => Box::new(self.names(kind, prefix).map(|(_, row)| row)),
+            Range::By(index, value) => Box::new(self.indexed(kind, index, value)),
             Range::Owner(owner) => {
-                let owned = self.owned_range(owner, kind).take_while(|(_, owned)| owned.kind() == kind);
-                owned.filter_map(|(_, owned)| self.row(kind, owned.name())).collect()
+                let owned = self.owned_range(owner, kind).take_while(move |(_, owned)| owned.kind() == kind);
+                Box::new(owned.filter_map(move |(_, owned)| self.row(kind, owned.name())))
             }
         }
     }
@@ -218,11 +244,17 @@ impl View {
         from.take_while(move |(name, _)| name.starts_with(prefix))
     }
 
-    fn indexed(&self, kind: &str, index: &'static str, value: &Arc<str>) -> Vec<&SharedRow> {
-        let Some(table) = self.tables.get(kind) else { return vec![] };
-        let from = table.indexes.range((index, value.clone(), Arc::from(""))..);
-        let entries = from.take_while(|(i, v, _)| *i == index && v == value);
-        entries.filter_map(|(_, _, name)| table.rows.get(name)).collect()
+    fn indexed<'a>(
+        &'a self,
+        kind: &str,
+        index: &'static str,
+        value: &'a Arc<str>,
+    ) -> impl Iterator<Item = &'a SharedRow> {
+        self.tables.get(kind).into_iter().flat_map(move |table| {
+            let from = table.indexes.range((index, value.clone(), Arc::from(""))..);
+            let entries = from.take_while(move |(i, v, _)| *i == index && v == value);
+            entries.filter_map(|(_, _, name)| table.rows.get(name))
+        })
     }
 
     fn owned_range(&self, owner: &AnyKey, kind: &'static str) -> impl Iterator<Item = &(AnyKey, AnyKey)> {

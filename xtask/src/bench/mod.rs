@@ -42,6 +42,13 @@ enum Benchmark {
         #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
         place: PathBuf,
     },
+    /// A region with very many clusters, in virtual time and without machines: what the API takes to answer, and what
+    /// planners do for one cluster among them.
+    Scale {
+        /// Measures are taken when there are so many.
+        #[arg(long, value_name = "NUMBER,…", value_delimiter = ',', default_value = "1,500,10000")]
+        clusters: Vec<usize>,
+    },
 }
 
 /// Options of `chaos`.
@@ -65,6 +72,7 @@ pub struct Chaos {
 pub fn run(args: &Args) -> Result<()> {
     let target = Target::find()?;
     let mut command = match &args.benchmark {
+        Benchmark::Scale { clusters } => scale(&target, clusters)?,
         Benchmark::Cluster { runs, only, place } => cluster(&target, *runs, only.as_deref(), place)?,
         Benchmark::Wear { runs, together, place } => {
             let mut command = target.harness("wear", *runs, place)?;
@@ -86,6 +94,13 @@ fn cluster(target: &Target, runs: usize, only: Option<&str>, place: &Path) -> Re
             command.arg("--roadstead").arg(roadstead(target)?).args(side.map(|_| "--no-floor"));
         }
     }
+    Ok(command)
+}
+
+/// Within one process: it needs neither root nor components.
+fn scale(target: &Target, clusters: &[usize]) -> Result<Command> {
+    let mut command = Command::new(target.build("release", "roadstead-sim", "crowd")?);
+    command.args(clusters.iter().flat_map(|number| ["--clusters".to_owned(), number.to_string()]));
     Ok(command)
 }
 

@@ -1,6 +1,7 @@
 //! Network load balancers. [`crate::fabric`] makes them real and writes what was seen of them.
 
 use crate::settings::Settings;
+use crate::vacancy;
 use roadstead_hostspec::{Listener, PublicAddress};
 use roadstead_store::{AnyKey, Index, Key, Object, Read, Tx};
 use serde::{Deserialize, Serialize};
@@ -46,13 +47,16 @@ impl LoadBalancer {
     }
 }
 
-/// The first free public address of the region's pool; None when it is used up. The pool's first sixteen stand for
-/// the outside itself (a host's own processes dial from there).
-pub fn free_public_address(tx: &Tx) -> Option<Ipv4Addr> {
+/// A free public address of the region's pool, one of the lowest unless those are taken; None when it is used up.
+pub fn free_public_address(tx: &Tx, who: &str) -> Option<Ipv4Addr> {
     let pool = Settings::of(tx).public_pool;
-    let free = |a: &Ipv4Addr| tx.list(Index::<LoadBalancer>::by("public", a.to_string())).is_empty();
-    (16..pool.size().saturating_sub(1)).filter_map(|n| pool.nth(n)).find(free)
+    let free = |a: &Ipv4Addr| !tx.any(Index::<LoadBalancer>::by("public", a.to_string()));
+    let all = vacancy::order(pool.size().saturating_sub(OUTSIDE + 1), who).filter_map(|n| pool.nth(OUTSIDE + n));
+    all.into_iter().find(free)
 }
+
+/// So many addresses at the pool's beginning stand for the outside itself: a host's own processes dial from there.
+const OUTSIDE: u64 = 16;
 
 /// States what the load balancer must be.
 pub fn ensure(tx: &mut Tx, owner: &AnyKey, spec: Spec) {

@@ -44,7 +44,7 @@ impl Planner for NetworkPlanner {
             return finish::<_, hostspec::Network>(tx, &record.key, &vpc.id);
         }
         // A VPC with nothing in it costs a host nothing.
-        if tx.list(Index::<NetworkInterface>::by("vpc", vpc.id.as_str())).is_empty() {
+        if !tx.any(Index::<NetworkInterface>::by("vpc", vpc.id.as_str())) {
             unwant::<hostspec::Network>(tx, &vpc.id);
             return Next::settled("empty: no host needs it");
         }

@@ -41,7 +41,9 @@ const LAG_MAX: usize = 1024;
 /// The region as operators see it.
 pub struct Admin {
     handle: Handle,
-    reports: watch::Receiver<Report>,
+    address: SocketAddr,
+    /// Changes with what a report shows.
+    shown: watch::Receiver<u64>,
     commits: broadcast::Sender<Arc<Commit>>,
     plans: broadcast::Sender<Arc<PlanEvent>>,
     metrics: Arc<Metrics>,
@@ -71,8 +73,8 @@ impl Admin {
         handle.subscribe(Box::new(move |commit| {
             let _ = sender.send(commit.clone());
         }));
-        let reports = status::reports(handle, address);
-        Arc::new(Admin { handle: handle.clone(), reports, commits, plans, metrics })
+        let shown = status::changes(handle);
+        Arc::new(Admin { handle: handle.clone(), address, shown, commits, plans, metrics })
     }
 
     /// Answers on the region's own socket.
@@ -141,14 +143,19 @@ impl Admin {
     }
 
     async fn status(&self, watch: bool, to: &mut Answers) -> Result<()> {
-        let mut reports = self.reports.clone();
+        let (mut shown, mut said) = (self.shown.clone(), None);
         loop {
-            let report = reports.borrow_and_update().clone();
-            to.say(&report).await?;
+            shown.mark_unchanged();
+            let troubled = self.ask(Region::troubled).await?;
+            let report = Some(Report::of(&self.handle.view(), self.address, &troubled));
+            if report != said {
+                to.say(&report).await?;
+                said = report;
+            }
             if !watch {
                 return Ok(());
             }
-            reports.changed().await?;
+            shown.changed().await?;
         }
     }
 

@@ -2,24 +2,19 @@
 
 use super::cli::{ask, say};
 use crate::config::Config;
+use crate::revisions::revisions;
 use anyhow::Result;
+use roadstead_cloud::eks::cluster::Cluster;
+use roadstead_cloud::settings::Settings;
 use roadstead_inspect::{Question, Report};
 use roadstead_kernel::region::Handle;
-use std::net::SocketAddr;
+use roadstead_store::Object as _;
 use tokio::sync::watch;
 
-/// The report as it is, and whenever it changes.
-pub fn reports(handle: &Handle, address: SocketAddr) -> watch::Receiver<Report> {
-    let (sender, receiver) = watch::channel(Report::of(&handle.view(), address));
-    handle.subscribe(Box::new(move |commit| {
-        let now = Report::of(&commit.view, address);
-        sender.send_if_modified(|last| {
-            let changed = *last != now;
-            *last = now;
-            changed
-        });
-    }));
-    receiver
+/// Changes when something may have that a report shows.
+pub fn changes(handle: &Handle) -> watch::Receiver<u64> {
+    let shown = |kind: &str| [Cluster::KIND, Settings::KIND].contains(&kind);
+    revisions(handle, move |commit| commit.changes.iter().any(|change| shown(change.key.kind())))
 }
 
 /// Prints the region as it is; with `watch`, every change until interrupted.

@@ -8,7 +8,7 @@ mod keys;
 mod kube;
 mod run;
 
-pub use run::{start, watch_commits};
+pub use run::start;
 
 use anyhow::{Context as _, Result};
 use roadstead_kernel::region::Handle;

@@ -5,8 +5,8 @@ mod model;
 pub use model::NetworkInterface;
 
 use crate::ec2::subnet::Subnet;
+use crate::vacancy;
 use roadstead_store::{AnyKey, Index, Read, Tx};
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 /// What is asked of a new interface.
@@ -22,14 +22,13 @@ pub struct Request {
     pub balancer: bool,
 }
 
-/// Makes an interface with the lowest free address of the subnet.
+/// Makes an interface with a free address of the subnet: one of the lowest, unless those are taken.
 ///
 /// # Panics
-/// If the subnet has no free address: callers check [`free_addresses`] first.
+/// If the subnet has no free address: callers check [`has_free`] first.
 pub fn create(tx: &mut Tx, owner: &AnyKey, subnet: &Subnet, request: Request) -> NetworkInterface {
-    let taken = taken(tx, &subnet.id);
-    let address = usable(subnet).find(|a| !taken.contains(a)).expect("callers check free_addresses first");
     let id = tx.fresh_id("eni-");
+    let address = free(tx, subnet, &id).next().expect("callers check has_free first");
     let interface = NetworkInterface {
         mac: mac(&id),
         id,
@@ -50,18 +49,29 @@ pub fn create(tx: &mut Tx, owner: &AnyKey, subnet: &Subnet, request: Request) ->
 
 /// How many addresses of the subnet are free.
 pub fn free_addresses(read: &impl Read, subnet: &Subnet) -> u64 {
-    let taken = u64::try_from(taken(read, &subnet.id).len()).unwrap_or(u64::MAX);
-    subnet.cidr.size().saturating_sub(5).saturating_sub(taken)
+    let taken = read.count(Index::<NetworkInterface>::by("subnet", subnet.id.as_str()));
+    usable(subnet).saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX))
 }
 
-fn taken(read: &impl Read, subnet: &str) -> BTreeSet<Ipv4Addr> {
-    read.list(Index::<NetworkInterface>::by("subnet", subnet)).into_iter().map(|r| r.body.address).collect()
+/// Whether the subnet has so many free addresses. Costs the same however many interfaces are in it, unless it is full.
+pub fn has_free(read: &impl Read, subnet: &Subnet, number: usize) -> bool {
+    free(read, subnet, &subnet.id).take(number).count() == number
 }
 
-/// All but the first four and the last (EC2 user guide, "Subnet CIDR blocks").
-fn usable(subnet: &Subnet) -> impl Iterator<Item = Ipv4Addr> {
-    let block = subnet.cidr;
-    (4..block.size().saturating_sub(1)).filter_map(move |n| block.nth(n))
+fn free<'a>(read: &'a impl Read, subnet: &'a Subnet, who: &str) -> impl Iterator<Item = Ipv4Addr> {
+    let all = vacancy::order(usable(subnet), who).filter_map(|n| subnet.cidr.nth(RESERVED_FIRST + n));
+    all.filter(|address| {
+        let here = NetworkInterface::at(&subnet.id, *address);
+        !read.any(Index::<NetworkInterface>::by("address", here))
+    })
+}
+
+/// AWS keeps the first four addresses of a subnet, and the last (EC2 user guide, "Subnet CIDR blocks").
+const RESERVED_FIRST: u64 = 4;
+
+/// How many addresses a subnet has for interfaces.
+fn usable(subnet: &Subnet) -> u64 {
+    subnet.cidr.size().saturating_sub(RESERVED_FIRST + 1)
 }
 
 /// `02:` marks it as locally administered; the rest is the end of the id, which is unique in the region.

@@ -35,7 +35,9 @@ pub struct NetworkInterface {
 impl Object for NetworkInterface {
     const KIND: &'static str = "ec2/network-interface";
     fn index(&self) -> Vec<(&'static str, String)> {
-        vec![("vpc", self.vpc.clone()), ("subnet", self.subnet.clone())]
+        let place = [("vpc", self.vpc.clone()), ("subnet", self.subnet.clone())];
+        let address = ("address", NetworkInterface::at(&self.subnet, self.address));
+        place.into_iter().chain([address]).chain(self.groups.iter().map(|group| ("group", group.clone()))).collect()
     }
 }
 
@@ -43,5 +45,10 @@ impl NetworkInterface {
     /// The key of an interface.
     pub fn key(id: &str) -> Key<NetworkInterface> {
         Key::new(id)
+    }
+
+    /// Its value in the index `address`.
+    pub(super) fn at(subnet: &str, address: Ipv4Addr) -> String {
+        format!("{subnet}/{address}")
     }
 }

@@ -90,8 +90,7 @@ pub fn delete(
         let why = format!("the specified group: \"{id}\" name: \"default\" cannot be deleted by a user");
         return Err(api::DEPENDENCY_VIOLATION.fault(why));
     }
-    let interfaces = tx.list(Index::<NetworkInterface>::by("vpc", group.vpc.as_str()));
-    if interfaces.iter().any(|i| i.body.groups.contains(&id)) {
+    if tx.any(Index::<NetworkInterface>::by("group", id.as_str())) {
         return Err(api::DEPENDENCY_VIOLATION.fault(format!("resource {id} has a dependent object")));
     }
     tags::not_dry(input.dry_run)?;

@@ -94,7 +94,7 @@ fn values(subnet: &Subnet, filter: &str) -> Option<Vec<String>> {
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteSubnetRequest) -> Result<(), Fault> {
     let key = Subnet::key(&caller.identity.account, &input.subnet_id);
     let subnet = tx.get(&key).ok_or_else(|| missing(&input.subnet_id))?.body;
-    if !tx.list(Index::<NetworkInterface>::by("subnet", subnet.id.as_str())).is_empty() {
+    if tx.any(Index::<NetworkInterface>::by("subnet", subnet.id.as_str())) {
         let why = format!("The subnet '{}' has dependencies and cannot be deleted.", subnet.id);
         return Err(api::DEPENDENCY_VIOLATION.fault(why));
     }

@@ -119,7 +119,7 @@ pub fn subnets(tx: &Tx, account: &str, ids: &[String]) -> Result<Vec<Subnet>, Fa
     if subnets.iter().map(|s| &s.zone).collect::<BTreeSet<_>>().len() < 2 {
         return Err(invalid("Subnets specified must be in at least two different AZs"));
     }
-    match subnets.iter().find(|s| network_interface::free_addresses(tx, s) < NEEDED_PER_SUBNET) {
+    match subnets.iter().find(|s| !network_interface::has_free(tx, s, NEEDED_PER_SUBNET)) {
         Some(full) => Err(invalid(format!("Subnet {} has fewer than {NEEDED_PER_SUBNET} free IP addresses", full.id))),
         None => Ok(subnets),
     }

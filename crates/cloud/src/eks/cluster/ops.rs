@@ -12,7 +12,7 @@ use roadstead_shapes::eks::{
     INVALID_REQUEST_EXCEPTION, ListClustersRequest, ListClustersResponse, RESOURCE_IN_USE_EXCEPTION,
     RESOURCE_NOT_FOUND_EXCEPTION, SupportType,
 };
-use roadstead_store::{Index, Read, Record, Tx, View};
+use roadstead_store::{Read, Record, Tx, View};
 use roadstead_types::Tags;
 use roadstead_wire::fault::Fault;
 
@@ -97,10 +97,13 @@ pub fn is_passing(output: &DescribeClusterResponse) -> bool {
 /// EKS ListClusters: names, sorted.
 pub fn list(view: &View, caller: &Caller, input: ListClustersRequest) -> Result<ListClustersResponse, Fault> {
     let account = &caller.identity.account;
-    let names = view.list(Index::<Cluster>::prefix(format!("{account}/")));
-    let names = names.into_iter().map(|r| (r.body.spec.name.clone(), r.body.spec.name)).collect();
+    let prefix = format!("{account}/");
+    let names = |after: Option<String>| {
+        let all = view.names_after::<Cluster>(&prefix, &after.unwrap_or_default());
+        all.map(|name| (name[prefix.len()..].to_owned(), name[prefix.len()..].to_owned()))
+    };
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
-    let page = page::page(&format!("eks:ListClusters/{account}"), names, limit, input.next_token.as_deref());
+    let page = page::page_of(&format!("eks:ListClusters/{account}"), names, limit, input.next_token.as_deref());
     let page = page.map_err(|_| INVALID_PARAMETER_EXCEPTION.fault("The nextToken parameter is not valid."))?;
     Ok(ListClustersResponse { clusters: Some(page.items), next_token: page.next })
 }

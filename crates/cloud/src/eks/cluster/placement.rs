@@ -19,7 +19,7 @@ pub const MEMBERS: usize = 3;
 /// API machines to begin with; in two zones.
 pub const SERVERS: usize = 2;
 /// What a subnet must have free (EKS user guide, "VPC and subnet requirements": at least six).
-pub const NEEDED_PER_SUBNET: u64 = 6;
+pub const NEEDED_PER_SUBNET: usize = 6;
 /// An etcd member's volume, bytes: room for the 8 GB quota of EKS and its snapshots.
 pub const VOLUME_BYTES: u64 = 20 << 30;
 
@@ -33,12 +33,15 @@ fn service_block() -> Cidr {
 pub fn place(tx: &mut Tx, owner: &AnyKey, spec: &Spec) -> Result<Placement, String> {
     let subnets = chosen_subnets(tx, spec)?;
     for subnet in &subnets {
-        if eni::free_addresses(tx, subnet) < NEEDED_PER_SUBNET {
+        if !eni::has_free(tx, subnet, NEEDED_PER_SUBNET) {
             return Err(format!("subnet {} has fewer than {NEEDED_PER_SUBNET} free addresses", subnet.id));
         }
     }
     let public_address = match spec.vpc.endpoint_public {
-        true => Some(load_balancer::free_public_address(tx).ok_or("the region's public addresses are used up")?),
+        true => {
+            let free = load_balancer::free_public_address(tx, owner.name());
+            Some(free.ok_or("the region's public addresses are used up")?)
+        }
         false => None,
     };
     let (network, members, back) = place_etcd(tx, owner);

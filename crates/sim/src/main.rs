@@ -3,9 +3,11 @@
 #![expect(clippy::print_stdout, reason = "a command line talks")]
 
 use clap::Parser;
-use roadstead_sim::seeds::{self, Options};
+use roadstead_sim::seeds::{self, Options, Passed};
 use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 use std::time::Instant;
 
 /// Runs the region, its hosts and their faults in virtual time, and checks that the rules hold.
@@ -26,7 +28,10 @@ struct Args {
     only: Option<Vec<usize>>,
     /// Stops after so many steps, in seeds that pass.
     #[arg(long)]
-    steps: Option<usize>,
+    steps: Option<u64>,
+    /// How many seeds run side by side; as many as there are processors unless said otherwise.
+    #[arg(long)]
+    threads: Option<NonZero<usize>>,
 }
 
 fn main() -> ExitCode {
@@ -34,41 +39,37 @@ fn main() -> ExitCode {
     let options = Options::default();
     if let (Some(seed), Some(only)) = (args.seed, &args.only) {
         let only: BTreeSet<usize> = only.iter().copied().collect();
-        return conclude(seeds::replay(seed, &options, &only).map(|passed| passed.steps));
+        return conclude(seeds::replay(seed, &options, &only));
     }
     let seeds = args.seed.map_or(args.from..args.from + args.seeds, |seed| seed..seed + 1);
-    run(seeds, args.steps.unwrap_or(usize::MAX), &options)
+    run(seeds, &args, &options)
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures how fast the simulator is, which no result hangs on")]
-fn run(seeds: std::ops::Range<u64>, steps_max: usize, options: &Options) -> ExitCode {
+fn run(seeds: std::ops::Range<u64>, args: &Args, options: &Options) -> ExitCode {
     let begun = Instant::now();
-    let (mut ran, mut steps) = (0_u32, 0);
-    for seed in seeds {
-        match seeds::run(seed, options) {
-            Ok(passed) => steps += passed.steps,
-            failed => return conclude(failed.map(|passed| passed.steps)),
-        }
-        ran += 1;
-        if steps >= steps_max {
-            break;
-        }
-    }
+    let threads = args.threads.or_else(|| available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN);
+    let passed = match seeds::run_all(seeds, args.steps.unwrap_or(u64::MAX), threads, options) {
+        Ok(passed) => passed,
+        failed => return conclude(failed),
+    };
     let seconds = begun.elapsed().as_secs_f64().max(0.001);
-    let per_second = |count: f64| count / seconds;
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let steps_per_second = per_second(steps as f64);
+    let per_second = |count: u64| count as f64 / seconds;
     println!(
-        "{ran} seeds and {steps} steps in {seconds:.1} s: {:.0} seeds/s, {steps_per_second:.0} steps/s",
-        per_second(f64::from(ran))
+        "{} seeds and {} steps in {seconds:.1} s on {threads} threads: {:.0} seeds/s, {:.0} steps/s",
+        passed.seeds,
+        passed.steps,
+        per_second(passed.seeds),
+        per_second(passed.steps)
     );
     ExitCode::SUCCESS
 }
 
-fn conclude(result: Result<usize, Box<seeds::Failed>>) -> ExitCode {
+fn conclude(result: Result<Passed, Box<seeds::Failed>>) -> ExitCode {
     match result {
-        Ok(steps) => {
-            println!("passed: {steps} steps");
+        Ok(passed) => {
+            println!("passed: {} steps", passed.steps);
             ExitCode::SUCCESS
         }
         Err(failed) => {

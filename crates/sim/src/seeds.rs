@@ -9,7 +9,11 @@ use roadstead_types::Millis;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZero;
+use std::ops::Range;
 use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 /// How much happens under one seed.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +30,13 @@ impl Default for Options {
     }
 }
 
-/// What a seed did.
+/// What a seed did, or many of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
+    /// How many seeds.
+    pub seeds: u64,
     /// How many things happened.
-    pub steps: usize,
+    pub steps: u64,
 }
 
 /// A seed under which a rule was broken.
@@ -55,6 +61,45 @@ pub fn run(seed: u64, options: &Options) -> Result<Passed, Box<Failed>> {
     match attempt(seed, &schedule) {
         Ok(passed) => Ok(passed),
         Err((violation, _)) => Err(Box::new(shrink(seed, schedule, violation))),
+    }
+}
+
+/// Runs these seeds, on so many threads, and stops before its end once so many steps were taken. Of those that fail the
+/// lowest is told, whatever threads there are: seeds begin in their order, and all below a failed one are run to the end.
+#[expect(clippy::disallowed_methods, reason = "a world is one thread, and seeds know nothing of each other")]
+pub fn run_all(
+    seeds: Range<u64>,
+    steps_max: u64,
+    threads: NonZero<usize>,
+    options: &Options,
+) -> Result<Passed, Box<Failed>> {
+    let (next, steps) = (AtomicU64::new(seeds.start), AtomicU64::new(0));
+    let failed = AtomicU64::new(u64::MAX);
+    let work = || {
+        let mut passed = 0;
+        while steps.load(Ordering::Relaxed) < steps_max {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || seed > failed.load(Ordering::Relaxed) {
+                break;
+            }
+            match attempt(seed, &schedule(seed, options)) {
+                Ok(one) => {
+                    passed += one.seeds;
+                    steps.fetch_add(one.steps, Ordering::Relaxed);
+                }
+                Err(_) => drop(failed.fetch_min(seed, Ordering::Relaxed)),
+            }
+        }
+        passed
+    };
+    let passed = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.get()).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().expect("a seed's panic is caught")).sum()
+    });
+    match failed.into_inner() {
+        // Again, to be shrunk.
+        seed if seed < u64::MAX => run(seed, options),
+        _ => Ok(Passed { seeds: passed, steps: steps.into_inner() }),
     }
 }
 
@@ -83,7 +128,7 @@ fn attempt(seed: u64, schedule: &Schedule) -> Result<Passed, (Violation, String)
     let lived = catch_unwind(|| {
         let mut world = World::new(seed);
         live(&mut world, schedule).map_err(|violation| (violation, world.log().to_string()))?;
-        Ok(Passed { steps: world.steps })
+        Ok(Passed { seeds: 1, steps: world.steps })
     });
     lived.unwrap_or_else(|panic| Err((panicked(&*panic), String::new())))
 }

@@ -94,6 +94,12 @@ impl<T: Object> Row for Record<T> {
     }
 }
 
+/// The row itself as a record. Panics as [`typed`].
+pub(crate) fn shared<T: Object>(row: &SharedRow) -> Arc<Record<T>> {
+    let row: Arc<dyn Any + Send + Sync> = row.clone();
+    row.downcast().unwrap_or_else(|_| panic!("invariant: {} is the kind of one type only", T::KIND))
+}
+
 /// The record of a row. Panics when the row is of another type: two types that claim one kind, which
 /// [`crate::Registry::add`] refuses.
 pub(crate) fn typed<T: Object>(row: &SharedRow) -> &Record<T> {

@@ -21,9 +21,9 @@ pub struct Tx {
 }
 
 impl Read for Tx {
-    fn get<T: Object>(&self, key: &Key<T>) -> Option<Record<T>> {
+    fn shared<T: Object>(&self, key: &Key<T>) -> Option<Arc<Record<T>>> {
         self.note(Interest::Key(key.any()));
-        self.view.get(key)
+        self.view.shared(key)
     }
 
     fn list<T: Object>(&self, by: Index<T>) -> Vec<Record<T>> {
@@ -97,8 +97,12 @@ impl Tx {
     /// Makes the record say `body`, and creates it if there is none: how an observation is written down. The owner
     /// counts only for a new record.
     pub fn set<T: Object>(&mut self, key: &Key<T>, owner: Option<AnyKey>, body: T) {
-        match self.current(key).cloned() {
-            Some(current) => self.put(Record { body, ..current }),
+        match self.current(key) {
+            Some(current) if current.body == body => {}
+            Some(current) => {
+                let record = Record { key: key.clone(), owner: current.owner.clone(), body, ..*current };
+                self.put(record);
+            }
             None => drop(self.create(key.clone(), owner, body)),
         }
     }

@@ -1,4 +1,4 @@
-use crate::object::{SharedRow, typed};
+use crate::object::{SharedRow, shared, typed};
 use crate::reads::Interest;
 use crate::{AnyKey, Key, Object, Record, Registry};
 use imbl::{OrdMap, OrdSet};
@@ -12,7 +12,12 @@ use std::sync::Arc;
 /// read-only operation share it.
 pub trait Read {
     /// The record under this key.
-    fn get<T: Object>(&self, key: &Key<T>) -> Option<Record<T>>;
+    fn get<T: Object>(&self, key: &Key<T>) -> Option<Record<T>> {
+        self.shared(key).map(|record| Record::clone(&record))
+    }
+
+    /// The same without a copy of its body: for whoever only looks at it.
+    fn shared<T: Object>(&self, key: &Key<T>) -> Option<Arc<Record<T>>>;
 
     /// The records of a range, in the order of their names. Costs what it returns, however many others there are.
     fn list<T: Object>(&self, by: Index<T>) -> Vec<Record<T>>;
@@ -109,8 +114,8 @@ pub(crate) struct Ids {
 }
 
 impl Read for View {
-    fn get<T: Object>(&self, key: &Key<T>) -> Option<Record<T>> {
-        self.row(T::KIND, key.name()).map(|row| typed(row).clone())
+    fn shared<T: Object>(&self, key: &Key<T>) -> Option<Arc<Record<T>>> {
+        self.row(T::KIND, key.name()).map(shared)
     }
 
     fn list<T: Object>(&self, by: Index<T>) -> Vec<Record<T>> {

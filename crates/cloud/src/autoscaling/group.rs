@@ -1,5 +1,5 @@
 use crate::ec2::instance::{Attachment, Image};
-use roadstead_store::{AnyKey, Key, Object, Read, Tx};
+use roadstead_store::{AnyKey, Key, Object, Read, Record, Tx};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -66,11 +66,13 @@ impl Group {
 /// States what the group must be.
 pub fn ensure(tx: &mut Tx, owner: &AnyKey, spec: Spec) {
     let key = Group::key(&spec.account, &spec.name);
-    match tx.get(&key) {
+    match tx.shared(&key) {
         None => {
             tx.create(key, Some(owner.clone()), Group { spec, instances: BTreeMap::new(), stuck: BTreeMap::new() });
         }
-        Some(mut group) => {
+        Some(group) if group.body.spec == spec => {}
+        Some(group) => {
+            let mut group = Record::clone(&group);
             group.body.spec = spec;
             tx.put(group);
         }

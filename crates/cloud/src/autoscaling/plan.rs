@@ -25,7 +25,7 @@ impl Planner for GroupPlanner {
         }
         let before = record.body.clone();
         let group = &mut record.body;
-        group.instances.retain(|_, id| tx.get(&Instance::key(id)).is_some());
+        group.instances.retain(|_, id| tx.shared(&Instance::key(id)).is_some());
         for slot in &group.spec.slots {
             match group.instances.get(&slot.name) {
                 None if slot.open => {
@@ -62,7 +62,8 @@ impl Planner for GroupPlanner {
 
 /// How long until an instance that is there and not ready has had its time; and its slot, and its id.
 fn stuck(group: &Group, tx: &Tx, slot: &str, id: &str) -> Option<(Millis, String, String)> {
-    let status = tx.get(&Instance::key(id)).filter(|instance| instance.deleting.is_none())?.body.status;
+    let instance = tx.shared(&Instance::key(id)).filter(|instance| instance.deleting.is_none())?;
+    let status = &instance.body.status;
     let before = group.stuck.get(slot).copied().unwrap_or_default().min(DOUBLINGS);
     let limit = Millis(STUCK.0 << before);
     (status.began && !status.ready).then(|| (limit.since(tx.now().since(status.since)), slot.to_owned(), id.to_owned()))
@@ -79,13 +80,13 @@ fn launch(tx: &mut Tx, owner: &roadstead_store::AnyKey, account: &str, slot: &Sl
 }
 
 fn is_ready(tx: &Tx, id: &str) -> bool {
-    tx.get(&Instance::key(id)).is_some_and(|i| i.deleting.is_none() && i.body.status.ready)
+    tx.shared(&Instance::key(id)).is_some_and(|i| i.deleting.is_none() && i.body.status.ready)
 }
 
 /// Ready, and a healthy target where the group has a balancer.
 fn serves(tx: &Tx, group: &Group, id: &str) -> bool {
     let is_healthy = |name: &String| {
-        let balancer = tx.get(&LoadBalancer::key(name));
+        let balancer = tx.shared(&LoadBalancer::key(name));
         balancer.is_some_and(|balancer| balancer.body.healthy.iter().any(|target| target == id))
     };
     is_ready(tx, id) && group.spec.balancer.as_ref().is_none_or(is_healthy)
@@ -95,14 +96,14 @@ fn serves(tx: &Tx, group: &Group, id: &str) -> bool {
 fn outdated(group: &Group, tx: &Tx) -> Option<String> {
     group.spec.slots.iter().find_map(|slot| {
         let id = group.instances.get(&slot.name)?;
-        let instance = tx.get(&Instance::key(id))?;
+        let instance = tx.shared(&Instance::key(id))?;
         (instance.body.spec.image != slot.image).then(|| id.clone())
     })
 }
 
 fn terminate(record: &Record<Group>, tx: &mut Tx) -> Next {
     let left: Vec<_> = record.body.instances.values().map(|id| Instance::key(id)).collect();
-    let left: Vec<_> = left.into_iter().filter(|key| tx.get(key).is_some()).collect();
+    let left: Vec<_> = left.into_iter().filter(|key| tx.shared(key).is_some()).collect();
     for key in &left {
         tx.delete(key);
     }

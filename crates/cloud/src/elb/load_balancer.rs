@@ -3,7 +3,7 @@
 use crate::settings::Settings;
 use crate::vacancy;
 use roadstead_hostspec::{Listener, PublicAddress};
-use roadstead_store::{AnyKey, Index, Key, Object, Read, Tx};
+use roadstead_store::{AnyKey, Index, Key, Object, Read, Record, Tx};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -61,11 +61,13 @@ const OUTSIDE: u64 = 16;
 /// States what the load balancer must be.
 pub fn ensure(tx: &mut Tx, owner: &AnyKey, spec: Spec) {
     let key = LoadBalancer::key(&spec.name);
-    match tx.get(&key) {
+    match tx.shared(&key) {
         None => {
             tx.create(key, Some(owner.clone()), LoadBalancer { spec, ready: false, healthy: vec![] });
         }
-        Some(mut record) => {
+        Some(record) if record.body.spec == spec => {}
+        Some(record) => {
+            let mut record = Record::clone(&record);
             record.body.spec = spec;
             tx.put(record);
         }

@@ -16,15 +16,8 @@ use roadstead_store::{AnyKey, Key, Read, Tx};
 /// the caller: a new record counts generations from 1 again, and a host refuses one older than it has seen.
 pub fn want<T: HostItem>(tx: &mut Tx, owner: &AnyKey, item: T) {
     let key = Key::<Want<T>>::new(item.id());
-    match tx.get(&key) {
-        None if tx.get(&Key::<Saw<T>>::new(item.id())).is_some() => {}
-        None => {
-            tx.create(key, Some(owner.clone()), Want(item));
-        }
-        Some(mut record) => {
-            record.body = Want(item);
-            tx.put(record);
-        }
+    if tx.shared(&key).is_some() || tx.shared(&Key::<Saw<T>>::new(item.id())).is_none() {
+        tx.set(&key, Some(owner.clone()), Want(item));
     }
 }
 
@@ -37,17 +30,17 @@ pub fn unwant<T: HostItem>(tx: &mut Tx, id: &str) -> bool {
 /// Whether the item is wanted. What stands on another item is wanted only once that is: a host that still takes an
 /// earlier one of its name away would take what stands on it too.
 pub fn is_wanted<T: HostItem>(read: &impl Read, id: &str) -> bool {
-    read.get(&Key::<Want<T>>::new(id)).is_some()
+    read.shared(&Key::<Want<T>>::new(id)).is_some()
 }
 
 /// Whether nothing of the item is wanted or left on any host.
 pub fn gone<T: HostItem>(read: &impl Read, id: &str) -> bool {
-    read.get(&Key::<Want<T>>::new(id)).is_none() && read.get(&Key::<Saw<T>>::new(id)).is_none()
+    read.shared(&Key::<Want<T>>::new(id)).is_none() && read.shared(&Key::<Saw<T>>::new(id)).is_none()
 }
 
 /// What a host said of the item, if it said so of the item as it is wanted now.
 pub fn saw<T: HostItem>(read: &impl Read, id: &str) -> Option<T::Status> {
-    let want = read.get(&Key::<Want<T>>::new(id))?;
-    let saw = read.get(&Key::<Saw<T>>::new(id))?.body;
-    (saw.generation == want.generation).then_some(saw.status).flatten()
+    let want = read.shared(&Key::<Want<T>>::new(id))?;
+    let saw = read.shared(&Key::<Saw<T>>::new(id))?;
+    if saw.body.generation == want.generation { saw.body.status.clone() } else { None }
 }

@@ -4,10 +4,11 @@
 //! for the agent that needs it. Private bytes never pass through here. A key is made once and never changes: rotation
 //! is another key.
 
-use roadstead_store::{AnyKey, Key, Object, Read, Tx};
+use roadstead_store::{AnyKey, Key, Object, Read, Record, Tx};
 use roadstead_types::Sealed;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// A key that must exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,13 +58,18 @@ impl Object for KeyState {
 }
 
 /// States that the key must exist; says what the driver made of it, once it did.
-pub fn ensure(tx: &mut Tx, name: &str, owner: &AnyKey, spec: impl FnOnce() -> KeySpec) -> Option<KeyState> {
+pub fn ensure(
+    tx: &mut Tx,
+    name: &str,
+    owner: &AnyKey,
+    spec: impl FnOnce() -> KeySpec,
+) -> Option<Arc<Record<KeyState>>> {
     let key = Key::<KeySpec>::new(name);
-    if tx.get(&key).is_none() {
+    if tx.shared(&key).is_none() {
         tx.create(key, Some(owner.clone()), spec());
         return None;
     }
-    tx.get(&Key::<KeyState>::new(name)).map(|r| r.body)
+    tx.shared(&Key::<KeyState>::new(name))
 }
 
 /// Forgets the key: its private part is gone with the record.

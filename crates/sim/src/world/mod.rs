@@ -35,7 +35,7 @@ pub struct World {
     user: User,
     log: Log,
     /// How many things have happened.
-    pub steps: usize,
+    pub steps: u64,
 }
 
 /// The region's process, and what it leaves when it ends.
@@ -279,9 +279,9 @@ impl World {
         let Some(server) = &mut self.process.server else { return Ok(()) };
         let after = server.region.view().clone();
         let before = std::mem::replace(&mut self.seen.published, after.clone());
+        let troubled = server.region.troubled();
         for frame in self.process.disk.take_frames() {
             let changes = self.seen.ledger.enter(&frame);
-            let troubled = server.region.troubled();
             let (served, before) = (&self.seen.served, &before);
             let batch = Batch { before, after: &after, changes: &changes, frame: &frame, served, troubled: &troubled };
             checks::batch(&batch, self.now)?;

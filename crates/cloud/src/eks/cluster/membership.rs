@@ -50,14 +50,16 @@ impl Planner for MembershipPlanner {
             return Next::settled("its keys are being made");
         };
         let known = tx.get(&etcd::key(&spec.id)).map(|record| record.body);
-        let group = tx.get(&Group::key(SERVICE_ACCOUNT, &spec.group_name("etcd"))).map(|record| record.body);
-        let ready = placement.members.iter().filter(|member| serves(tx, group.as_ref(), member)).count();
+        let group = tx.shared(&Group::key(SERVICE_ACCOUNT, &spec.group_name("etcd")));
+        let group = group.as_ref().map(|record| &record.body);
+        let ready = placement.members.iter().filter(|member| serves(tx, group, member)).count();
         if known.is_none() && 2 * ready <= placement.members.len() {
             return Next::settled("waits for the first quorum");
         }
-        let state = tx.get(&etcd::state_key(&spec.id)).map(|record| record.body);
+        let state = tx.shared(&etcd::state_key(&spec.id));
+        let state = state.as_ref().map(|record| &record.body);
         let known = known.unwrap_or_else(|| access(&placement, &pki));
-        let now = Now { step: &known.step, watch: known.watch, state: state.as_ref(), group: group.as_ref() };
+        let now = Now { step: &known.step, watch: known.watch, state, group };
         let decided = now.decide(tx, &placement);
         let Decided { then, why, after } = decided;
         let mut wanted = EtcdSpec { step: known.step.clone(), watch: known.watch, ..access(&placement, &pki) };
@@ -66,12 +68,12 @@ impl Planner for MembershipPlanner {
             Then::Wait => wanted.watch = true,
             Then::Take(action) => {
                 wanted.watch = true;
-                wanted.step = next(&known.step, action, state.as_ref(), &placement);
+                wanted.step = next(&known.step, action, state, &placement);
             }
             Then::Stage(n, stage) => {
                 wanted.watch = true;
                 // What was seen so far was seen of another stage: look anew.
-                wanted.step = next(&known.step, Action::Look, state.as_ref(), &placement);
+                wanted.step = next(&known.step, Action::Look, state, &placement);
                 enter(tx, &owner, &mut placement.members[n], stage);
                 record.body.placement = Some(placement);
                 tx.put(record);
@@ -307,7 +309,8 @@ impl Now<'_> {
             return Some(Trouble { why: "it was taken out of etcd by somebody else".into(), ripens: None });
         }
         let id = self.group?.instances.get(&member.name)?;
-        let status = tx.get(&Instance::key(id)).filter(|i| i.deleting.is_none())?.body.status;
+        let instance = tx.shared(&Instance::key(id)).filter(|i| i.deleting.is_none())?;
+        let status = &instance.body.status;
         let machine = fabric::saw::<hostspec::Machine>(tx, id)?;
         let ends =
             machine.processes.iter().find(|p| p.state != hostspec::ProcessState::Ready && p.restarts >= RESTARTS)?;
@@ -338,14 +341,14 @@ struct Trouble {
 
 /// Why a member's data must be taken for lost.
 fn why_lost(tx: &Tx, member: &Member) -> Option<String> {
-    let volume = tx.get(&Volume::key(&member.volume))?.body;
-    let why = volume.status.lost?;
-    Some(format!("its disk {} is lost: {why}", volume.id))
+    let volume = tx.shared(&Volume::key(&member.volume))?;
+    let why = volume.body.status.lost.as_ref()?;
+    Some(format!("its disk {} is lost: {why}", volume.body.id))
 }
 
 /// Its machine is there to stay, and ready: etcd says so only of a member that votes and reads through a quorum.
 fn serves(tx: &Tx, group: Option<&Group>, member: &Member) -> bool {
-    let instance = group.and_then(|group| tx.get(&Instance::key(group.instances.get(&member.name)?)));
+    let instance = group.and_then(|group| tx.shared(&Instance::key(group.instances.get(&member.name)?)));
     instance.is_some_and(|instance| instance.deleting.is_none() && instance.body.status.ready)
 }
 

@@ -7,16 +7,17 @@
 use super::model::{Placement, Spec};
 use crate::keys::{self, KeySpec, KeyState};
 use roadstead_hostspec::{Content, File};
-use roadstead_store::{AnyKey, Tx};
+use roadstead_store::{AnyKey, Record, Tx};
 use roadstead_types::Cidr;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// The address that the token reviewer answers under in the cluster's own network.
 pub const REVIEWER: Ipv4Addr = Ipv4Addr::new(198, 19, 0, 10);
 
 /// The keys of a cluster by their short names.
-pub struct Pki(BTreeMap<String, KeyState>);
+pub struct Pki(BTreeMap<String, Arc<Record<KeyState>>>);
 
 /// States all keys; returns them once all are made.
 pub fn ensure(tx: &mut Tx, owner: &AnyKey, spec: &Spec, placement: &Placement) -> Option<Pki> {
@@ -144,6 +145,6 @@ impl Pki {
     }
 
     fn get(&self, name: &str) -> &KeyState {
-        self.0.get(name).expect("every name used is one of `wanted`")
+        &self.0.get(name).expect("every name used is one of `wanted`").body
     }
 }

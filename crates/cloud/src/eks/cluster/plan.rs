@@ -174,27 +174,28 @@ impl Parts<'_> {
 
     /// Why the cluster does not serve, the cause before its effects; nothing when it does.
     fn issues(&self, tx: &Tx) -> Vec<Issue> {
-        let probed = tx.get(&kube::state_key(&self.spec.id)).map(|r| r.body);
+        let probed = tx.shared(&kube::state_key(&self.spec.id));
         let mut issues = membership::issues(tx, self.placement);
-        if probed.as_ref().is_some_and(|p| p.ready) {
+        if probed.as_ref().is_some_and(|probed| probed.body.ready) {
             return issues;
         }
         issues.extend(["etcd", "api"].iter().flat_map(|role| self.unready(tx, role)));
-        let balancer = tx.get(&LoadBalancer::key(&self.spec.id)).map(|b| b.body);
-        if issues.is_empty() && balancer.is_none_or(|b| b.healthy.is_empty()) {
+        let balancer = tx.shared(&LoadBalancer::key(&self.spec.id));
+        if issues.is_empty() && balancer.is_none_or(|balancer| balancer.body.healthy.is_empty()) {
             issues.push(Issue::new("ClusterUnreachable", "the load balancer has no healthy API server yet", &[]));
         }
         if issues.is_empty() {
-            let why = probed.map_or("the API was not probed yet".into(), |p| p.why);
+            let why = probed.map_or("the API was not probed yet".into(), |probed| probed.body.why.clone());
             issues.push(Issue::new("ClusterUnreachable", why, &[]));
         }
         issues
     }
 
     fn unready(&self, tx: &Tx, role: &str) -> Vec<Issue> {
-        let Some(group) = tx.get(&Group::key(SERVICE_ACCOUNT, &self.spec.group_name(role))) else { return vec![] };
+        let Some(group) = tx.shared(&Group::key(SERVICE_ACCOUNT, &self.spec.group_name(role))) else { return vec![] };
         let unready = |(slot, id): (&String, &String)| {
-            let status = tx.get(&Instance::key(id))?.body.status;
+            let instance = tx.shared(&Instance::key(id))?;
+            let status = &instance.body.status;
             (!status.ready)
                 .then(|| Issue::new("ClusterUnreachable", format!("{slot}: {}", status.why), std::slice::from_ref(id)))
         };
@@ -205,11 +206,10 @@ impl Parts<'_> {
 /// The API machines that are to serve. A replacement stands at the same address and is another target, so that nobody
 /// takes the health of the one before for its own.
 fn targets(tx: &Tx, spec: &Spec, placement: &Placement) -> Vec<hostspec::Target> {
-    let group = tx.get(&Group::key(SERVICE_ACCOUNT, &spec.group_name("api")));
-    let instances = group.map(|group| group.body.instances).unwrap_or_default();
+    let Some(group) = tx.shared(&Group::key(SERVICE_ACCOUNT, &spec.group_name("api"))) else { return vec![] };
     let target = |server: &super::model::Server| {
-        let id = instances.get(&server.name)?;
-        let stays = tx.get(&Instance::key(id)).is_some_and(|instance| instance.deleting.is_none());
+        let id = group.body.instances.get(&server.name)?;
+        let stays = tx.shared(&Instance::key(id)).is_some_and(|instance| instance.deleting.is_none());
         stays.then(|| hostspec::Target {
             id: id.clone(),
             address: server.front_address,

@@ -45,6 +45,17 @@ fn a_cluster_survives_everything() {
 }
 
 #[test]
+fn nobody_waits_for_an_etcd_leader_that_fails_slowly() {
+    let region = Region::for_clusters();
+    let cluster = region.create_cluster("slow");
+    cluster.kubectl(&["create", "configmap", "memory", "--from-literal=text=kept"]).text();
+    steps!((&region, &cluster):
+        a_patient_client_sees_no_etcd_leader_freeze,
+        a_patient_client_sees_no_disk_stall,
+    );
+}
+
+#[test]
 fn etcd_survives_the_loss_of_its_disks() {
     let region = Region::for_clusters();
     let cluster = region.create_cluster("disks");
@@ -288,6 +299,104 @@ fn a_patient_client_sees_no_api_server_die(region: &Region, cluster: &Cluster) {
 
 fn a_patient_client_sees_no_api_server_freeze(region: &Region, cluster: &Cluster) {
     goes_unnoticed(region, cluster, Signal::SIGSTOP, FROZEN.as_secs_f64());
+}
+
+/// Its connections stay open and answer nothing; those that elect another one do so in a second or two.
+fn a_patient_client_sees_no_etcd_leader_freeze(region: &Region, cluster: &Cluster) {
+    let token = cluster.token();
+    let victim = leader(region);
+    sees_no_error(&cluster.insist(&token, victim.pid, Signal::SIGSTOP, 12));
+    let is_new = |p: &Process| p.machine == victim.machine && p.pid != victim.pid;
+    until("it was killed and runs again", BACK, || region.running("etcd").into_iter().find(is_new));
+    is_whole(region, cluster, &token);
+}
+
+/// A process that waits for its disk does not end, whoever kills it: the member is done without until the disk is back.
+fn a_patient_client_sees_no_disk_stall(region: &Region, cluster: &Cluster) {
+    let token = cluster.token();
+    let moved = leader(region);
+    let disk = StallingDisk::under(region, &moved);
+    is_whole(region, cluster, &token);
+    let victim = region.running("etcd").into_iter().find(|p| p.machine == moved.machine).expect("it runs again");
+    etcdctl(&leader(region), &["move-leader", &member_id(&victim)]);
+    let seen = thread::scope(|scope| {
+        let client = scope.spawn(|| cluster.insist(&token, victim.pid, Signal::SIGCONT, 20));
+        until("there are requests", BACK, || cluster.answers(&token).then_some(()));
+        disk.freeze("--freeze");
+        client.join().expect("the client ends")
+    });
+    sees_no_error(&seen);
+    disk.freeze("--unfreeze");
+    is_whole(region, cluster, &token);
+    until("it serves again", BACK, || all_healthy(&region.running("etcd")[0]).then_some(()));
+}
+
+fn sees_no_error(seen: &Value) {
+    say(&format!("          of {} requests {} were tried again, none failed", seen["requests"], seen["retried"]));
+    assert_eq!(seen["errors"], json!([]), "{seen}");
+    assert!(seen["requests"].as_u64() > Some(20), "{seen}");
+}
+
+/// A member's disk on a file system of its own, which can be made to stall. Gone, and whole again, when dropped.
+struct StallingDisk {
+    folder: PathBuf,
+}
+
+impl StallingDisk {
+    /// Moves the disk of a member while its machine is down.
+    fn under(region: &Region, member: &Process) -> StallingDisk {
+        let disk = StallingDisk { folder: disk_of(region, member) };
+        let image = region.folder().join("stalling.ext4");
+        let host = region.part("host");
+        assert!(signal(host, Signal::SIGSTOP), "the agent starts no machine meanwhile");
+        let init = region.processes().into_iter().find(|p| p.machine == member.machine && p.inside == 1);
+        kill(init.expect("a machine has a first process").pid);
+        let (folder, image) = (disk.folder.to_string_lossy(), image.to_string_lossy());
+        let script =
+            format!("truncate --size 1G {image} && mkfs.ext4 -q -d {folder} {image} && mount -o loop {image} {folder}");
+        tool("sh", &["-e", "-c", &script]);
+        assert!(signal(host, Signal::SIGCONT));
+        disk
+    }
+
+    fn freeze(&self, way: &str) {
+        tool("fsfreeze", &[way, &self.folder.to_string_lossy()]);
+    }
+}
+
+impl Drop for StallingDisk {
+    fn drop(&mut self) {
+        // It may not be frozen, or be in use by a machine, whose own mount of it ends with it.
+        for (program, way) in [("fsfreeze", "--unfreeze"), ("umount", "--lazy")] {
+            let _ = Command::new(program).arg(way).arg(&self.folder).output();
+        }
+    }
+}
+
+fn tool(program: &str, arguments: &[&str]) {
+    let said = Command::new(program).args(arguments).output().expect("the tool runs");
+    assert!(said.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&said.stderr));
+}
+
+/// The member that leads.
+fn leader(region: &Region) -> Process {
+    until("a member leads", BACK, || {
+        let leads = |said: Value| !said.is_null() && said["leader"] == said["header"]["member_id"];
+        region.running("etcd").into_iter().find(|member| leads(endpoint(member)))
+    })
+}
+
+/// What `member move-leader` calls it.
+fn member_id(member: &Process) -> String {
+    format!("{:x}", endpoint(member)["header"]["member_id"].as_u64().expect("a member has an id"))
+}
+
+/// What a member says of itself.
+fn endpoint(member: &Process) -> Value {
+    let said = etcdctl(member, &["endpoint", "status", "--write-out=json"]);
+    // It may complain, too.
+    let answer = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(Value::is_array);
+    answer.map(|answer| answer[0]["Status"].clone()).unwrap_or_default()
 }
 
 /// Stops a member as a sick machine would, so that it holds its connections and answers none.

@@ -51,6 +51,7 @@ pub fn registry() -> Registry {
     host_item::<hostspec::Disk>(&mut registry);
     host_item::<hostspec::Machine>(&mut registry);
     host_item::<hostspec::Balancer>(&mut registry);
+    host_item::<hostspec::Quorum>(&mut registry);
     host_item::<hostspec::Credential>(&mut registry);
     host_item::<hostspec::Reviewer>(&mut registry);
     registry

@@ -10,6 +10,7 @@ pub mod doctor;
 pub mod logs;
 pub mod machine;
 pub mod net;
+pub mod quorum;
 pub mod room;
 mod tended;
 pub mod tokens;

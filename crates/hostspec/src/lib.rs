@@ -14,6 +14,7 @@ mod balancer;
 mod identity;
 mod machine;
 mod network;
+mod quorum;
 mod session;
 
 pub use balancer::{
@@ -25,4 +26,5 @@ pub use machine::{
     Process, ProcessState, ProcessStatus,
 };
 pub use network::{Network, NetworkStatus, Port, PortStatus};
+pub use quorum::{Quorum, QuorumMember};
 pub use session::{FromHost, Item, ItemKey, ItemKind, MAX_FRAME, Status, ToHost, Versioned};

@@ -114,7 +114,7 @@ pub struct Process {
     #[serde(default)]
     pub after: Vec<String>,
     /// When it counts as ready; without one, as soon as it runs. Asked every 50 ms after a start until the first yes,
-    /// then every second. A question that is not answered within a second is answered no.
+    /// then every second, and every 250 ms while the answer is no. A question that is not answered within a second is answered no.
     #[serde(default)]
     pub ready: Option<Probe>,
     /// Whether it still works, asked once it was ready; without one, it works while it runs.

@@ -2,7 +2,7 @@
 
 use crate::{
     Balancer, BalancerStatus, Credential, Disk, DiskStatus, Machine, MachineStatus, Network, NetworkStatus, Port,
-    PortStatus, Reviewer, ReviewerStatus,
+    PortStatus, Quorum, Reviewer, ReviewerStatus,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -21,6 +21,7 @@ pub enum Item {
     Disk(Disk),
     Machine(Machine),
     Balancer(Balancer),
+    Quorum(Quorum),
     Credential(Credential),
     Reviewer(Reviewer),
 }
@@ -35,6 +36,7 @@ pub enum ItemKind {
     Disk,
     Machine,
     Balancer,
+    Quorum,
     Credential,
     Reviewer,
 }
@@ -63,6 +65,7 @@ impl Item {
             Item::Disk(x) => (ItemKind::Disk, &x.id),
             Item::Machine(x) => (ItemKind::Machine, &x.id),
             Item::Balancer(x) => (ItemKind::Balancer, &x.id),
+            Item::Quorum(x) => (ItemKind::Quorum, &x.id),
             Item::Credential(x) => (ItemKind::Credential, &x.access_key_id),
             Item::Reviewer(x) => (ItemKind::Reviewer, &x.id),
         };

@@ -63,7 +63,7 @@ macro_rules! host_item {
             fn status(any: hostspec::Status) -> Option<$status> {
                 match any {
                     $extract => $got,
-                    #[allow(unreachable_patterns, reason = "a credential has no status: its pattern takes everything")]
+                    #[allow(unreachable_patterns, reason = "what has no status has a pattern that takes everything")]
                     _ => None,
                 }
             }
@@ -77,4 +77,5 @@ host_item!(Disk, hostspec::DiskStatus, id, "host/disk", "host/disk-status", host
 host_item!(Machine, hostspec::MachineStatus, id, "host/machine", "host/machine-status", hostspec::Status::Machine(s) => Some(s));
 host_item!(Balancer, hostspec::BalancerStatus, id, "host/balancer", "host/balancer-status", hostspec::Status::Balancer(s) => Some(s));
 host_item!(Reviewer, hostspec::ReviewerStatus, id, "host/reviewer", "host/reviewer-status", hostspec::Status::Reviewer(s) => Some(s));
+host_item!(Quorum, (), id, "host/quorum", "host/quorum-status", _ => None);
 host_item!(Credential, (), access_key_id, "host/credential", "host/credential-status", _ => None);

@@ -20,7 +20,7 @@ pub enum Word {
 /// When a process is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rhythm {
-    /// Every 50 ms until the first yes, then every second. Never lost.
+    /// Every 50 ms until the first yes, then every second, and after a no four times as often. Never lost.
     Ready,
     /// So long after each answer; lost when it owed a yes for its patience.
     Live {
@@ -81,6 +81,8 @@ impl Vigil {
     pub fn pause(&self) -> Duration {
         match self.rhythm {
             Rhythm::Ready if self.last.is_none() => Duration::from_millis(50),
+            // Who serves again is to be used again at once; etcd's members wait for each other's.
+            Rhythm::Ready if self.last == Some(Word::No) => Duration::from_millis(250),
             Rhythm::Ready => Duration::from_secs(1),
             Rhythm::Live { every, .. } => duration(every),
         }
@@ -186,6 +188,6 @@ mod tests {
         assert_eq!(vigil.answered(false), Some(No));
         vigil.asked();
         assert_eq!(vigil.passed(Duration::from_secs(60), Duration::from_secs(60)), None, "it never is lost");
-        assert_eq!(vigil.pause(), Duration::from_secs(1));
+        assert_eq!(vigil.pause(), Duration::from_millis(250));
     }
 }

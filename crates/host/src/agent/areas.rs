@@ -4,6 +4,7 @@ use crate::balancer::Balancers;
 use crate::disk::Disks;
 use crate::machine::Machines;
 use crate::net::{Nets, Part};
+use crate::quorum::Quorums;
 use crate::tokens::Reviewers;
 use crate::{Config, Saw};
 use anyhow::Result;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub(super) struct Areas {
     nets: Nets,
     balancers: Balancers,
+    quorums: Quorums,
     disks: Disks,
     machines: Machines,
     reviewers: Reviewers,
@@ -26,8 +28,9 @@ impl Areas {
         let disks = Disks::new(&config, saw.clone());
         let machines = Machines::new(config.clone(), saw.clone(), nets.clone(), disks.clone())?;
         let balancers = Balancers::new(config.clone(), saw.clone(), nets.clone(), machines.roster());
+        let quorums = Quorums::new(nets.clone(), machines.roster());
         let reviewers = Reviewers::new(config, saw, nets.clone());
-        Ok(Areas { nets, balancers, disks, machines, reviewers })
+        Ok(Areas { nets, balancers, quorums, disks, machines, reviewers })
     }
 
     /// Makes the item as it is wanted.
@@ -36,6 +39,7 @@ impl Areas {
             Item::Network(spec) => self.nets.put_network(*generation, spec).await,
             Item::Port(spec) => self.nets.put_port(*generation, spec).await,
             Item::Balancer(spec) => self.balancers.put(*generation, spec).await,
+            Item::Quorum(spec) => self.quorums.put(*generation, spec).await,
             Item::Disk(spec) => self.disks.put(*generation, spec),
             Item::Machine(spec) => self.machines.put(*generation, spec),
             Item::Reviewer(spec) => self.reviewers.put_reviewer(*generation, spec).await,
@@ -49,6 +53,7 @@ impl Areas {
             ItemKind::Network => self.nets.remove_network(&key.id).await,
             ItemKind::Port => self.nets.remove_port(&key.id).await,
             ItemKind::Balancer => self.balancers.remove(&key.id).await,
+            ItemKind::Quorum => self.quorums.remove(&key.id).await,
             ItemKind::Disk => self.disks.remove(&key.id).await,
             ItemKind::Machine => self.machines.remove(&key.id).await,
             ItemKind::Reviewer => self.reviewers.remove_reviewer(&key.id).await,

@@ -31,6 +31,14 @@ impl Roster {
         }
     }
 
+    /// Whether a process is known to be ready.
+    pub fn is_ready(&self, machine: &str, process: &str) -> bool {
+        let known = |processes: &[ProcessStatus]| {
+            processes.iter().any(|status| status.name == process && status.state == ProcessState::Ready)
+        };
+        matches!(self.0.borrow().get(machine), Some(Presence::Runs(processes)) if known(processes))
+    }
+
     /// Told at every change.
     pub fn changes(&self) -> watch::Receiver<impl Sized + use<>> {
         self.0.subscribe()
@@ -85,6 +93,7 @@ mod tests {
         ] {
             roster.see("i-1", &status(MachinePhase::Running, state));
             assert_eq!(roster.absence("i-1", "api").as_deref(), absence);
+            assert_eq!(roster.is_ready("i-1", "api"), absence.is_none());
             assert!(changes.has_changed().unwrap());
             changes.mark_unchanged();
             roster.see("i-1", &status(MachinePhase::Running, state));
@@ -92,6 +101,7 @@ mod tests {
         }
         assert_eq!(roster.absence("i-1", "another"), None);
         assert_eq!(roster.absence("i-2", "api"), None);
+        assert!(!roster.is_ready("i-1", "another") && !roster.is_ready("i-2", "api"), "nobody said so");
         roster.see("i-1", &status(MachinePhase::Failed { why: "PID 1 ended".into() }, ProcessState::Ready));
         assert_eq!(roster.absence("i-1", "api").as_deref(), Some("machine i-1: PID 1 ended"));
         roster.see("i-1", &status(MachinePhase::Running, ProcessState::Ready));

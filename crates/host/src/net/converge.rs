@@ -45,8 +45,9 @@ impl Managed {
 
     /// Whether nothing is known of the network.
     pub fn is_empty(&self) -> bool {
-        let Layout { ports, frontends, services, .. } = &self.layout;
-        self.generation.is_none() && ports.is_empty() && frontends.is_empty() && services.is_empty()
+        let Layout { ports, frontends, refused, services, .. } = &self.layout;
+        let unused = ports.is_empty() && frontends.is_empty() && refused.is_empty() && services.is_empty();
+        self.generation.is_none() && unused
     }
 
     fn observe(&mut self, site: &Site) -> Result<Router> {

@@ -17,6 +17,8 @@ pub(super) struct Layout {
     pub ports: BTreeMap<String, Plug>,
     /// By balancer id.
     pub frontends: BTreeMap<String, Frontend>,
+    /// By quorum id: addresses and ports at which clients are refused.
+    pub refused: BTreeMap<String, BTreeSet<(Ipv4Addr, u16)>>,
     /// By service id.
     pub services: BTreeMap<String, Service>,
 }

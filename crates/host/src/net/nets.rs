@@ -8,7 +8,7 @@ use crate::{Config, Saw, blocking, lock};
 use anyhow::{Context as _, Result, anyhow};
 use roadstead_hostspec::{ItemKey, ItemKind, MachinePort, Network, NetworkStatus, Port, PortStatus, Status};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -210,6 +210,19 @@ impl Nets {
     /// Removes the data path of a balancer. Fine if the network is gone.
     pub async fn remove_frontend(&self, network: &str, id: &str) -> Result<()> {
         self.release(network, id, |layout, id| drop(layout.frontends.remove(id))).await
+    }
+
+    /// Refuses clients of these addresses and ports by resets, those that are connected with their next packet, instead
+    /// of those that the quorum `id` named before.
+    pub async fn refuse(&self, network: &str, id: &str, places: BTreeSet<(Ipv4Addr, u16)>) -> Result<()> {
+        let id = id.to_owned();
+        let edit = move |layout: &mut Layout| drop(layout.refused.insert(id, places));
+        self.change(network, edit).await?.of_network()
+    }
+
+    /// Refuses nobody any more in the name of the quorum `id`. Fine if the network is gone.
+    pub async fn admit_all(&self, network: &str, id: &str) -> Result<()> {
+        self.release(network, id, |layout, id| drop(layout.refused.remove(id))).await
     }
 
     /// Ends connections through balancers, so that both sides are told with their next packet.

@@ -34,7 +34,7 @@ pub(super) struct Rules {
 }
 
 /// Every set and map: what it is called, what it is.
-const SETS: [(&str, &str); 7] = [
+const SETS: [(&str, &str); 8] = [
     // Blocks of the network.
     ("inside", "set inside { type ipv4_addr; flags interval; }"),
     // Public address . who may dial it.
@@ -47,6 +47,8 @@ const SETS: [(&str, &str); 7] = [
     ("publics", "map publics { type ipv4_addr : ipv4_addr; }"),
     // Address . port of listeners.
     ("dialled", "set dialled { type ipv4_addr . inet_service; }"),
+    // Address . port of members of a quorum that clients must do without.
+    ("refused", "set refused { type ipv4_addr . inet_service; }"),
     ("listeners", "map listeners { type ipv4_addr . inet_service : verdict; }"),
 ];
 
@@ -87,6 +89,7 @@ const CHAINS: &str = r#"
     iifname "uplink" drop
     oifname "uplink" ct direction reply ct status dnat ct state established,related accept
     oifname "uplink" drop
+    ip daddr . tcp dport @refused reject with tcp reset
     ct state new ct status dnat fib daddr . iif oif exists ct mark set 1
     ip daddr @inside accept
     reject with icmp admin-prohibited
@@ -105,6 +108,8 @@ impl Rules {
         rules.add("inside", outermost(&layout.cidrs));
         let service = |s: &super::layout::Service| format!("{} . {} . {}", s.clients, s.address, s.port);
         rules.add("services", layout.services.values().map(service));
+        let place = |(address, port): &(Ipv4Addr, u16)| format!("{address} . {port}");
+        rules.add("refused", layout.refused.values().flatten().map(place));
         for (id, frontend) in &layout.frontends {
             rules.add_frontend(id, frontend);
         }

@@ -52,6 +52,10 @@ macro_rules! with_kind {
                 type $T = hostspec::Balancer;
                 $body
             }
+            ItemKind::Quorum => {
+                type $T = hostspec::Quorum;
+                $body
+            }
             ItemKind::Credential => {
                 type $T = hostspec::Credential;
                 $body
@@ -64,12 +68,13 @@ macro_rules! with_kind {
     };
 }
 
-const KINDS: [ItemKind; 7] = [
+const KINDS: [ItemKind; 8] = [
     ItemKind::Network,
     ItemKind::Port,
     ItemKind::Disk,
     ItemKind::Machine,
     ItemKind::Balancer,
+    ItemKind::Quorum,
     ItemKind::Credential,
     ItemKind::Reviewer,
 ];

@@ -4,7 +4,7 @@ use super::etcd::Cluster;
 use super::machine::{Phase, State};
 use roadstead_hostspec::{
     Balancer, BalancerStatus, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Network,
-    NetworkStatus, Port, PortStatus, Reviewer, ReviewerStatus, Status, TargetHealth, Versioned,
+    NetworkStatus, Port, PortStatus, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth, Versioned,
 };
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,6 +84,7 @@ pub struct Items {
     pub machines: Shelf<Machine, State>,
     pub balancers: Shelf<Balancer, BalancerStatus>,
     pub reviewers: Shelf<Reviewer, Place>,
+    pub quorums: Shelf<Quorum, Place>,
     pub credentials: Shelf<Credential, Place>,
     /// What etcd's members agree on, by token.
     pub etcds: BTreeMap<String, Cluster>,
@@ -118,6 +119,7 @@ impl Items {
                 take(&mut self.balancers, key.id, life, spec, |spec, state| keep_targets(spec, state, now))
             }
             Item::Reviewer(spec) => take(&mut self.reviewers, key.id, life, spec, |_, place| place.ready = false),
+            Item::Quorum(spec) => take(&mut self.quorums, key.id, life, spec, |_, _| {}),
             Item::Credential(spec) => take(&mut self.credentials, key.id, life, spec, |_, _| {}),
         }
         Put::Taken
@@ -133,6 +135,7 @@ impl Items {
             ItemKind::Machine => self.machines.get_mut(id).map(|held| &mut held.life),
             ItemKind::Balancer => self.balancers.get_mut(id).map(|held| &mut held.life),
             ItemKind::Reviewer => self.reviewers.get_mut(id).map(|held| &mut held.life),
+            ItemKind::Quorum => self.quorums.get_mut(id).map(|held| &mut held.life),
             ItemKind::Credential => self.credentials.get_mut(id).map(|held| &mut held.life),
         }
     }
@@ -147,6 +150,7 @@ impl Items {
             ItemKind::Machine => drop(self.machines.remove(id)),
             ItemKind::Balancer => drop(self.balancers.remove(id)),
             ItemKind::Reviewer => drop(self.reviewers.remove(id)),
+            ItemKind::Quorum => drop(self.quorums.remove(id)),
             ItemKind::Credential => drop(self.credentials.remove(id)),
         }
     }
@@ -160,6 +164,7 @@ impl Items {
             (ItemKind::Machine, self.machines.keys().collect()),
             (ItemKind::Balancer, self.balancers.keys().collect()),
             (ItemKind::Reviewer, self.reviewers.keys().collect()),
+            (ItemKind::Quorum, self.quorums.keys().collect()),
             (ItemKind::Credential, self.credentials.keys().collect()),
         ];
         all.into_iter()
@@ -176,11 +181,12 @@ impl Items {
         collect_unwanted(&mut found, ItemKind::Machine, &self.machines);
         collect_unwanted(&mut found, ItemKind::Balancer, &self.balancers);
         collect_unwanted(&mut found, ItemKind::Reviewer, &self.reviewers);
+        collect_unwanted(&mut found, ItemKind::Quorum, &self.quorums);
         collect_unwanted(&mut found, ItemKind::Credential, &self.credentials);
         found
     }
 
-    /// What a host says of an item, and of which generation. Nothing is said of a credential.
+    /// What a host says of an item, and of which generation. Nothing is said of a credential and of a quorum.
     pub fn status(&self, key: &ItemKey) -> Option<(u64, Status)> {
         let id = &key.id;
         let not_ready = |ready: bool| (!ready).then(|| "is being set up".to_owned());
@@ -197,7 +203,7 @@ impl Items {
             ItemKind::Reviewer => status_of(self.reviewers.get(id)?, |place| {
                 Status::Reviewer(ReviewerStatus { ready: place.ready, why: not_ready(place.ready) })
             }),
-            ItemKind::Credential => None,
+            ItemKind::Quorum | ItemKind::Credential => None,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::ledger::{Changed, Ledger};
 use crate::rng::Rng;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_hostspec::{
-    Balancer, Credential, Disk, FromHost, ItemKey, ItemKind, Machine, Network, Port, Reviewer, Status, ToHost,
+    Balancer, Credential, Disk, FromHost, ItemKey, ItemKind, Machine, Network, Port, Quorum, Reviewer, Status, ToHost,
     Versioned,
 };
 use roadstead_kernel::region::Region;
@@ -47,12 +47,13 @@ struct Sort {
     forget: fn(&mut Tx, &str),
 }
 
-const SORTS: [Sort; 7] = [
+const SORTS: [Sort; 8] = [
     sort::<Network>(ItemKind::Network),
     sort::<Port>(ItemKind::Port),
     sort::<Disk>(ItemKind::Disk),
     sort::<Machine>(ItemKind::Machine),
     sort::<Balancer>(ItemKind::Balancer),
+    sort::<Quorum>(ItemKind::Quorum),
     sort::<Credential>(ItemKind::Credential),
     sort::<Reviewer>(ItemKind::Reviewer),
 ];

@@ -14,6 +14,8 @@ use std::net::Ipv4Addr;
 pub const API_PORT: u16 = 443;
 /// The process that serves there.
 pub const API_SERVER: &str = "kube-apiserver";
+/// The process of an etcd member.
+pub const ETCD: &str = "etcd";
 /// TCP port of the token reviewer.
 pub const REVIEWER_PORT: u16 = 9443;
 
@@ -62,7 +64,7 @@ pub fn etcd(spec: &Spec, placement: &Placement, pki: &Pki, components: &str, mem
         // the disk stalls under that.
         live: health("/livez"),
     };
-    let mut etcd = process("etcd", argv, &[], probes);
+    let mut etcd = process(ETCD, argv, &[], probes);
     // For what clients have asked. Longer is for nothing: it would wait 7 s for their watches, which never end (embed's
     // `stopServers`), before it hands on leadership and closes its files; what it acknowledged is on the disk already.
     etcd.grace = Some(Millis(500));

@@ -8,12 +8,13 @@
 //! ```
 //! One plan states the whole each time; nothing is done "on" an event.
 
-use super::control_plane::{self, API_PORT, API_SERVER, REVIEWER_PORT};
+use super::control_plane::{self, API_PORT, API_SERVER, ETCD, REVIEWER_PORT};
 use super::model::{Cluster, Issue, Placement, Spec, State};
 use super::pki::{self, Pki, REVIEWER};
 use super::{membership, placement, teardown};
 use crate::autoscaling::{self, Group, Slot};
 use crate::ec2::instance::{Attachment, Instance};
+use crate::eks::etcd::CLIENT_PORT;
 use crate::eks::kube::{self, KubeSpec};
 use crate::elb::load_balancer::{self, LoadBalancer};
 use crate::fabric;
@@ -86,6 +87,7 @@ impl Parts<'_> {
     fn state(&self, tx: &mut Tx) {
         autoscaling::ensure(tx, self.owner, self.etcd_group());
         autoscaling::ensure(tx, self.owner, self.api_group());
+        fabric::want(tx, self.owner, quorum(tx, self.spec, self.placement));
         fabric::want(tx, self.owner, self.probe_credential());
         fabric::want(tx, self.owner, self.reviewer());
         kube::ensure(tx, self.owner, &self.spec.id, self.kube());
@@ -218,6 +220,24 @@ fn targets(tx: &Tx, spec: &Spec, placement: &Placement) -> Vec<hostspec::Target>
         })
     };
     placement.servers.iter().filter_map(target).collect()
+}
+
+/// The etcd members that run, so that API servers, which know all of them, lose no time with one that does not serve.
+fn quorum(tx: &Tx, spec: &Spec, placement: &Placement) -> hostspec::Quorum {
+    let id = spec.group_name("etcd");
+    let group = tx.get(&Group::key(SERVICE_ACCOUNT, &id));
+    let instances = group.map(|group| group.body.instances).unwrap_or_default();
+    let member = |member: &super::model::Member| {
+        let server = hostspec::Server { machine: instances.get(&member.name)?.clone(), process: ETCD.into() };
+        Some(hostspec::QuorumMember { address: member.address, server })
+    };
+    hostspec::Quorum {
+        id,
+        network: placement.network.clone(),
+        port: CLIENT_PORT,
+        majority: placement::MEMBERS as u32 / 2 + 1,
+        members: placement.members.iter().filter_map(member).collect(),
+    }
 }
 
 /// What stands before the API servers.

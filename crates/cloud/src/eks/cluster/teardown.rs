@@ -44,9 +44,10 @@ fn stop_serving(tx: &mut Tx, spec: &Spec) -> bool {
     kube::remove(tx, &spec.id);
     etcd::remove(tx, &spec.id);
     let balancer = delete_all(tx, [LoadBalancer::key(&spec.id)]);
+    let quorum = fabric::unwant::<hostspec::Quorum>(tx, &spec.group_name("etcd"));
     let reviewer = fabric::unwant::<hostspec::Reviewer>(tx, &spec.id);
     let probe = fabric::unwant::<hostspec::Credential>(tx, &spec.probe_key_id());
-    balancer && reviewer && probe
+    balancer && quorum && reviewer && probe
 }
 
 fn release(tx: &mut Tx, cluster: &AnyKey, placement: &Placement) -> bool {

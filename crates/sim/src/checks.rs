@@ -402,9 +402,6 @@ fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
             continue;
         }
         let others: Vec<_> = group.body.instances.values().filter(|id| **id != instance.name()).collect();
-        if others.len() + 1 < group.body.spec.slots.len() {
-            return Err(format!("{instance} is terminated while a slot of its group is empty"));
-        }
         // A batch may hold several plans: what was so before it or is so after it may have been seen by one of them.
         let views = [batch.before, batch.after];
         let unready = views.iter().any(|view| view.get(&instance).is_some_and(|i| !i.body.status.ready));
@@ -417,6 +414,9 @@ fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
         }
         let may_stay = |id: &&&String| !views.iter().any(|view| is_ready(view, id));
         let none = unready && !others.iter().any(|id| views.iter().all(|view| is_ready(view, id)));
+        if !none && others.len() + 1 < group.body.spec.slots.len() {
+            return Err(format!("{instance} is terminated while a slot of its group is empty"));
+        }
         if let Some(other) = others.iter().find(may_stay).filter(|_| !none) {
             return Err(format!("{instance} is terminated while {other} is not ready"));
         }

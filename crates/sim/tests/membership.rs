@@ -190,6 +190,18 @@ fn a_new_patch_of_etcd_waits_until_the_members_are_whole() {
     }
 }
 
+/// Seed 479: while the one that never gets ready again was taken for a vote, each of the two waited for the other.
+#[test]
+fn a_lost_disk_and_a_machine_that_never_gets_ready_again_are_healed_one_after_the_other() {
+    let mut world = world(World::calm());
+    lose(&mut world, "etcd-3");
+    for (member, wedged) in [("etcd-3", false), ("etcd-1", true)] {
+        let machine = world.machine("a", member);
+        if wedged { world.host().wedge(&machine) } else { drop(world.host().kill_machine(&machine)) }
+    }
+    assert_whole(&mut world);
+}
+
 #[test]
 fn a_member_that_does_not_get_ready_on_its_data_begins_anew() {
     let mut world = world(World::calm());

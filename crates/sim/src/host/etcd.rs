@@ -11,10 +11,15 @@ use super::machine::{Member, Role, State, is_alive};
 use super::{Event, Host};
 use roadstead_cloud::eks::etcd::{Action, Answer, EtcdSpec, MemberSeen, peer_url};
 use roadstead_hostspec::Machine;
+use roadstead_types::Millis;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 type Running = Held<Machine, State>;
+
+/// A peer counts that has been connected for so long (etcdserver `HealthInterval`).
+const HEALTH_INTERVAL: Millis = Millis::secs(5);
+const UNHEALTHY: &str = "etcdserver: unhealthy cluster";
 
 /// What the members of one etcd agree on.
 #[derive(Clone, Debug, Default)]
@@ -65,16 +70,37 @@ impl Items {
         2 * votes.iter().filter(|id| kept(id)).count() <= votes.len()
     }
 
-    /// The member runs on its data, and others reach it.
+    /// More than etcd's `HealthInterval` ago others have reached the member, and do so now.
+    fn is_connected(&self, token: &str, id: u64, now: Millis) -> bool {
+        self.live_since(token, id).is_some_and(|since| now.since(since) >= HEALTH_INTERVAL)
+    }
+
     fn is_live(&self, token: &str, id: u64) -> bool {
-        self.machines.values().any(|machine| {
-            machine.state.with_roles().any(|(process, role)| match role {
+        self.live_since(token, id).is_some()
+    }
+
+    /// Since when the member runs on its data, and others reach it. One that never gets ready has no say: an etcd that votes and
+    /// hears of what others vote is ready by its own account (`/readyz` is a read through a quorum).
+    fn live_since(&self, token: &str, id: u64) -> Option<Millis> {
+        let mut well = self.machines.iter().filter(|(id, _)| !self.wedged.contains(*id));
+        well.find_map(|(_, machine)| {
+            machine.state.with_roles().find_map(|(process, role)| match role {
                 Role::Etcd(member) if member.token == token && is_alive(process) => {
-                    is_of(self.data_of(machine), token, id) && self.leg(machine, member.address).is_some()
+                    let reached =
+                        is_of(self.data_of(machine), token, id) && self.leg(machine, member.address).is_some();
+                    reached.then_some(process.since)
                 }
-                _ => false,
+                _ => None,
             })
         })
+    }
+
+    /// The voters that a voter reaches which is asked to change a member, itself included; and how many there are.
+    fn connected(&self, token: &str, target: Option<u64>, now: Millis) -> (usize, usize) {
+        let voters: Vec<u64> = self.etcds.get(token).into_iter().flat_map(Cluster::voters).collect();
+        let asked = voters.iter().copied().find(|id| Some(*id) != target && self.is_live(token, *id));
+        let connected = voters.iter().filter(|id| Some(**id) == asked || self.is_connected(token, **id, now));
+        (connected.count(), voters.len())
     }
 
     fn data_of(&self, machine: &Running) -> Option<&Data> {
@@ -166,6 +192,7 @@ impl Host {
         if peer.published && !member.existing && peer_answers {
             return None;
         }
+        peer.name.clone_from(&member.name);
         if std::mem::replace(&mut peer.begun, true) {
             self.events.push(Event::Forgot { member: member.name.clone() });
         }
@@ -259,6 +286,13 @@ impl Host {
 
     /// A request to change the membership arrives. Refused, for people; or there is no quorum, and nobody answers.
     pub fn change_etcd(&mut self, token: &str, action: &Action) -> Option<Result<(), String>> {
+        if let (Action::AddLearner(_), (connected, voters @ 1..)) =
+            (action, self.items.connected(token, None, self.now))
+            && (1..voters).contains(&connected)
+        {
+            // `--strict-reconfig-check`, before a quorum is asked; without a vote or with one.
+            return Some(Err(UNHEALTHY.to_owned()));
+        }
         if !self.items.has_quorum(token) {
             return None;
         }
@@ -268,10 +302,9 @@ impl Host {
             Action::AddLearner(url) => self.add_learner(token, url),
             Action::Promote(id) => self.promote(token, *id),
         };
-        if done.is_ok() && !self.items.has_quorum(token) {
-            // Which says more than that a healthy member is gone.
+        if matches!(action, Action::Promote(_)) && done.is_ok() && !self.items.has_quorum(token) {
             let by = format!("{action:?}");
-            self.events.insert(0, Event::QuorumLost { cluster: token.to_owned(), by });
+            self.events.push(Event::QuorumLost { cluster: token.to_owned(), by });
         }
         self.stale = true;
         Some(done)
@@ -290,10 +323,23 @@ impl Host {
 
     fn remove_member(&mut self, token: &str, id: u64) -> Result<(), String> {
         let live = self.items.is_live(token, id);
+        let (connected, voters) = self.items.connected(token, Some(id), self.now);
         let cluster = self.items.etcds.get_mut(token).ok_or("no such cluster")?;
-        let peer = cluster.members.remove(&id).ok_or("etcdserver: member not found")?;
+        let peer = cluster.members.get(&id).ok_or("etcdserver: member not found")?;
         if live {
-            self.events.push(Event::HealthyRemoved { member: peer.name });
+            // Asked for by mistake, whether etcd lets it happen or not.
+            self.events.push(Event::HealthyRemoved { member: peer.name.clone() });
+        }
+        let guarded = live && !peer.learner && connected.saturating_sub(1) < 1 + (voters - 1) / 2;
+        let before = self.items.etcds.get(token).cloned();
+        self.items.etcds.get_mut(token).and_then(|cluster| cluster.members.remove(&id));
+        if !self.items.has_quorum(token) {
+            // Which says more than that a healthy member is gone.
+            self.events.insert(0, Event::QuorumLost { cluster: token.to_owned(), by: format!("to remove {id:x}") });
+        }
+        if guarded {
+            self.items.etcds.extend(before.map(|cluster| (token.to_owned(), cluster)));
+            return Err(UNHEALTHY.to_owned());
         }
         Ok(())
     }
@@ -319,6 +365,9 @@ impl Host {
         let level = data.any(|data| is_of(Some(data), token, id) && data.level) && self.items.is_live(token, id);
         let cluster = self.items.etcds.get_mut(token).ok_or("no such cluster")?;
         let peer = cluster.members.get_mut(&id).ok_or("etcdserver: member not found")?;
+        if !peer.learner {
+            return Err("etcdserver: can only promote a learner member".to_owned());
+        }
         if !level {
             return Err("etcdserver: can only promote a learner member which is in sync with leader".to_owned());
         }
@@ -326,3 +375,6 @@ impl Host {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ pub enum Job {
     Start(String, usize),
     /// A process becomes ready.
     Ready(String, usize),
+    /// A process no longer answers its probe with yes, and runs on.
+    Unready(String, usize),
     /// A process ends.
     Exit(String, usize),
     /// A learner of etcd has got all that there is.
@@ -50,6 +52,8 @@ impl Job {
             // A component that loses its API server ends when it can't renew its lease.
             Job::Exit(id, n) if is_in(items, id, *n, ProcessState::Ready) => (4000, 10_000),
             Job::Exit(..) => (10, 200),
+            // etcd's `/readyz` waits for its read, and PID 1 for three of them.
+            Job::Unready(..) => (1000, 5000),
             Job::CatchUp(_) => (100, 3000),
             Job::Flip(balancer, target) => checking(items, balancer, target),
         };
@@ -207,10 +211,15 @@ impl Items {
                 ProcessState::Waiting => None,
                 ProcessState::Backoff => Some(Job::Start(id.to_owned(), n)),
                 _ if self.ends(machine, process, role).is_some() => Some(Job::Exit(id.to_owned(), n)),
-                ProcessState::Starting if !self.wedged.contains(id) && self.answers(machine, role) => {
-                    Some(Job::Ready(id.to_owned(), n))
+                ProcessState::Starting | ProcessState::Unready => {
+                    let may = !self.wedged.contains(id) && self.answers(machine, role);
+                    may.then(|| Job::Ready(id.to_owned(), n))
                 }
-                ProcessState::Starting | ProcessState::Ready | ProcessState::Unready => None,
+                // An API server whose etcd is away has its balancer to say so, which is seen earlier.
+                ProcessState::Ready if matches!(role, Role::Etcd(_)) && !self.answers(machine, role) => {
+                    Some(Job::Unready(id.to_owned(), n))
+                }
+                ProcessState::Ready => None,
             };
             jobs.extend(job);
             if let (Role::Etcd(member), true) = (role, machine::is_alive(process))

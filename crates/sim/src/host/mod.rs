@@ -456,6 +456,10 @@ impl Host {
             Job::Start(id, n) => self.start(&id, n),
             Job::Ready(id, n) => self.ready(&id, n),
             Job::Exit(id, n) => self.exit(&id, n),
+            Job::Unready(id, n) => {
+                self.set_process(&id, n, ProcessState::Unready, None);
+                self.touched(&machine_key(&id));
+            }
             Job::CatchUp(id) => self.catch_up(&id),
             Job::Flip(balancer, target) => self.flip(&balancer, &target),
         }

@@ -197,7 +197,10 @@ fn a_lost_disk_and_a_machine_that_never_gets_ready_again_are_healed_one_after_th
     lose(&mut world, "etcd-3");
     for (member, wedged) in [("etcd-3", false), ("etcd-1", true)] {
         let machine = world.machine("a", member);
-        if wedged { world.host().wedge(&machine) } else { drop(world.host().kill_machine(&machine)) }
+        match wedged {
+            true => world.host().wedge(&machine),
+            false => assert!(world.host().kill_machine(&machine)),
+        }
     }
     assert_whole(&mut world);
 }

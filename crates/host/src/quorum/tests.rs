@@ -8,7 +8,7 @@ fn address(n: usize) -> Ipv4Addr {
 }
 
 /// The places of the members that are refused, of so many with these standings.
-fn refused_of(standings: &[Standing], majority: u32) -> Vec<usize> {
+fn refused_of(standings: &[Standing], majority: usize) -> Vec<usize> {
     let server = |n: usize| Server { machine: n.to_string(), process: "etcd".into() };
     let members = (0..standings.len()).map(|n| QuorumMember { address: address(n), server: server(n) });
     let spec = Quorum { id: "q".into(), network: "net".into(), port: 2379, majority, members: members.collect() };

@@ -62,7 +62,7 @@ impl Planner for MembershipPlanner {
         let now = Now { step: &known.step, watch: known.watch, state, group };
         let decided = now.decide(tx, &placement);
         let Decided { then, why, after } = decided;
-        let mut wanted = EtcdSpec { step: known.step.clone(), watch: known.watch, ..access(&placement, &pki) };
+        let mut wanted = EtcdSpec { step: known.step.clone(), ..access(&placement, &pki) };
         match then {
             Then::Rest => wanted.watch = false,
             Then::Wait => wanted.watch = true,

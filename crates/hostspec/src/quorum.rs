@@ -20,7 +20,7 @@ pub struct Quorum {
     /// The TCP port that clients dial.
     pub port: u16,
     /// How many ready members make a majority.
-    pub majority: u32,
+    pub majority: usize,
     /// All of them.
     pub members: Vec<QuorumMember>,
 }

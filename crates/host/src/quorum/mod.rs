@@ -102,7 +102,6 @@ fn standing(roster: &Roster, Server { machine, process }: &Server) -> Standing {
 fn refused(spec: &Quorum, standing: impl Fn(&Server) -> Standing) -> BTreeSet<(Ipv4Addr, u16)> {
     let members: Vec<_> = spec.members.iter().map(|member| (member.address, standing(&member.server))).collect();
     let ready = members.iter().filter(|(_, standing)| *standing == Standing::Ready).count();
-    let absent =
-        members.iter().filter(|(_, standing)| *standing == Standing::Absent && ready >= spec.majority as usize);
+    let absent = members.iter().filter(|(_, standing)| *standing == Standing::Absent && ready >= spec.majority);
     absent.map(|(address, _)| (*address, spec.port)).collect()
 }

@@ -4,11 +4,11 @@ use roadstead_hostspec::{Quorum, QuorumMember, Server};
 use std::net::Ipv4Addr;
 
 fn address(n: usize) -> Ipv4Addr {
-    Ipv4Addr::new(198, 19, n as u8, 4)
+    Ipv4Addr::new(198, 19, u8::try_from(n).unwrap(), 4)
 }
 
 /// The places of the members that are refused, of so many with these standings.
-fn refused_of(standings: &[Standing], majority: u32) -> Vec<usize> {
+fn refused_of(standings: &[Standing], majority: usize) -> Vec<usize> {
     let server = |n: usize| Server { machine: n.to_string(), process: "etcd".into() };
     let members = (0..standings.len()).map(|n| QuorumMember { address: address(n), server: server(n) });
     let spec = Quorum { id: "q".into(), network: "net".into(), port: 2379, majority, members: members.collect() };

@@ -235,7 +235,7 @@ fn quorum(tx: &Tx, spec: &Spec, placement: &Placement) -> hostspec::Quorum {
         id,
         network: placement.network.clone(),
         port: CLIENT_PORT,
-        majority: placement::MEMBERS as u32 / 2 + 1,
+        majority: placement::MEMBERS / 2 + 1,
         members: placement.members.iter().filter_map(member).collect(),
     }
 }

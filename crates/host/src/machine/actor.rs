@@ -267,8 +267,10 @@ impl Actor {
             // It never was, and its paths could be anybody's.
             return Ok(());
         }
-        self.stop().await?;
+        let stopped = self.stop().await;
+        // Killed or not: who waits for a disk does not end, but must not keep an address that another machine is to have.
         self.area.0.network.detach(&self.id).await?;
+        stopped?;
         let (driver, id) = (self.area.0.driver.clone(), self.id.clone());
         blocking(move || driver.clear(&id)).await
     }

@@ -600,3 +600,48 @@ fn purge_needs_no_state() {
     purge(&w.config).unwrap();
     assert!(pids.iter().all(|pid| !runs(*pid)));
 }
+
+/// Machines whose processes wait for a disk that does not answer: they can be killed, and do not end.
+struct Stuck;
+
+impl driver::Driver for Stuck {
+    fn ids(&self) -> Vec<String> {
+        vec!["i-1".into()]
+    }
+
+    fn marks(&self, _: &str) -> Option<roadstead_guest::Marks> {
+        None
+    }
+
+    fn watch(&self, _: &str) -> Option<driver::Life> {
+        None
+    }
+
+    fn start(&self, _: driver::Start) -> Result<()> {
+        anyhow::bail!("an earlier one is left")
+    }
+
+    fn stop(&self, _: &str, _: Duration) -> Result<()> {
+        anyhow::bail!("processes don't die; is a disk stuck?")
+    }
+
+    fn clear(&self, _: &str) -> Result<()> {
+        panic!("it still runs")
+    }
+}
+
+#[test]
+fn a_machine_that_does_not_die_loses_its_network_and_is_not_said_to_be_gone() {
+    let w = World::new();
+    let name = network::namespace(&w.config.mark(), "i-1");
+    netns::create(&name).unwrap();
+    let (config, network, disks) = (w.config.clone(), w.network.clone(), w.agent().disks.clone());
+    let (saw, driver): (Saw, _) = (Arc::new(|_, _, _| {}), Arc::new(Stuck));
+    let (roster, wants) = (Roster::default(), Mutex::default());
+    let machines = Machines(Arc::new(Inner { config, saw, network, disks, driver, roster, wants }));
+    w.agent().runtime.block_on(async {
+        let removed = tokio::time::timeout(Duration::from_secs(1), machines.remove("i-1")).await;
+        assert!(removed.is_err(), "what runs is not gone");
+    });
+    assert!(!netns::path(&name).exists());
+}

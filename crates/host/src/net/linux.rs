@@ -140,11 +140,16 @@ impl Linux {
         let namespace = self.namespace(network);
         let generation = netns::run_in(&namespace, rules_generation)?.ok();
         let script = want.script(&self.config.mark(), self.rules(network, generation)?.as_ref());
-        let generation = netns::run_in(&namespace, || -> Result<u32> {
+        let written = netns::run_in(&namespace, || -> Result<u32> {
             nft(&script)?;
             write_sysctls(&CONNTRACK_SYSCTLS)?;
             Ok(rules_generation()?)
-        })??;
+        })?;
+        if written.is_err() {
+            // An agent of another version may have made the table, without a set that this one has: all anew next time.
+            self.memory(network).forget()?;
+        }
+        let generation = written?;
         let place = Place { router: Life::of(&self.config, network)?, generation };
         self.memory(network).write(&Written { place, rules: want.clone() })
     }

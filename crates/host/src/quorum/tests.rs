@@ -4,7 +4,7 @@ use roadstead_hostspec::{Quorum, QuorumMember, Server};
 use std::net::Ipv4Addr;
 
 fn address(n: usize) -> Ipv4Addr {
-    Ipv4Addr::new(198, 19, n.try_into().unwrap(), 4)
+    Ipv4Addr::new(198, 19, u8::try_from(n).unwrap(), 4)
 }
 
 /// The places of the members that are refused, of so many with these standings.

@@ -1,6 +1,7 @@
 //! Benchmarks that print ratios: ours and what it is compared with run side by side, on one machine, in one go.
 //! `cargo xtask bench` builds what they need and starts them. They know the product only as a program.
 
+mod balancer;
 mod chaos;
 mod cluster;
 mod floor;
@@ -23,6 +24,8 @@ enum Benchmark {
     Cluster(cluster::Args),
     /// Clusters made and deleted one after another, then several at once
     Wear(wear::Args),
+    /// The kernel's balancer against direct routing and HAProxy
+    Balancer(balancer::Args),
     /// Faults against a cluster under load
     Chaos(chaos::Args),
 }
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let result = match Benchmark::parse() {
         Benchmark::Cluster(args) => cluster::run(&args),
         Benchmark::Wear(args) => wear::run(&args),
+        Benchmark::Balancer(args) => balancer::run(&args),
         Benchmark::Chaos(args) => chaos::run(&args),
     };
     match result {

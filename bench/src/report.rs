@@ -79,16 +79,21 @@ fn row(what: &str, values: impl Iterator<Item = String>) -> Vec<String> {
 
 /// The values in seconds, and behind them their median; nothing of nothing.
 fn with_median(values: &[Duration]) -> Vec<f64> {
-    let values: Vec<_> = values.iter().map(Duration::as_secs_f64).collect();
-    let mut sorted = values.clone();
+    let mut values: Vec<_> = values.iter().map(Duration::as_secs_f64).collect();
+    values.extend(median(&values));
+    values
+}
+
+/// The middle, or between the two in the middle; none of nothing.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
-    let median = match sorted.len() {
-        0 => return values,
-        odd if odd % 2 == 1 => sorted[middle],
-        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
-    };
-    [values, vec![median]].concat()
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
 }
 
 /// What each program's processes take together, floor and ours side by side.

@@ -49,6 +49,22 @@ enum Benchmark {
         #[arg(long, value_name = "NUMBER,…", value_delimiter = ',', default_value = "1,500,10000")]
         clusters: Vec<usize>,
     },
+    /// Requests, connections and bytes per second through the balancer, against direct routing and, where it is
+    /// installed, HAProxy in TCP mode (needs root).
+    Balancer {
+        /// How often each way is measured.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 3.0)]
+        seconds: f64,
+        /// HAProxy's program.
+        #[arg(long, value_name = "FILE", default_value = "/usr/sbin/haproxy")]
+        haproxy: PathBuf,
+        /// A folder on the disk to use.
+        #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+        place: PathBuf,
+    },
 }
 
 /// Options of `chaos`.
@@ -77,6 +93,12 @@ pub fn run(args: &Args) -> Result<()> {
         Benchmark::Wear { runs, together, place } => {
             let mut command = target.harness("wear", *runs, place)?;
             command.arg("--together").arg(together.to_string()).arg("--roadstead").arg(roadstead(&target)?);
+            command
+        }
+        Benchmark::Balancer { runs, seconds, haproxy, place } => {
+            let mut command = target.harness("balancer", *runs, place)?;
+            command.arg("--seconds").arg(seconds.to_string()).arg("--haproxy").arg(haproxy);
+            command.arg("--roadstead").arg(roadstead(&target)?);
             command
         }
     };

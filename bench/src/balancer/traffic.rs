@@ -130,7 +130,7 @@ pub fn measure(namespace: &Path, to: (Ipv4Addr, Kind), time: Duration, wait: &Wa
     let (address, kind) = to;
     let address = SocketAddr::from((address, kind.port()));
     thread::scope(|scope| {
-        let client = || scope.spawn(|| Ok(inside(namespace, || load(kind, address, &stop, &count))?));
+        let client = || scope.spawn(|| inside(namespace, || load(kind, address, &stop, &count)));
         let clients: Vec<thread::ScopedJoinHandle<'_, Result<()>>> = (0..kind.clients()).map(|_| client()).collect();
         let rate = rate(&count, time, wait);
         stop.store(true, Ordering::Relaxed);

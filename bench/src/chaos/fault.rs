@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,6 +34,8 @@ pub enum Fault {
     LoseEtcdDisk,
     /// SIGKILL of the host agent
     KillHostAgent,
+    /// SIGSTOP of the host agent for ten seconds
+    FreezeHostAgent,
     /// SIGKILL of the region
     KillRegion,
 }
@@ -65,6 +68,11 @@ impl Fault {
         self.to_possible_value().expect("no fault is hidden").get_name().to_owned()
     }
 
+    /// When it ends by our own hand: what nobody is there to heal.
+    pub fn lasts(self) -> Option<Duration> {
+        (self == Fault::FreezeHostAgent).then_some(Duration::from_secs(10))
+    }
+
     /// Does it.
     ///
     /// # Errors
@@ -82,6 +90,7 @@ impl Fault {
             Fault::KillHostAgent => place.kill_part("host")?,
             Fault::KillRegion => place.kill_part("serve")?,
             Fault::FreezeApiServer => return freeze(place.api_server()?.pid),
+            Fault::FreezeHostAgent => return freeze(place.host_agent()?),
             Fault::FreezeEtcdLeader => return freeze(place.member(true)?.pid),
         }
         Ok(Frozen(None))
@@ -134,6 +143,10 @@ impl Place<'_> {
         ensure!(disk.starts_with(&self.data), "{} is none of the region's", disk.display());
         signal(init, Signal::KILL)?;
         std::fs::remove_dir_all(&disk).with_context(|| format!("removing {}", disk.display()))
+    }
+
+    fn host_agent(&self) -> Result<i32> {
+        parts(&self.data, "host").into_iter().next().context("`roadstead host` does not run")
     }
 
     fn kill_part(&self, part: &str) -> Result<()> {

@@ -135,7 +135,11 @@ impl<'a> Stage<'a> {
         self.wait.rest(AFTER)?;
         let port = self.ledger.open().port;
         let began = Instant::now();
-        let frozen = fault.inject(&Place { data: self.data.clone(), mark: &self.mark, port })?;
+        let mut frozen = Some(fault.inject(&Place { data: self.data.clone(), mark: &self.mark, port })?);
+        if let Some(time) = fault.lasts() {
+            self.wait.rest(time)?;
+            frozen.take();
+        }
         // What comes about takes a moment to be seen: a cluster that still looks whole was not healed yet.
         self.wait.rest(LOOK)?;
         self.become_whole()?;

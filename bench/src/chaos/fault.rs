@@ -30,6 +30,8 @@ pub enum Fault {
     FreezeEtcdLeader,
     /// SIGKILL of the first process of the etcd leader's machine
     KillEtcdMachine,
+    /// The interface of the etcd leader's machine is set down, from inside
+    CutLink,
     /// The data of an etcd member that does not lead are deleted, and its machine is killed
     LoseEtcdDisk,
     /// SIGKILL of the host agent
@@ -86,6 +88,7 @@ impl Fault {
             Fault::KillEtcdLeader => signal(place.member(true)?.pid, Signal::KILL)?,
             Fault::KillEtcdFollower => signal(place.member(false)?.pid, Signal::KILL)?,
             Fault::KillEtcdMachine => signal(place.init_of(&place.member(true)?)?, Signal::KILL)?,
+            Fault::CutLink => place.member(true)?.run_in_network(&["ip", "link", "set", "eth0", "down"])?,
             Fault::LoseEtcdDisk => place.lose_disk()?,
             Fault::KillHostAgent => place.kill_part("host")?,
             Fault::KillRegion => place.kill_part("serve")?,

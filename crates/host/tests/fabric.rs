@@ -189,7 +189,8 @@ async fn an_audit_repairs_what_was_broken_by_hand() {
     let public = vpc.rig.public(16);
     vpc.nets.put_frontend("vpc-1", "nlb", frontend(public, "0.0.0.0/0")).await.unwrap();
     let router = format!("{}-net-vpc-1", vpc.rig.config.mark());
-    let breaks: [(&str, &[&str]); 6] = [
+    let breaks: [(&str, &[&str]); 7] = [
+        (&vpc.b.namespace, &["ip", "link", "set", "eth0", "down"]),
         (&router, &["nft", "delete", "table", "ip", &vpc.rig.config.mark()]),
         (&router, &["ip", "route", "del", "10.0.2.5"]),
         (&router, &["ip", "addr", "del", "10.0.1.9/32", "dev", "lo"]),

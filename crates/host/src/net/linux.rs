@@ -412,7 +412,8 @@ fn is_uplink(link: &Link, mark: &str) -> bool {
 }
 
 fn into_wire(link: &Link) -> (String, Wire) {
-    let whole = Wire::from_alias(&link.alias).filter(|_| link.up);
+    // One whose machine end was set down carries nothing: it is made anew.
+    let whole = Wire::from_alias(&link.alias).filter(|_| link.carrier);
     (link.name.clone(), whole.unwrap_or_else(Wire::foreign))
 }
 

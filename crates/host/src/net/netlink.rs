@@ -31,6 +31,8 @@ pub(super) struct Link {
     pub index: u32,
     pub name: String,
     pub up: bool,
+    /// It is up, and what is at its other end, too.
+    pub carrier: bool,
     /// Free text that the interface carries.
     pub alias: String,
 }
@@ -300,7 +302,9 @@ fn into_link(message: RouteNetlinkMessage) -> Option<Link> {
             _ => {}
         }
     }
-    Some(Link { index: message.header.index, name: name?, up: message.header.flags.contains(LinkFlags::Up), alias })
+    let is = |flag| message.header.flags.contains(flag);
+    let (up, carrier) = (is(LinkFlags::Up), is(LinkFlags::LowerUp));
+    Some(Link { index: message.header.index, name: name?, up, carrier, alias })
 }
 
 fn address_message(link: u32, address: Ipv4Addr) -> AddressMessage {

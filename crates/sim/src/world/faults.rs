@@ -62,9 +62,12 @@ impl World {
     /// After faults have stopped and the world has come to rest: is everything as it should be?
     pub fn check_rest(&self) -> Result<(), Violation> {
         let wrong = |what: String| self.violation("all-is-well-in-the-end", what);
+        let mut all_rest = true;
         for record in self.seen.published.list(Index::<Cluster>::all()) {
             let (status, id) = (&record.body.status, &record.body.spec.id);
             if self.host.is_beyond_help(id) {
+                // Its groups go on putting machines in the place of others: one may be on its way at any time.
+                all_rest = false;
                 if status.issues.is_empty() {
                     return Err(wrong(format!("{} has lost its data, and says nothing", record.key)));
                 }
@@ -81,7 +84,7 @@ impl World {
                 return Err(wrong(format!("{} is ACTIVE, and does not serve on both API machines", record.key)));
             }
         }
-        checks::met(&self.seen.published, &self.seen.ledger, &self.host).map_err(wrong)
+        if all_rest { checks::met(&self.seen.published, &self.seen.ledger, &self.host).map_err(wrong) } else { Ok(()) }
     }
 
     /// After all clusters were deleted and the world has come to rest: is nothing left of them?

@@ -1,11 +1,15 @@
 //! What runs: whose processes there are, their memory, their flags, as /proc tells it.
 
 use anyhow::{Context as _, Result};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::net::IpAddr;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::str::FromStr;
+use std::thread;
 use std::time::Duration;
 
 /// Ticks of the processor time that /proc counts in, a second (proc(5): `sysconf(_SC_CLK_TCK)`, 100 on Linux).
@@ -94,6 +98,20 @@ pub fn networks(cgroup: &str) -> Vec<String> {
     let entries = fs::read_dir("/run/netns").into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names.filter(|name| name.starts_with(&prefix)).collect()
+}
+
+/// Runs it on a thread of its own in the network namespace: sockets that it opens stay there.
+///
+/// # Errors
+/// There is no such namespace, or what `work` says.
+pub fn inside<T: Send>(namespace: &Path, work: impl FnOnce() -> io::Result<T> + Send) -> Result<T> {
+    let file = File::open(namespace).with_context(|| format!("the namespace {}", namespace.display()))?;
+    let enter = move || {
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+        work()
+    };
+    let done = thread::scope(|scope| scope.spawn(enter).join().expect("it returns its errors"));
+    Ok(done?)
 }
 
 /// Process ids of a region's own parts: those that name its data directory.

@@ -1,12 +1,10 @@
 //! What is measured: servers, a client, and how much gets through. Plain threads with blocking sockets.
 
+use crate::running::inside;
 use crate::wait::{INTERVAL, Wait};
-use anyhow::{Context as _, Result};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use std::fs::File;
+use anyhow::Result;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -184,15 +182,4 @@ fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(SILENCE))?;
     stream.set_write_timeout(Some(SILENCE))?;
     Ok(stream)
-}
-
-/// Runs it on a thread of its own in the network namespace: sockets that it opens stay there.
-fn inside<T: Send>(namespace: &Path, work: impl FnOnce() -> io::Result<T> + Send) -> Result<T> {
-    let file = File::open(namespace).with_context(|| format!("the namespace {}", namespace.display()))?;
-    let enter = move || {
-        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
-        work()
-    };
-    let done = thread::scope(|scope| scope.spawn(enter).join().expect("it returns its errors"));
-    Ok(done?)
 }

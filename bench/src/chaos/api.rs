@@ -1,5 +1,6 @@
 //! A client of the cluster that hides nothing: no retries, and a connection is one that somebody opened on purpose.
 
+use crate::running::inside;
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -12,18 +13,25 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio_rustls::TlsConnector;
 
 /// More than any answer here.
 const BODY_LIMIT: usize = 64 << 20;
+/// A connection that takes longer is none.
+const DIAL_LIMIT: Duration = Duration::from_secs(1);
 
 /// Where the cluster is and who asks.
 #[derive(Clone)]
 pub struct Access {
     /// The balancer's address outside.
     pub address: SocketAddr,
+    /// Another way there: the network namespace to dial in, and the address there.
+    inside: Option<(PathBuf, SocketAddr)>,
     tls: Arc<ClientConfig>,
     token: String,
 }
@@ -52,7 +60,7 @@ impl Access {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(text("authority")?.as_bytes())?)?;
         let tls = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
-        Ok(Access { address, tls, token: text("token")?.to_owned() })
+        Ok(Access { address, inside: None, tls, token: text("token")?.to_owned() })
     }
 
     /// The same cluster for somebody else.
@@ -60,12 +68,25 @@ impl Access {
         Access { token: token.to_owned(), ..self.clone() }
     }
 
+    /// The same cluster as somebody in a network namespace dials it.
+    pub fn inside(&self, namespace: PathBuf, address: SocketAddr) -> Access {
+        Access { inside: Some((namespace, address)), ..self.clone() }
+    }
+
     /// Opens a connection.
     ///
     /// # Errors
     /// Nobody answers, or not as the cluster.
     pub async fn connect(&self) -> Result<Connection> {
-        let stream = TcpStream::connect(self.address).await?;
+        let stream = match self.inside.clone() {
+            None => TcpStream::connect(self.address).await?,
+            Some((namespace, address)) => {
+                let dial = move || inside(&namespace, || std::net::TcpStream::connect_timeout(&address, DIAL_LIMIT));
+                let stream = spawn_blocking(dial).await??;
+                stream.set_nonblocking(true)?;
+                TcpStream::from_std(stream)?
+            }
+        };
         self.over(stream).await
     }
 

@@ -23,6 +23,8 @@ impl Ledger {
 pub struct Book {
     /// Reads, each over a connection of its own.
     pub reads: Track,
+    /// The same, dialled in the cluster's VPC.
+    pub inner: Track,
     /// Writes, over one connection as long as that holds.
     pub writes: Track,
     /// Reads of a client that tries three times within two seconds.

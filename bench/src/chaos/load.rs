@@ -1,12 +1,13 @@
 //! Clients at work: a writer whose every acknowledged write is remembered, readers, a watch that must miss nothing.
 
 use super::api::{Access, Connection};
-use super::ledger::Ledger;
+use super::ledger::{Book, Ledger, Track};
 use anyhow::{Context as _, Result, ensure};
 use http_body_util::BodyExt as _;
 use hyper::Method;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
@@ -47,12 +48,26 @@ pub async fn prepare(admin: &Access) -> Result<Access> {
     Ok(admin.with_token(token))
 }
 
-/// Runs all clients until it is dropped.
-pub async fn run(access: Access, ledger: Ledger) {
+/// Where pods find the cluster: the endpoint of the Service `kubernetes`.
+///
+/// # Errors
+/// It has none.
+pub async fn endpoint(access: &Access) -> Result<SocketAddr> {
+    let path = "/api/v1/namespaces/default/endpoints/kubernetes";
+    let endpoints = access.connect().await?.ask(Method::GET, path, &Value::Null).await?;
+    let first = &endpoints["subsets"][0];
+    let ip = first["addresses"][0]["ip"].as_str().context("the Service kubernetes has no endpoint")?;
+    let port = first["ports"][0]["port"].as_u64().context("its endpoint has no port")?;
+    Ok(SocketAddr::new(ip.parse()?, port.try_into()?))
+}
+
+/// Runs all clients until it is dropped; `inner` dials in the cluster's VPC.
+pub async fn run(access: Access, inner: Access, ledger: Ledger) {
     let idle = (0..IDLE).map(|_| tokio::spawn(idle_watch(access.clone(), ledger.clone()))).collect::<Vec<_>>();
     tokio::join!(
         write(access.clone(), ledger.clone()),
-        read(access.clone(), ledger.clone()),
+        read(access.clone(), ledger.clone(), |book| &mut book.reads),
+        read(inner, ledger.clone(), |book| &mut book.inner),
         ask_patiently(access.clone(), ledger.clone()),
         watch(access, ledger),
     );
@@ -93,12 +108,12 @@ async fn write_one(access: &Access, ledger: &Ledger, connection: &mut Option<Con
     connection.ask(Method::POST, OBJECTS, &object).await.map(drop)
 }
 
-async fn read(access: Access, ledger: Ledger) {
+async fn read(access: Access, ledger: Ledger, track: fn(&mut Book) -> &mut Track) {
     let mut ticks = every(PACE).await;
     loop {
         ticks.tick().await;
         let result = limited(LIMIT, read_one(&access)).await;
-        ledger.open().reads.note(&result);
+        track(&mut ledger.open()).note(&result);
     }
 }
 

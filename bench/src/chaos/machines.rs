@@ -1,12 +1,11 @@
 //! The machines of a region, as the host that they run on sees them.
 
 use crate::running;
+use crate::running::inside;
 use anyhow::{Context as _, Result, ensure};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::fd::AsFd as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -69,14 +68,9 @@ impl Process {
     /// # Errors
     /// Nobody listens there.
     pub fn dial(&self, port: u16) -> Result<TcpStream> {
-        let namespace = File::open(format!("/proc/{}/ns/net", self.pid))?;
-        // A thread of its own: it ends in the namespace that it enters.
-        let dialled = std::thread::spawn(move || -> Result<TcpStream> {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            Ok(TcpStream::connect_timeout(&address, Duration::from_secs(1))?)
-        });
-        dialled.join().expect("dialling does not panic")
+        let namespace = PathBuf::from(format!("/proc/{}/ns/net", self.pid));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        inside(&namespace, || TcpStream::connect_timeout(&address, Duration::from_secs(1)))
     }
 
     /// What plain `GET path` answers at a port of its machine's loopback.
@@ -113,6 +107,19 @@ impl Process {
         let entered = format!("--net=/proc/{}/ns/net", self.pid);
         run(&[&["nsenter", &entered], command].concat()).map(drop)
     }
+}
+
+/// The network namespace of the router that answers for this address.
+///
+/// # Errors
+/// There is none.
+pub fn network_of(mark: &str, address: IpAddr) -> Result<PathBuf> {
+    let has_it = |name: &String| {
+        let listed = run(&["ip", "-n", name, "-o", "address", "show", "to", &format!("{address}/32")]);
+        listed.is_ok_and(|listed| !listed.trim().is_empty())
+    };
+    let name = running::networks(mark).into_iter().find(has_it);
+    Ok(Path::new("/run/netns").join(name.with_context(|| format!("no network has {address}"))?))
 }
 
 /// Which target the balancer chose for a client's connection, as the network's connection tracking knows it.

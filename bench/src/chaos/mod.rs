@@ -62,6 +62,8 @@ pub struct Outcome {
     pub write_gap: Duration,
     /// The longest time without a successful read.
     pub read_gap: Duration,
+    /// The same of reads that were dialled in the VPC.
+    pub inner_gap: Duration,
     /// When an idle watch was first told that it ended; None: all went on.
     pub told: Option<Duration>,
     /// Until everything ran, answered and was ready again.
@@ -124,8 +126,11 @@ impl<'a> Stage<'a> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let access = runtime.block_on(load::prepare(&admin))?;
         let ledger = Ledger::default();
-        runtime.spawn(load::run(access.clone(), ledger.clone()));
-        let stage = Stage { wait, client, runtime, access, ledger, data: region.data(), mark: region.cgroup()? };
+        let mark = region.cgroup()?;
+        let endpoint = runtime.block_on(load::endpoint(&access))?;
+        let inner = access.inside(machines::network_of(&mark, endpoint.ip())?, endpoint);
+        runtime.spawn(load::run(access.clone(), inner, ledger.clone()));
+        let stage = Stage { wait, client, runtime, access, ledger, data: region.data(), mark };
         wait.until("the load begins", LIMIT, || Ok((stage.ledger.open().writes.count() > WARM).then_some(())))?;
         Ok(stage)
     }
@@ -160,6 +165,7 @@ impl<'a> Stage<'a> {
             unanswered: failed(&book.patient),
             write_gap: book.writes.longest_gap(began, ended),
             read_gap: book.reads.longest_gap(began, ended),
+            inner_gap: book.inner.longest_gap(began, ended),
             told: told.map(|at| *at - began),
             whole,
             lost,

@@ -10,8 +10,9 @@ pub fn text(outcomes: &[Outcome], surroundings: &str) -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let mut text = format!(
         "Faults against a cluster under load, on {cpus} CPUs, {surroundings}. A write (one connection) and a read (a new\n\
-         connection each) every 50 ms, given up after 1 s and not tried again; a client every 100 ms that tries three\n\
-         times within 2 s; watches. Of several runs: median (worst).\n\n"
+         connection each, from the host and from the VPC's router at the address that pods dial) every 50 ms, given up\n\
+         after 1 s and not tried again; a client every 100 ms that tries three times within 2 s; watches. Of several\n\
+         runs: median (worst).\n\n"
     );
     let mut faults: Vec<Fault> = vec![];
     for outcome in outcomes {
@@ -19,7 +20,8 @@ pub fn text(outcomes: &[Outcome], surroundings: &str) -> String {
             faults.push(outcome.fault);
         }
     }
-    let heads = ["fault", "failed writes", "failed reads", "after 3 tries", "write gap s", "read gap s"];
+    let heads =
+        ["fault", "failed writes", "failed reads", "after 3 tries", "write gap s", "read gap s", "VPC read gap s"];
     let heads = heads.iter().chain(&["idle watch told s", "whole again s", "writes lost"]);
     let mut rows = vec![heads.map(|head| (*head).to_owned()).collect()];
     rows.extend(faults.into_iter().map(|fault| row(fault, outcomes)));
@@ -41,6 +43,7 @@ fn row(fault: Fault, outcomes: &[Outcome]) -> Vec<String> {
         number(|outcome| outcome.unanswered),
         seconds(|outcome| outcome.write_gap),
         seconds(|outcome| outcome.read_gap),
+        seconds(|outcome| outcome.inner_gap),
         if told.is_empty() { "went on".into() } else { middle_and_worst(told, 2) },
         seconds(|outcome| outcome.whole),
         number(|outcome| outcome.lost),

@@ -50,6 +50,7 @@ pub fn registry() -> Registry {
     host_item::<hostspec::Port>(&mut registry);
     host_item::<hostspec::Disk>(&mut registry);
     host_item::<hostspec::Machine>(&mut registry);
+    host_item::<hostspec::Metadata>(&mut registry);
     host_item::<hostspec::Balancer>(&mut registry);
     host_item::<hostspec::Quorum>(&mut registry);
     host_item::<hostspec::Credential>(&mut registry);

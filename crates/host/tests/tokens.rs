@@ -73,7 +73,7 @@ async fn world() -> World {
 fn credential(vault: &Vault, enabled: bool) -> Credential {
     let principal = Principal { arn: USER.into(), unique_id: "AIDAEXAMPLE".into(), account: "111122223333".into() };
     let secret = vault.seal("access-key", SECRET.as_bytes()).unwrap();
-    Credential { access_key_id: ID.into(), secret, principal, enabled }
+    Credential { access_key_id: ID.into(), secret, principal, enabled, session: None }
 }
 
 fn reviewer(vault: &Vault) -> Reviewer {

@@ -1,13 +1,13 @@
 //! What a host must know to verify cluster tokens while the region is away.
 
-use roadstead_types::{Cidr, Sealed};
+use roadstead_types::{Cidr, Millis, Sealed};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
-/// A long-term access key, as hosts verify signatures with.
+/// An access key, as hosts verify signatures with: a user's, or that of a role's session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
-    /// `AKIA…`.
+    /// `AKIA…`, or `ASIA…` of a session.
     pub access_key_id: String,
     /// The secret access key.
     pub secret: Sealed,
@@ -15,14 +15,32 @@ pub struct Credential {
     pub principal: Principal,
     /// A disabled key is refused.
     pub enabled: bool,
+    /// The session of a role that it belongs to; none: it is a user's.
+    #[serde(default)]
+    pub session: Option<RoleSession>,
+}
+
+/// A session of a role: temporary credentials, which count only with their session token and until they expire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleSession {
+    /// The session token; a request without exactly this one is refused.
+    pub token: Sealed,
+    /// From then on it is refused.
+    pub expires: Millis,
+    /// Canonical ARN of the role, path included: what a [`Mapping`] names.
+    pub role: String,
+    /// The session's name; an instance's id where EC2 made the session for one.
+    pub name: String,
+    /// Private DNS name of the instance that EC2 made the session for, and nobody else: `{{EC2PrivateDNSName}}`.
+    pub instance_name: Option<String>,
 }
 
 /// Who signs with a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
-    /// Canonical ARN: `arn:aws:iam::111122223333:user/admin`.
+    /// ARN: `arn:aws:iam::111122223333:user/admin`, `arn:aws:sts::111122223333:assumed-role/ROLE/SESSION`.
     pub arn: String,
-    /// Unique id: `AIDA…`.
+    /// Unique id: `AIDA…`, `AROA…:SESSION`.
     pub unique_id: String,
     /// Its account.
     pub account: String,
@@ -60,9 +78,10 @@ pub struct Reviewer {
 /// Maps an AWS principal to a Kubernetes user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
-    /// [`Principal::arn`].
+    /// [`Principal::arn`] of a user, [`RoleSession::role`] of a session.
     pub arn: String,
-    /// Kubernetes user name.
+    /// Kubernetes user name. `{{EC2PrivateDNSName}}`, `{{SessionName}}` and `{{AccountID}}` stand for what the session
+    /// says (aws-iam-authenticator, "Full configuration format"); who has no such thing is refused.
     pub username: String,
     /// Kubernetes groups.
     pub groups: Vec<String>,

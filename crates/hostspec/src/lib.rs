@@ -12,7 +12,9 @@
 
 mod balancer;
 mod identity;
+mod image;
 mod machine;
+mod metadata;
 mod network;
 mod quorum;
 mod session;
@@ -20,11 +22,13 @@ mod session;
 pub use balancer::{
     Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Server, Target, TargetHealth,
 };
-pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus};
+pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus, RoleSession};
+pub use image::SystemImage;
 pub use machine::{
     Content, Disk, DiskStatus, File, Liveness, Machine, MachineDisk, MachinePhase, MachinePort, MachineStatus, Probe,
-    Process, ProcessState, ProcessStatus,
+    Process, ProcessState, ProcessStatus, Profile,
 };
+pub use metadata::{Metadata, RoleCredentials, link_local};
 pub use network::{Network, NetworkStatus, Port, PortStatus};
 pub use quorum::{Quorum, QuorumMember};
 pub use session::{FromHost, Item, ItemKey, ItemKind, MAX_FRAME, Status, ToHost, Versioned};

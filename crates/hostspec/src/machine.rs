@@ -46,6 +46,9 @@ pub struct Machine {
     pub id: String,
     /// Its host name inside.
     pub hostname: String,
+    /// What its programs may do.
+    #[serde(default)]
+    pub profile: Profile,
     /// Limit of CPU time, thousandths of a CPU; 0 = none.
     pub cpu_millis: u32,
     /// Limit of memory, bytes; 0 = none.
@@ -60,6 +63,22 @@ pub struct Machine {
     pub files: Vec<File>,
     /// Started side by side, but for their `after`; restarted with backoff when they end.
     pub processes: Vec<Process>,
+}
+
+/// What the programs of a [`Machine`] may do, and what they see of the hardware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Profile {
+    /// The few known programs of a service: hardly any privilege. They see the host's processors and memory.
+    #[default]
+    Service,
+    /// A whole computer, on which a container runtime works and privileged pods run: all that stays inside its
+    /// namespaces is allowed. It sees hardware of its own size: so many processors, and
+    /// [`memory_bytes`](Machine::memory_bytes) of memory.
+    Node {
+        /// Processors that it sees; the host must have as many.
+        vcpus: u32,
+    },
 }
 
 /// A [`Port`](crate::Port) in a machine.

@@ -12,6 +12,9 @@ pub struct Network {
     pub id: String,
     /// The blocks that exist inside. The router drops what is in none of them and not a balancer's public traffic.
     pub cidrs: Vec<Cidr>,
+    /// The router answers at the link-local addresses that every VPC has for its instances: [`link_local`](crate::link_local).
+    #[serde(default)]
+    pub link_local: bool,
 }
 
 /// What the host saw of a [`Network`].

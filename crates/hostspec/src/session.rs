@@ -1,7 +1,7 @@
 //! The conversation between region and host: JSON frames over a stream, each a big-endian u32 length and a body.
 
 use crate::{
-    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Machine, MachineStatus, Network, NetworkStatus, Port,
+    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Machine, MachineStatus, Metadata, Network, NetworkStatus, Port,
     PortStatus, Quorum, Reviewer, ReviewerStatus,
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ pub enum Item {
     Port(Port),
     Disk(Disk),
     Machine(Machine),
+    Metadata(Metadata),
     Balancer(Balancer),
     Quorum(Quorum),
     Credential(Credential),
@@ -35,6 +36,7 @@ pub enum ItemKind {
     Port,
     Disk,
     Machine,
+    Metadata,
     Balancer,
     Quorum,
     Credential,
@@ -64,6 +66,7 @@ impl Item {
             Item::Port(x) => (ItemKind::Port, &x.id),
             Item::Disk(x) => (ItemKind::Disk, &x.id),
             Item::Machine(x) => (ItemKind::Machine, &x.id),
+            Item::Metadata(x) => (ItemKind::Metadata, &x.id),
             Item::Balancer(x) => (ItemKind::Balancer, &x.id),
             Item::Quorum(x) => (ItemKind::Quorum, &x.id),
             Item::Credential(x) => (ItemKind::Credential, &x.access_key_id),

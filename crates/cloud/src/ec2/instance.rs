@@ -1,7 +1,7 @@
 //! Instances: machines of an account. [`crate::fabric`] makes them real and writes their status.
 
 use crate::ec2::network_interface::NetworkInterface;
-use roadstead_hostspec::{File, Process};
+use roadstead_hostspec::{File, Process, Profile};
 use roadstead_store::{AnyKey, Key, Object, Read, Tx};
 use roadstead_types::Millis;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub struct Attachment {
 pub struct Image {
     /// Host name inside.
     pub hostname: String,
+    /// What its programs may do.
+    #[serde(default)]
+    pub profile: Profile,
     /// Thousandths of a CPU; 0 = no limit.
     pub cpu_millis: u32,
     /// Bytes; 0 = no limit.

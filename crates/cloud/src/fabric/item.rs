@@ -77,5 +77,6 @@ host_item!(Disk, hostspec::DiskStatus, id, "host/disk", "host/disk-status", host
 host_item!(Machine, hostspec::MachineStatus, id, "host/machine", "host/machine-status", hostspec::Status::Machine(s) => Some(s));
 host_item!(Balancer, hostspec::BalancerStatus, id, "host/balancer", "host/balancer-status", hostspec::Status::Balancer(s) => Some(s));
 host_item!(Reviewer, hostspec::ReviewerStatus, id, "host/reviewer", "host/reviewer-status", hostspec::Status::Reviewer(s) => Some(s));
+host_item!(Metadata, (), id, "host/metadata", "host/metadata-status", _ => None);
 host_item!(Quorum, (), id, "host/quorum", "host/quorum-status", _ => None);
 host_item!(Credential, (), access_key_id, "host/credential", "host/credential-status", _ => None);

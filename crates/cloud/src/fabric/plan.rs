@@ -48,7 +48,7 @@ impl Planner for NetworkPlanner {
             unwant::<hostspec::Network>(tx, &vpc.id);
             return Next::settled("empty: no host needs it");
         }
-        want(tx, &record.key.any(), hostspec::Network { id: vpc.id.clone(), cidrs: vec![vpc.cidr] });
+        want(tx, &record.key.any(), hostspec::Network { id: vpc.id.clone(), cidrs: vec![vpc.cidr], link_local: false });
         Next::settled("wanted")
     }
 }
@@ -138,6 +138,7 @@ fn machine(spec: &instance::Spec) -> hostspec::Machine {
     hostspec::Machine {
         id: spec.id.clone(),
         hostname: image.hostname.clone(),
+        profile: image.profile,
         cpu_millis: image.cpu_millis,
         memory_bytes: image.memory_bytes,
         ports: spec.interfaces.iter().enumerate().map(port).collect(),
@@ -228,6 +229,7 @@ impl Planner for CredentialPlanner {
             secret: key.secret.clone(),
             principal: key.principal.clone(),
             enabled: key.active,
+            session: None,
         };
         want(tx, &record.key.any(), credential);
         Next::settled("hosts know it")

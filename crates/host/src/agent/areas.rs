@@ -42,6 +42,8 @@ impl Areas {
             Item::Quorum(spec) => self.quorums.put(*generation, spec).await,
             Item::Disk(spec) => self.disks.put(*generation, spec),
             Item::Machine(spec) => self.machines.put(*generation, spec),
+            // Nothing answers instances yet.
+            Item::Metadata(_) => {}
             Item::Reviewer(spec) => self.reviewers.put_reviewer(*generation, spec).await,
             Item::Credential(spec) => self.reviewers.put_credential(spec),
         }
@@ -56,6 +58,7 @@ impl Areas {
             ItemKind::Quorum => self.quorums.remove(&key.id).await,
             ItemKind::Disk => self.disks.remove(&key.id).await,
             ItemKind::Machine => self.machines.remove(&key.id).await,
+            ItemKind::Metadata => {}
             ItemKind::Reviewer => self.reviewers.remove_reviewer(&key.id).await,
             ItemKind::Credential => self.reviewers.remove_credential(&key.id),
         }

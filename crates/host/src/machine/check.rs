@@ -88,6 +88,7 @@ mod tests {
         Machine {
             id: "i-1".into(),
             hostname: "m".into(),
+            profile: Default::default(),
             cpu_millis: 0,
             memory_bytes: 0,
             ports: vec![],

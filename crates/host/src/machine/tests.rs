@@ -267,6 +267,7 @@ fn machine(id: &str, processes: Vec<Process>) -> Machine {
     Machine {
         id: id.into(),
         hostname: "host-inside".into(),
+        profile: Default::default(),
         cpu_millis: 0,
         memory_bytes: 0,
         ports: vec![],

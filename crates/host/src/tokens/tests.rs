@@ -43,7 +43,7 @@ impl World {
         let principal =
             Principal { arn: ADMIN.into(), unique_id: "AIDAEXAMPLE".into(), account: "111122223333".into() };
         let secret = self.vault.seal(&format!("access-key/{id}"), secret.as_bytes()).unwrap();
-        Credential { access_key_id: id.into(), secret, principal, enabled: true }
+        Credential { access_key_id: id.into(), secret, principal, enabled: true, session: None }
     }
 
     fn ask(&self, token: &str) -> Result<User, Refusal> {

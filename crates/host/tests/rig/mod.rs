@@ -305,7 +305,7 @@ pub async fn eventually<T, E: std::fmt::Debug>(mut f: impl AsyncFnMut() -> Resul
 }
 
 pub fn network(id: &str, cidr: &str) -> Network {
-    Network { id: id.into(), cidrs: vec![cidr.parse().unwrap()] }
+    Network { id: id.into(), cidrs: vec![cidr.parse().unwrap()], link_local: false }
 }
 
 /// A port whose MAC address follows from its address.

@@ -48,6 +48,10 @@ macro_rules! with_kind {
                 type $T = hostspec::Machine;
                 $body
             }
+            ItemKind::Metadata => {
+                type $T = hostspec::Metadata;
+                $body
+            }
             ItemKind::Balancer => {
                 type $T = hostspec::Balancer;
                 $body
@@ -68,11 +72,12 @@ macro_rules! with_kind {
     };
 }
 
-const KINDS: [ItemKind; 8] = [
+const KINDS: [ItemKind; 9] = [
     ItemKind::Network,
     ItemKind::Port,
     ItemKind::Disk,
     ItemKind::Machine,
+    ItemKind::Metadata,
     ItemKind::Balancer,
     ItemKind::Quorum,
     ItemKind::Credential,

@@ -3,7 +3,7 @@
 use super::etcd::Cluster;
 use super::machine::{Phase, State};
 use roadstead_hostspec::{
-    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Network,
+    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Metadata, Network,
     NetworkStatus, Port, PortStatus, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth, Versioned,
 };
 use roadstead_types::Millis;
@@ -82,6 +82,7 @@ pub struct Items {
     pub ports: Shelf<Port, Place>,
     pub disks: Shelf<Disk, Storage>,
     pub machines: Shelf<Machine, State>,
+    pub metadata: Shelf<Metadata, Place>,
     pub balancers: Shelf<Balancer, BalancerStatus>,
     pub reviewers: Shelf<Reviewer, Place>,
     pub quorums: Shelf<Quorum, Place>,
@@ -119,6 +120,7 @@ impl Items {
                 take(&mut self.balancers, key.id, life, spec, |spec, state| keep_targets(spec, state, now))
             }
             Item::Reviewer(spec) => take(&mut self.reviewers, key.id, life, spec, |_, place| place.ready = false),
+            Item::Metadata(spec) => take(&mut self.metadata, key.id, life, spec, |_, _| {}),
             Item::Quorum(spec) => take(&mut self.quorums, key.id, life, spec, |_, _| {}),
             Item::Credential(spec) => take(&mut self.credentials, key.id, life, spec, |_, _| {}),
         }
@@ -133,6 +135,7 @@ impl Items {
             ItemKind::Port => self.ports.get_mut(id).map(|held| &mut held.life),
             ItemKind::Disk => self.disks.get_mut(id).map(|held| &mut held.life),
             ItemKind::Machine => self.machines.get_mut(id).map(|held| &mut held.life),
+            ItemKind::Metadata => self.metadata.get_mut(id).map(|held| &mut held.life),
             ItemKind::Balancer => self.balancers.get_mut(id).map(|held| &mut held.life),
             ItemKind::Reviewer => self.reviewers.get_mut(id).map(|held| &mut held.life),
             ItemKind::Quorum => self.quorums.get_mut(id).map(|held| &mut held.life),
@@ -148,6 +151,7 @@ impl Items {
             ItemKind::Port => drop(self.ports.remove(id)),
             ItemKind::Disk => drop(self.disks.remove(id)),
             ItemKind::Machine => drop(self.machines.remove(id)),
+            ItemKind::Metadata => drop(self.metadata.remove(id)),
             ItemKind::Balancer => drop(self.balancers.remove(id)),
             ItemKind::Reviewer => drop(self.reviewers.remove(id)),
             ItemKind::Quorum => drop(self.quorums.remove(id)),
@@ -162,6 +166,7 @@ impl Items {
             (ItemKind::Port, self.ports.keys().collect()),
             (ItemKind::Disk, self.disks.keys().collect()),
             (ItemKind::Machine, self.machines.keys().collect()),
+            (ItemKind::Metadata, self.metadata.keys().collect()),
             (ItemKind::Balancer, self.balancers.keys().collect()),
             (ItemKind::Reviewer, self.reviewers.keys().collect()),
             (ItemKind::Quorum, self.quorums.keys().collect()),
@@ -179,6 +184,7 @@ impl Items {
         collect_unwanted(&mut found, ItemKind::Port, &self.ports);
         collect_unwanted(&mut found, ItemKind::Disk, &self.disks);
         collect_unwanted(&mut found, ItemKind::Machine, &self.machines);
+        collect_unwanted(&mut found, ItemKind::Metadata, &self.metadata);
         collect_unwanted(&mut found, ItemKind::Balancer, &self.balancers);
         collect_unwanted(&mut found, ItemKind::Reviewer, &self.reviewers);
         collect_unwanted(&mut found, ItemKind::Quorum, &self.quorums);
@@ -186,7 +192,7 @@ impl Items {
         found
     }
 
-    /// What a host says of an item, and of which generation. Nothing is said of a credential and of a quorum.
+    /// What a host says of an item, and of which generation. Nothing is said of metadata, of a credential and of a quorum.
     pub fn status(&self, key: &ItemKey) -> Option<(u64, Status)> {
         let id = &key.id;
         let not_ready = |ready: bool| (!ready).then(|| "is being set up".to_owned());
@@ -203,7 +209,7 @@ impl Items {
             ItemKind::Reviewer => status_of(self.reviewers.get(id)?, |place| {
                 Status::Reviewer(ReviewerStatus { ready: place.ready, why: not_ready(place.ready) })
             }),
-            ItemKind::Quorum | ItemKind::Credential => None,
+            ItemKind::Metadata | ItemKind::Quorum | ItemKind::Credential => None,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::ledger::{Changed, Ledger};
 use crate::rng::Rng;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_hostspec::{
-    Balancer, Credential, Disk, FromHost, ItemKey, ItemKind, Machine, Network, Port, Quorum, Reviewer, Status, ToHost,
+    Balancer, Credential, Disk, FromHost, ItemKey, ItemKind, Machine, Metadata, Network, Port, Quorum, Reviewer, Status, ToHost,
     Versioned,
 };
 use roadstead_kernel::region::Region;
@@ -47,11 +47,12 @@ struct Sort {
     forget: fn(&mut Tx, &str),
 }
 
-const SORTS: [Sort; 8] = [
+const SORTS: [Sort; 9] = [
     sort::<Network>(ItemKind::Network),
     sort::<Port>(ItemKind::Port),
     sort::<Disk>(ItemKind::Disk),
     sort::<Machine>(ItemKind::Machine),
+    sort::<Metadata>(ItemKind::Metadata),
     sort::<Balancer>(ItemKind::Balancer),
     sort::<Quorum>(ItemKind::Quorum),
     sort::<Credential>(ItemKind::Credential),

@@ -6,7 +6,7 @@ use super::pki::{Pki, REVIEWER};
 use crate::ec2::instance::Image;
 use crate::eks::etcd::{CLIENT_PORT, peer_url};
 use crate::settings::KubernetesVersion;
-use roadstead_hostspec::{Content, File, Liveness, Probe, Process};
+use roadstead_hostspec::{Content, File, Liveness, Probe, Process, Profile};
 use roadstead_types::Millis;
 use std::net::Ipv4Addr;
 
@@ -72,6 +72,7 @@ pub fn etcd(spec: &Spec, placement: &Placement, pki: &Pki, components: &str, mem
     files.push(pki.certificate("etcd-ca", &format!("{ETCD_PKI}/ca.crt")));
     Image {
         hostname: member.name.clone(),
+        profile: Profile::Service,
         cpu_millis: 0,
         memory_bytes: 2 << 30,
         components: vec![components.into()],
@@ -100,6 +101,7 @@ pub fn api(spec: &Spec, placement: &Placement, pki: &Pki, version: &KubernetesVe
     ];
     Image {
         hostname: server.name.clone(),
+        profile: Profile::Service,
         cpu_millis: 0,
         memory_bytes: 4 << 30,
         components: vec![version.components.clone()],

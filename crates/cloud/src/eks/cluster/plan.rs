@@ -130,6 +130,7 @@ impl Parts<'_> {
                 account: SERVICE_ACCOUNT.into(),
             },
             enabled: true,
+            session: None,
         }
     }
 

@@ -25,7 +25,7 @@ impl Etcd {
     fn new() -> Etcd {
         let mut etcd = Etcd { host: Host::new(Rng::calm(), crate::setup::START), generation: 0 };
         let block = Cidr::containing(Ipv4Addr::new(10, 0, 0, 0), 24);
-        etcd.put(Item::Network(Network { id: "net".into(), cidrs: vec![block] }));
+        etcd.put(Item::Network(Network { id: "net".into(), cidrs: vec![block], link_local: false }));
         for name in ["a", "b", "c", "d"] {
             etcd.put(Item::Disk(Disk { id: name.into(), bytes: 1, mark: None }));
             let (mac, network) = (format!("02:00:00:00:00:{name}"), "net".into());
@@ -92,6 +92,7 @@ impl Etcd {
         self.put(Item::Machine(Machine {
             id: name.into(),
             hostname: name.into(),
+            profile: Default::default(),
             cpu_millis: 0,
             memory_bytes: 0,
             ports: vec![MachinePort { port: name.into(), name: "eth0".into() }],

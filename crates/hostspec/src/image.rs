@@ -1,0 +1,41 @@
+//! The container images that a node has from its beginning: what EKS keeps in its own registry and its AMIs bring along.
+
+/// The account of EKS's own images in most regions (EKS user guide, "View Amazon container image registries").
+const REGISTRY: &str = "602401143452";
+
+/// An image that nodes need no registry for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SystemImage {
+    /// Holds a pod's namespaces.
+    Pause,
+    /// The VPC CNI: daemon, plugin, and what installs them.
+    VpcCni,
+    /// Services.
+    KubeProxy,
+    /// Cluster DNS.
+    CoreDns,
+    /// Kubernetes' own image for tests: HTTP servers, clients, DNS look-ups in one program.
+    Agnhost,
+}
+
+impl SystemImage {
+    /// All there are.
+    pub const ALL: [SystemImage; 5] =
+        [SystemImage::Pause, SystemImage::VpcCni, SystemImage::KubeProxy, SystemImage::CoreDns, SystemImage::Agnhost];
+
+    /// Its repository in EKS's registry.
+    pub fn repository(self) -> &'static str {
+        match self {
+            SystemImage::Pause => "eks/pause",
+            SystemImage::VpcCni => "amazon-k8s-cni",
+            SystemImage::KubeProxy => "eks/kube-proxy",
+            SystemImage::CoreDns => "eks/coredns",
+            SystemImage::Agnhost => "eks/agnhost",
+        }
+    }
+
+    /// Its full name at a version of what is in it, e.g. `602401143452.dkr.ecr.us-east-1.amazonaws.com/eks/coredns:v1.14.7`.
+    pub fn reference(self, region: &str, version: &str) -> String {
+        format!("{REGISTRY}.dkr.ecr.{region}.amazonaws.com/{}:v{version}", self.repository())
+    }
+}

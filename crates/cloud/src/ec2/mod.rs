@@ -2,7 +2,10 @@
 
 pub mod availability_zone;
 mod describe;
+pub mod image;
 pub mod instance;
+pub mod instance_type;
+pub mod launch_template;
 pub mod network_interface;
 pub mod security_group;
 pub mod subnet;

@@ -12,7 +12,8 @@ pub fn nothing_left<T: Shape + Default + PartialEq>(rest: &T, of: &str) -> Resul
     }
     let Value::Struct(members) = rest.to_value() else { return Ok(()) };
     let Value::Struct(empty) = T::default().to_value() else { return Ok(()) };
-    let names: Vec<&str> = members.iter().filter(|(name, value)| empty.get(*name) != Some(value)).map(|(name, _)| *name).collect();
+    let names = members.iter().filter(|(name, value)| empty.get(name) != Some(value)).map(|(name, _)| name);
+    let names: Vec<&str> = names.collect();
     Err(unsupported(format!("{of} can't have {}: leave it out.", names.join(", "))))
 }
 
@@ -28,7 +29,8 @@ pub fn user_data(encoded: &str) -> Result<String, Fault> {
     let bytes = STANDARD.decode(encoded.trim());
     let bytes = bytes.map_err(|_| api::INVALID_USER_DATA_MALFORMED.fault("Invalid BASE64 encoding of user data."))?;
     String::from_utf8(bytes).map_err(|_| {
-        api::INVALID_USER_DATA_MALFORMED.fault("User data must be UTF-8 text here: compressed user data is not offered.")
+        api::INVALID_USER_DATA_MALFORMED
+            .fault("User data must be UTF-8 text here: compressed user data is not offered.")
     })
 }
 

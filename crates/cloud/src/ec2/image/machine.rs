@@ -13,6 +13,8 @@ use std::net::Ipv4Addr;
 pub const ROOT_PATH: &str = "/var/lib";
 /// Roadstead's own program in every machine.
 const ROADSTEAD: &str = "/opt/roadstead/roadstead";
+/// How often an instance was started.
+const BOOTS: &str = "/etc/roadstead/boots";
 /// The port at which containerd shows its metrics.
 const CONTAINERD_METRICS: u16 = 1338;
 /// The port at which kubelet says whether it is well.
@@ -43,19 +45,35 @@ pub fn machine(ami: &Ami, region: &str, hostname: &str, size: Size, boots: u32) 
         "runc": sets.runc,
         "region": region,
     });
-    let file = |path: &str, text: String| File { path: path.into(), mode: 0o644, content: Content::Text(text) };
-    Image {
+    let mut image = Image {
         hostname: hostname.into(),
-        profile: Profile::Node { vcpus: size.vcpus },
-        cpu_millis: size.vcpus * 1000,
-        memory_bytes: size.memory_bytes,
+        profile: Profile::default(),
+        cpu_millis: 0,
+        memory_bytes: 0,
         components: vec![sets.kubernetes.clone(), sets.containerd.clone(), sets.runc.clone()],
-        files: vec![
-            file("/etc/roadstead/ami.json", about.to_string()),
-            file("/etc/roadstead/boots", boots.to_string()),
-        ],
+        files: vec![file("/etc/roadstead/ami.json", about.to_string())],
         processes: processes(region),
-    }
+    };
+    resize(&mut image, size);
+    started(&mut image, boots);
+    image
+}
+
+/// The same with another share of a host.
+pub fn resize(image: &mut Image, size: Size) {
+    image.profile = Profile::Node { vcpus: size.vcpus };
+    image.cpu_millis = size.vcpus * 1000;
+    image.memory_bytes = size.memory_bytes;
+}
+
+/// The same started anew: a host starts a machine whose files have changed.
+pub fn started(image: &mut Image, boots: u32) {
+    image.files.retain(|file| file.path != BOOTS);
+    image.files.push(file(BOOTS, boots.to_string()));
+}
+
+fn file(path: &str, text: String) -> File {
+    File { path: path.into(), mode: 0o644, content: Content::Text(text) }
 }
 
 fn processes(region: &str) -> Vec<Process> {

@@ -3,7 +3,7 @@
 mod machine;
 pub mod ops;
 
-pub use machine::{ROOT_PATH, Size, machine};
+pub use machine::{ROOT_PATH, Size, machine, resize, started};
 
 use crate::settings::{KubernetesVersion, Settings};
 use crate::vacancy::scatter;

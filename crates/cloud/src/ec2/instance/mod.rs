@@ -6,6 +6,7 @@
 mod model;
 pub mod ops;
 mod run;
+mod view;
 
 pub use model::{Attachment, Image, Instance, Launch, Phase, Power, Spec, State, Status};
 pub use run::{Run, private_dns_name, run};

@@ -1,7 +1,11 @@
 //! Launch templates: what an instance is to be, written down in numbered versions that never change.
 
+mod data;
 mod model;
+pub mod ops;
+mod view;
 
+pub(crate) use data::{Root, hop_limit};
 pub use model::{Data, LaunchTemplate, Version};
 
 use roadstead_store::{Index, Read, Tx};
@@ -28,6 +32,7 @@ fn insert(tx: &mut Tx, account: &str, name: &str, data: Data, tags: Tags, who: A
         versions: BTreeMap::from([(1, first)]),
         latest: 1,
         default: 1,
+        created: tx.now(),
         tags,
     };
     tx.create(LaunchTemplate::key(account, &template.id), None, template.clone());

@@ -18,6 +18,8 @@ pub struct LaunchTemplate {
     pub latest: u64,
     /// The number of the version that counts when none is named.
     pub default: u64,
+    /// When it was made.
+    pub created: Millis,
     /// Its tags.
     pub tags: Tags,
 }
@@ -71,6 +73,38 @@ pub struct Data {
     pub ebs_optimized: Option<bool>,
     /// It is not terminated by the API before this is taken back.
     pub termination_protection: Option<bool>,
+}
+
+impl Data {
+    /// This, and what it leaves out as `base` has it.
+    #[must_use]
+    pub fn over(self, base: Data) -> Data {
+        let own_groups = self.groups_by_interface || !self.groups.is_empty();
+        let (groups, groups_by_interface, subnet) = if own_groups {
+            (self.groups, self.groups_by_interface, self.subnet)
+        } else {
+            (base.groups, base.groups_by_interface, base.subnet)
+        };
+        let tags = |own: Tags, base: Tags| if own.is_empty() { base } else { own };
+        Data {
+            image: self.image.or(base.image),
+            instance_type: self.instance_type.or(base.instance_type),
+            user_data: self.user_data.or(base.user_data),
+            instance_profile: self.instance_profile.or(base.instance_profile),
+            groups,
+            groups_by_interface,
+            subnet,
+            tags: tags(self.tags, base.tags),
+            volume_tags: tags(self.volume_tags, base.volume_tags),
+            interface_tags: tags(self.interface_tags, base.interface_tags),
+            hop_limit: self.hop_limit.or(base.hop_limit),
+            root_bytes: self.root_bytes.or(base.root_bytes),
+            key_name: self.key_name.or(base.key_name),
+            monitoring: self.monitoring.or(base.monitoring),
+            ebs_optimized: self.ebs_optimized.or(base.ebs_optimized),
+            termination_protection: self.termination_protection.or(base.termination_protection),
+        }
+    }
 }
 
 impl Object for LaunchTemplate {

@@ -1,5 +1,8 @@
 //! Tags of EC2 resources.
 
+pub mod ops;
+mod resource;
+
 use roadstead_shapes::ec2 as api;
 use roadstead_types::Tags;
 use roadstead_wire::fault::{Common, Fault};
@@ -21,19 +24,38 @@ pub fn given(specifications: Option<Vec<api::TagSpecification>>, kind: api::Reso
             let why = format!("'{named}' is not a valid taggable resource type for this operation.");
             return Err(Common::InvalidParameterValue.fault(why));
         }
-        tags.extend(
-            specification
-                .tags
-                .unwrap_or_default()
-                .into_iter()
-                .map(|t| (t.key.unwrap_or_default(), t.value.unwrap_or_default())),
-        );
+        tags.extend(checked(specification.tags.unwrap_or_default())?);
     }
-    match tags.keys().find(|k| k.starts_with("aws:") || k.is_empty() || k.len() > 127) {
-        Some(key) => Err(Common::InvalidParameterValue
-            .fault(format!("Tag key '{key}' is not valid: keys have 1 to 127 characters and do not begin with aws:"))),
-        None => Ok(tags),
+    Ok(tags)
+}
+
+/// Tags of one resource at most (EC2 user guide, "Tag restrictions").
+const TAGS_MAX: usize = 50;
+
+/// Tags that a user gives, if they may be.
+pub fn checked(given: Vec<api::Tag>) -> Result<Tags, Fault> {
+    let tags: Tags =
+        given.into_iter().map(|tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default())).collect();
+    if let Some(key) = tags.keys().find(|key| key.starts_with("aws:") || key.is_empty() || key.len() > 127) {
+        return Err(Common::InvalidParameterValue
+            .fault(format!("Tag key '{key}' is not valid: keys have 1 to 127 characters and do not begin with aws:")));
     }
+    if let Some((key, _)) = tags.iter().find(|(_, value)| value.chars().count() > 255) {
+        let why = format!("Tag value of '{key}' is not valid: values have at most 255 characters");
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
+    fit(&tags)?;
+    Ok(tags)
+}
+
+/// Checks that a resource may have these tags; a service's own do not count.
+pub fn fit(tags: &Tags) -> Result<(), Fault> {
+    let count = tags.keys().filter(|key| !key.starts_with("aws:")).count();
+    if count > TAGS_MAX {
+        let why = format!("The maximum number of tags of a resource has been reached: {TAGS_MAX}");
+        return Err(api::TAG_LIMIT_EXCEEDED.fault(why));
+    }
+    Ok(())
 }
 
 /// As EC2 shows them.

@@ -1,6 +1,7 @@
 //! Volumes: storage that outlives the machines which mount it. [`crate::fabric`] makes them real.
 
 mod model;
+pub mod ops;
 
 pub use model::{Attachment, Status, Volume};
 

@@ -2,6 +2,7 @@
 
 use crate::autoscaling::{Group, GroupPlanner};
 use crate::ec2::instance::Instance;
+use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::subnet::Subnet;
@@ -41,6 +42,7 @@ pub fn registry() -> Registry {
     registry.add::<NetworkInterface>();
     registry.add::<Volume>();
     registry.add::<Instance>();
+    registry.add::<LaunchTemplate>();
     registry.add::<Group>();
     registry.add::<LoadBalancer>();
     registry.add::<Cluster>();
@@ -79,6 +81,7 @@ pub fn planners() -> Planners {
         .add(fabric::PortPlanner)
         .add(fabric::DiskPlanner)
         .add(fabric::MachinePlanner)
+        .add(fabric::MetadataPlanner)
         .add(fabric::BalancerPlanner)
         .add(fabric::CredentialPlanner)
         .add(fabric::SessionPlanner);

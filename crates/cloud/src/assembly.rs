@@ -1,5 +1,6 @@
 //! The product put together: every kind and every planner, in one place.
 
+use crate::autoscaling::auto_scaling_group::{Activity, AutoScalingGroup, AutoScalingGroupPlanner};
 use crate::autoscaling::{Group, GroupPlanner};
 use crate::ec2::instance::Instance;
 use crate::ec2::network_interface::NetworkInterface;
@@ -17,7 +18,7 @@ use crate::iam::role::Role;
 use crate::iam::user::User;
 use crate::keys::{KeySpec, KeyState};
 use crate::settings::Settings;
-use crate::{ec2, eks, iam, sts};
+use crate::{autoscaling, ec2, eks, iam, sts};
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::Service;
 use roadstead_kernel::planner::Planners;
@@ -38,6 +39,10 @@ pub fn registry() -> Registry {
     registry.add::<Volume>();
     registry.add::<Instance>();
     registry.add::<Group>();
+    registry.add::<AutoScalingGroup>();
+    registry.add::<Activity>();
+    registry.add::<crate::stub::launch_template::LaunchTemplate>();
+    registry.add::<crate::stub::instance_profile::InstanceProfile>();
     registry.add::<LoadBalancer>();
     registry.add::<Cluster>();
     registry.add::<EtcdSpec>();
@@ -70,6 +75,8 @@ pub fn planners() -> Planners {
         .add(ClusterPlanner)
         .add(MembershipPlanner)
         .add(GroupPlanner)
+        .add(AutoScalingGroupPlanner)
+        .add(crate::stub::instance::InterfacePlanner)
         .add(fabric::NetworkPlanner)
         .add(fabric::PortPlanner)
         .add(fabric::DiskPlanner)
@@ -81,5 +88,5 @@ pub fn planners() -> Planners {
 
 /// Every service of a region.
 pub fn services() -> Vec<Service> {
-    vec![eks::service(), ec2::service(), iam::service(), sts::service()]
+    vec![eks::service(), autoscaling::service(), ec2::service(), iam::service(), sts::service()]
 }

@@ -14,6 +14,9 @@ pub mod iam;
 pub mod keys;
 pub mod settings;
 pub mod sts;
+#[allow(missing_docs)]
+pub mod stub;
+mod uuid;
 mod vacancy;
 
 pub use assembly::{planners, registry, services};

@@ -260,36 +260,3 @@ pub mod image {
         amis.find(|ami| ami.id == id)
     }
 }
-
-pub mod instance_profile {
-    use roadstead_store::{Key, Object, Read, Tx};
-    use serde::{Deserialize, Serialize};
-
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-    pub struct InstanceProfile {
-        pub name: String,
-        pub role: Option<String>,
-    }
-
-    impl Object for InstanceProfile {
-        const KIND: &'static str = "iam/instance-profile-stub";
-    }
-
-    fn key(account: &str, name: &str) -> Key<InstanceProfile> {
-        Key::new(format!("{account}/{name}"))
-    }
-
-    pub fn find(read: &impl Read, account: &str, name: &str) -> Option<InstanceProfile> {
-        Some(read.get(&key(account, name))?.body)
-    }
-
-    pub fn create_for_service(tx: &mut Tx, account: &str, name: &str, role: &str) -> InstanceProfile {
-        let profile = InstanceProfile { name: name.into(), role: Some(role.into()) };
-        tx.set(&key(account, name), None, profile.clone());
-        profile
-    }
-
-    pub fn remove_for_service(tx: &mut Tx, account: &str, name: &str) {
-        tx.remove(&key(account, name));
-    }
-}

@@ -7,4 +7,5 @@ pub mod autoscaling;
 pub mod ec2;
 pub mod eks;
 pub mod iam;
+pub mod ssm;
 pub mod sts;

@@ -8,7 +8,9 @@ mod item;
 mod plan;
 
 pub use item::{HostItem, Saw, Want};
-pub use plan::{BalancerPlanner, CredentialPlanner, DiskPlanner, MachinePlanner, NetworkPlanner, PortPlanner};
+pub use plan::{
+    BalancerPlanner, CredentialPlanner, DiskPlanner, MachinePlanner, NetworkPlanner, PortPlanner, SessionPlanner,
+};
 
 use roadstead_store::{AnyKey, Key, Read, Tx};
 

@@ -1,9 +1,11 @@
 //! IAM: who there is, and who may do what.
 
 pub mod access_key;
+pub mod instance_profile;
 mod managed;
 mod policies;
 pub mod role;
+pub mod trust;
 mod unique_id;
 pub mod user;
 

@@ -5,10 +5,21 @@ pub mod ops;
 
 pub use model::AccessKey;
 
+use crate::iam::unique_id;
 use crate::iam::user::User;
 use roadstead_hostspec::Principal;
 use roadstead_store::{Read as _, Tx};
 use roadstead_types::Sealed;
+
+/// An access key id is one character shorter than IAM's other ids: `AKIAIOSFODNN7EXAMPLE`.
+const ID_LENGTH: usize = 20;
+
+/// A new access key id: `AKIA` for a user's, `ASIA` for a session's.
+pub fn new_id(tx: &mut Tx, prefix: &str) -> String {
+    let mut id = unique_id(tx, prefix);
+    id.truncate(ID_LENGTH);
+    id
+}
 
 /// Makes a user's access key.
 pub fn create(tx: &mut Tx, user: &User, id: String, secret: Sealed) -> AccessKey {

@@ -1,9 +1,8 @@
 //! The access key operations.
 
-use super::AccessKey;
-use crate::iam::unique_id;
+use super::{AccessKey, new_id};
 use crate::iam::user::User;
-use roadstead_kernel::{Caller, Minted};
+use roadstead_kernel::{Caller, Mint};
 use roadstead_shapes::iam as api;
 use roadstead_shapes::iam::{LIMIT_EXCEEDED_EXCEPTION, NO_SUCH_ENTITY_EXCEPTION};
 use roadstead_store::{Index, Read as _, Tx};
@@ -12,23 +11,20 @@ use roadstead_wire::fault::Fault;
 /// IAM quota "access keys per user".
 const KEYS_MAX: usize = 2;
 
-/// An access key id is one character shorter than IAM's other ids: `AKIAIOSFODNN7EXAMPLE`.
-const ID_LENGTH: usize = 20;
-
 /// IAM CreateAccessKey: the secret is shown here and never again.
 pub fn create(
     tx: &mut Tx,
     caller: &Caller,
     input: api::CreateAccessKeyRequest,
-    secret: Minted,
+    mint: Mint<'_>,
 ) -> Result<api::CreateAccessKeyResponse, Fault> {
     let user = find_user(tx, caller, input.user_name)?;
     let index = format!("{}/{}", user.account, user.name.to_lowercase());
     if tx.list(Index::<AccessKey>::by("user", index)).len() >= KEYS_MAX {
         return Err(LIMIT_EXCEEDED_EXCEPTION.fault(format!("Cannot exceed quota for AccessKeysPerUser: {KEYS_MAX}")));
     }
-    let mut id = unique_id(tx, "AKIA");
-    id.truncate(ID_LENGTH);
+    let id = new_id(tx, "AKIA");
+    let secret = mint.secret()?;
     let key = super::create(tx, &user, id, secret.sealed);
     let access_key = api::AccessKey {
         user_name: user.name,

@@ -8,9 +8,11 @@ use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
+use crate::eks::access_entry::AccessEntry;
 use crate::eks::cluster::{Cluster, ClusterPlanner, MembershipPlanner};
 use crate::eks::etcd::{EtcdSpec, EtcdState};
 use crate::eks::kube::{KubeSpec, KubeState};
+use crate::eks::node::{Node, NodesPlanner, NodesSpec, NodesState};
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{self, HostItem, Saw, Want};
 use crate::iam::access_key::AccessKey;
@@ -52,6 +54,10 @@ pub fn registry() -> Registry {
     registry.add::<EtcdState>();
     registry.add::<KubeSpec>();
     registry.add::<KubeState>();
+    registry.add::<Node>();
+    registry.add::<NodesSpec>();
+    registry.add::<NodesState>();
+    registry.add::<AccessEntry>();
     registry.add::<KeySpec>();
     registry.add::<KeyState>();
     host_item::<hostspec::Network>(&mut registry);
@@ -77,6 +83,7 @@ pub fn planners() -> Planners {
     planners
         .add(ClusterPlanner)
         .add(MembershipPlanner)
+        .add(NodesPlanner)
         .add(GroupPlanner)
         .add(AutoScalingGroupPlanner)
         .add(crate::stub::instance::InterfacePlanner)

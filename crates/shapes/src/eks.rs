@@ -21,23 +21,92 @@ pub static SERVICE: Service = Service {
 };
 
 pub static OPERATIONS: &[&AnyOperation] = &[
+    CREATE_ACCESS_ENTRY.any(),
+    CREATE_ADDON.any(),
     CREATE_CLUSTER.any(),
     CREATE_NODEGROUP.any(),
+    DELETE_ACCESS_ENTRY.any(),
+    DELETE_ADDON.any(),
     DELETE_CLUSTER.any(),
     DELETE_NODEGROUP.any(),
+    DESCRIBE_ACCESS_ENTRY.any(),
+    DESCRIBE_ADDON.any(),
+    DESCRIBE_ADDON_CONFIGURATION.any(),
+    DESCRIBE_ADDON_VERSIONS.any(),
     DESCRIBE_CLUSTER.any(),
     DESCRIBE_CLUSTER_VERSIONS.any(),
     DESCRIBE_NODEGROUP.any(),
     DESCRIBE_UPDATE.any(),
+    LIST_ACCESS_ENTRIES.any(),
+    LIST_ADDONS.any(),
     LIST_CLUSTERS.any(),
     LIST_NODEGROUPS.any(),
     LIST_TAGS_FOR_RESOURCE.any(),
     LIST_UPDATES.any(),
     TAG_RESOURCE.any(),
     UNTAG_RESOURCE.any(),
+    UPDATE_ACCESS_ENTRY.any(),
+    UPDATE_ADDON.any(),
     UPDATE_NODEGROUP_CONFIG.any(),
     UPDATE_NODEGROUP_VERSION.any(),
 ];
+
+pub static CREATE_ACCESS_ENTRY: Operation<CreateAccessEntryRequest, CreateAccessEntryResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateAccessEntry",
+        method: "POST",
+        uri: "/clusters/{name}/access-entries",
+        status: 200,
+        input: &schema::CREATE_ACCESS_ENTRY_REQUEST,
+        output: &schema::CREATE_ACCESS_ENTRY_RESPONSE,
+        action: "eks:CreateAccessEntry",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:cluster/{clusterName}"],
+        pass_role: &[],
+        errors: &[
+            &SERVER_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+            &INVALID_PARAMETER_EXCEPTION,
+            &RESOURCE_LIMIT_EXCEEDED_EXCEPTION,
+            &RESOURCE_IN_USE_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: Some("clientRequestToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static CREATE_ADDON: Operation<CreateAddonRequest, CreateAddonResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "CreateAddon",
+    method: "POST",
+    uri: "/clusters/{name}/addons",
+    status: 200,
+    input: &schema::CREATE_ADDON_REQUEST,
+    output: &schema::CREATE_ADDON_RESPONSE,
+    action: "eks:CreateAddon",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:cluster/{clusterName}"],
+    pass_role: &["serviceAccountRoleArn"],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &INVALID_REQUEST_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+        &RESOURCE_IN_USE_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &SERVER_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: false,
+    idempotency_token: Some("clientRequestToken"),
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
 
 pub static CREATE_CLUSTER: Operation<CreateClusterRequest, CreateClusterResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -98,6 +167,55 @@ pub static CREATE_NODEGROUP: Operation<CreateNodegroupRequest, CreateNodegroupRe
         unsigned: false,
     });
 
+pub static DELETE_ACCESS_ENTRY: Operation<DeleteAccessEntryRequest, DeleteAccessEntryResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeleteAccessEntry",
+        method: "DELETE",
+        uri: "/clusters/{name}/access-entries/{principalArn}",
+        status: 200,
+        input: &schema::DELETE_ACCESS_ENTRY_REQUEST,
+        output: &schema::DELETE_ACCESS_ENTRY_RESPONSE,
+        action: "eks:DeleteAccessEntry",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:access-entry/{clusterName}/*"],
+        pass_role: &[],
+        errors: &[&SERVER_EXCEPTION, &RESOURCE_NOT_FOUND_EXCEPTION, &INVALID_REQUEST_EXCEPTION],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DELETE_ADDON: Operation<DeleteAddonRequest, DeleteAddonResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteAddon",
+    method: "DELETE",
+    uri: "/clusters/{name}/addons/{addonName}",
+    status: 200,
+    input: &schema::DELETE_ADDON_REQUEST,
+    output: &schema::DELETE_ADDON_RESPONSE,
+    action: "eks:DeleteAddon",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:addon/{clusterName}/{addonName}/*"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &INVALID_REQUEST_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &SERVER_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static DELETE_CLUSTER: Operation<DeleteClusterRequest, DeleteClusterResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "DeleteCluster",
@@ -151,6 +269,107 @@ pub static DELETE_NODEGROUP: Operation<DeleteNodegroupRequest, DeleteNodegroupRe
         readonly: false,
         idempotency_token: None,
         pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DESCRIBE_ACCESS_ENTRY: Operation<DescribeAccessEntryRequest, DescribeAccessEntryResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeAccessEntry",
+        method: "GET",
+        uri: "/clusters/{name}/access-entries/{principalArn}",
+        status: 200,
+        input: &schema::DESCRIBE_ACCESS_ENTRY_REQUEST,
+        output: &schema::DESCRIBE_ACCESS_ENTRY_RESPONSE,
+        action: "eks:DescribeAccessEntry",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:access-entry/{clusterName}/*"],
+        pass_role: &[],
+        errors: &[&SERVER_EXCEPTION, &RESOURCE_NOT_FOUND_EXCEPTION, &INVALID_REQUEST_EXCEPTION],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: true,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DESCRIBE_ADDON: Operation<DescribeAddonRequest, DescribeAddonResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DescribeAddon",
+    method: "GET",
+    uri: "/clusters/{name}/addons/{addonName}",
+    status: 200,
+    input: &schema::DESCRIBE_ADDON_REQUEST,
+    output: &schema::DESCRIBE_ADDON_RESPONSE,
+    action: "eks:DescribeAddon",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:addon/{clusterName}/{addonName}/*"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &INVALID_REQUEST_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &SERVER_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: true,
+    unsigned: false,
+});
+
+pub static DESCRIBE_ADDON_CONFIGURATION: Operation<
+    DescribeAddonConfigurationRequest,
+    DescribeAddonConfigurationResponse,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DescribeAddonConfiguration",
+    method: "GET",
+    uri: "/addons/configuration-schemas",
+    status: 200,
+    input: &schema::DESCRIBE_ADDON_CONFIGURATION_REQUEST,
+    output: &schema::DESCRIBE_ADDON_CONFIGURATION_RESPONSE,
+    action: "eks:DescribeAddonConfiguration",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[&SERVER_EXCEPTION, &RESOURCE_NOT_FOUND_EXCEPTION, &INVALID_PARAMETER_EXCEPTION],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DESCRIBE_ADDON_VERSIONS: Operation<DescribeAddonVersionsRequest, DescribeAddonVersionsResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeAddonVersions",
+        method: "GET",
+        uri: "/addons/supported-versions",
+        status: 200,
+        input: &schema::DESCRIBE_ADDON_VERSIONS_REQUEST,
+        output: &schema::DESCRIBE_ADDON_VERSIONS_RESPONSE,
+        action: "eks:DescribeAddonVersions",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&SERVER_EXCEPTION, &RESOURCE_NOT_FOUND_EXCEPTION, &INVALID_PARAMETER_EXCEPTION],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "nextToken",
+            output_token: "nextToken",
+            limit_key: Some("maxResults"),
+            result_key: "addons",
+            more_results: None,
+        }),
         waiter: false,
         unsigned: false,
     });
@@ -251,6 +470,72 @@ pub static DESCRIBE_UPDATE: Operation<DescribeUpdateRequest, DescribeUpdateRespo
     idempotency_token: None,
     pagination: None,
     waiter: true,
+    unsigned: false,
+});
+
+pub static LIST_ACCESS_ENTRIES: Operation<ListAccessEntriesRequest, ListAccessEntriesResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListAccessEntries",
+        method: "GET",
+        uri: "/clusters/{name}/access-entries",
+        status: 200,
+        input: &schema::LIST_ACCESS_ENTRIES_REQUEST,
+        output: &schema::LIST_ACCESS_ENTRIES_RESPONSE,
+        action: "eks:ListAccessEntries",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:cluster/{clusterName}"],
+        pass_role: &[],
+        errors: &[
+            &SERVER_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+            &INVALID_PARAMETER_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "nextToken",
+            output_token: "nextToken",
+            limit_key: Some("maxResults"),
+            result_key: "accessEntries",
+            more_results: None,
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_ADDONS: Operation<ListAddonsRequest, ListAddonsResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListAddons",
+    method: "GET",
+    uri: "/clusters/{name}/addons",
+    status: 200,
+    input: &schema::LIST_ADDONS_REQUEST,
+    output: &schema::LIST_ADDONS_RESPONSE,
+    action: "eks:ListAddons",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:cluster/{clusterName}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &INVALID_REQUEST_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+        &SERVER_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "nextToken",
+        output_token: "nextToken",
+        limit_key: Some("maxResults"),
+        result_key: "addons",
+        more_results: None,
+    }),
+    waiter: false,
     unsigned: false,
 });
 
@@ -400,6 +685,61 @@ pub static UNTAG_RESOURCE: Operation<UntagResourceRequest, UntagResourceResponse
     invalid: Code::Modelled(&BAD_REQUEST_EXCEPTION),
     readonly: false,
     idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static UPDATE_ACCESS_ENTRY: Operation<UpdateAccessEntryRequest, UpdateAccessEntryResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "UpdateAccessEntry",
+        method: "POST",
+        uri: "/clusters/{name}/access-entries/{principalArn}",
+        status: 200,
+        input: &schema::UPDATE_ACCESS_ENTRY_REQUEST,
+        output: &schema::UPDATE_ACCESS_ENTRY_RESPONSE,
+        action: "eks:UpdateAccessEntry",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:access-entry/{clusterName}/*"],
+        pass_role: &[],
+        errors: &[
+            &SERVER_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+            &INVALID_PARAMETER_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: Some("clientRequestToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static UPDATE_ADDON: Operation<UpdateAddonRequest, UpdateAddonResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UpdateAddon",
+    method: "POST",
+    uri: "/clusters/{name}/addons/{addonName}/update",
+    status: 200,
+    input: &schema::UPDATE_ADDON_REQUEST,
+    output: &schema::UPDATE_ADDON_RESPONSE,
+    action: "eks:UpdateAddon",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:addon/{clusterName}/{addonName}/*"],
+    pass_role: &["serviceAccountRoleArn"],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &INVALID_REQUEST_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+        &RESOURCE_IN_USE_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &SERVER_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: false,
+    idempotency_token: Some("clientRequestToken"),
     pagination: None,
     waiter: false,
     unsigned: false,
@@ -567,12 +907,182 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct AccessEntry {
+    pub cluster_name: Option<String>,
+    pub principal_arn: Option<String>,
+    pub kubernetes_groups: Option<Vec<String>>,
+    pub access_entry_arn: Option<String>,
+    pub created_at: Option<Millis>,
+    pub modified_at: Option<Millis>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub username: Option<String>,
+    pub r#type: Option<String>,
+}
+
+shape!(
+    AccessEntry = schema::ACCESS_ENTRY {
+        cluster_name: "clusterName",
+        principal_arn: "principalArn",
+        kubernetes_groups: "kubernetesGroups",
+        access_entry_arn: "accessEntryArn",
+        created_at: "createdAt",
+        modified_at: "modifiedAt",
+        tags: "tags",
+        username: "username",
+        r#type: "type",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ActiveCertificateAuthority {
     pub id: Option<String>,
     pub activated_by: Option<CertificateAuthorityActivatedBy>,
 }
 
 shape!(ActiveCertificateAuthority = schema::ACTIVE_CERTIFICATE_AUTHORITY { id: "id", activated_by: "activatedBy" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Addon {
+    pub addon_name: Option<String>,
+    pub cluster_name: Option<String>,
+    pub status: Option<AddonStatus>,
+    pub addon_version: Option<String>,
+    pub health: Option<AddonHealth>,
+    pub addon_arn: Option<String>,
+    pub created_at: Option<Millis>,
+    pub modified_at: Option<Millis>,
+    pub service_account_role_arn: Option<String>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub publisher: Option<String>,
+    pub owner: Option<String>,
+    pub marketplace_information: Option<MarketplaceInformation>,
+    pub configuration_values: Option<String>,
+    pub pod_identity_associations: Option<Vec<String>>,
+    pub namespace_config: Option<AddonNamespaceConfigResponse>,
+}
+
+shape!(
+    Addon = schema::ADDON {
+        addon_name: "addonName",
+        cluster_name: "clusterName",
+        status: "status",
+        addon_version: "addonVersion",
+        health: "health",
+        addon_arn: "addonArn",
+        created_at: "createdAt",
+        modified_at: "modifiedAt",
+        service_account_role_arn: "serviceAccountRoleArn",
+        tags: "tags",
+        publisher: "publisher",
+        owner: "owner",
+        marketplace_information: "marketplaceInformation",
+        configuration_values: "configurationValues",
+        pod_identity_associations: "podIdentityAssociations",
+        namespace_config: "namespaceConfig",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonHealth {
+    pub issues: Option<Vec<AddonIssue>>,
+}
+
+shape!(AddonHealth = schema::ADDON_HEALTH { issues: "issues" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonInfo {
+    pub addon_name: Option<String>,
+    pub r#type: Option<String>,
+    pub addon_versions: Option<Vec<AddonVersionInfo>>,
+    pub publisher: Option<String>,
+    pub owner: Option<String>,
+    pub marketplace_information: Option<MarketplaceInformation>,
+    pub default_namespace: Option<String>,
+}
+
+shape!(
+    AddonInfo = schema::ADDON_INFO {
+        addon_name: "addonName",
+        r#type: "type",
+        addon_versions: "addonVersions",
+        publisher: "publisher",
+        owner: "owner",
+        marketplace_information: "marketplaceInformation",
+        default_namespace: "defaultNamespace",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonIssue {
+    pub code: Option<AddonIssueCode>,
+    pub message: Option<String>,
+    pub resource_ids: Option<Vec<String>>,
+}
+
+shape!(AddonIssue = schema::ADDON_ISSUE { code: "code", message: "message", resource_ids: "resourceIds" });
+
+string_enum!(AddonIssueCode { AccessDenied = "AccessDenied", InternalFailure = "InternalFailure", ClusterUnreachable = "ClusterUnreachable", InsufficientNumberOfReplicas = "InsufficientNumberOfReplicas", ConfigurationConflict = "ConfigurationConflict", AdmissionRequestDenied = "AdmissionRequestDenied", UnsupportedAddonModification = "UnsupportedAddonModification", K8sResourceNotFound = "K8sResourceNotFound", AddonSubscriptionNeeded = "AddonSubscriptionNeeded", AddonPermissionFailure = "AddonPermissionFailure",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonNamespaceConfigRequest {
+    pub namespace: Option<String>,
+}
+
+shape!(AddonNamespaceConfigRequest = schema::ADDON_NAMESPACE_CONFIG_REQUEST { namespace: "namespace" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonNamespaceConfigResponse {
+    pub namespace: Option<String>,
+}
+
+shape!(AddonNamespaceConfigResponse = schema::ADDON_NAMESPACE_CONFIG_RESPONSE { namespace: "namespace" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonPodIdentityAssociations {
+    pub service_account: String,
+    pub role_arn: String,
+}
+
+shape!(
+    AddonPodIdentityAssociations =
+        schema::ADDON_POD_IDENTITY_ASSOCIATIONS { service_account: "serviceAccount", role_arn: "roleArn" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonPodIdentityConfiguration {
+    pub service_account: Option<String>,
+    pub recommended_managed_policies: Option<Vec<String>>,
+}
+
+shape!(
+    AddonPodIdentityConfiguration = schema::ADDON_POD_IDENTITY_CONFIGURATION {
+        service_account: "serviceAccount",
+        recommended_managed_policies: "recommendedManagedPolicies",
+    }
+);
+
+string_enum!(AddonStatus { Creating = "CREATING", Active = "ACTIVE", CreateFailed = "CREATE_FAILED", Updating = "UPDATING", Deleting = "DELETING", DeleteFailed = "DELETE_FAILED", Degraded = "DEGRADED", UpdateFailed = "UPDATE_FAILED",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonVersionInfo {
+    pub addon_version: Option<String>,
+    pub architecture: Option<Vec<String>>,
+    pub compute_types: Option<Vec<String>>,
+    pub compatibilities: Option<Vec<Compatibility>>,
+    pub requires_configuration: Option<bool>,
+    pub requires_iam_permissions: Option<bool>,
+}
+
+shape!(
+    AddonVersionInfo = schema::ADDON_VERSION_INFO {
+        addon_version: "addonVersion",
+        architecture: "architecture",
+        compute_types: "computeTypes",
+        compatibilities: "compatibilities",
+        requires_configuration: "requiresConfiguration",
+        requires_iam_permissions: "requiresIamPermissions",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct AllowedValuesConstraint {
@@ -746,6 +1256,21 @@ shape!(
 string_enum!(ClusterVersionStatus { Unsupported = "unsupported", StandardSupport = "standard-support", ExtendedSupport = "extended-support",  });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct Compatibility {
+    pub cluster_version: Option<String>,
+    pub platform_versions: Option<Vec<String>>,
+    pub default_version: Option<bool>,
+}
+
+shape!(
+    Compatibility = schema::COMPATIBILITY {
+        cluster_version: "clusterVersion",
+        platform_versions: "platformVersions",
+        default_version: "defaultVersion",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ComputeConfigRequest {
     pub enabled: Option<bool>,
     pub node_pools: Option<Vec<String>>,
@@ -874,6 +1399,72 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct CreateAccessEntryRequest {
+    pub cluster_name: String,
+    pub principal_arn: String,
+    pub kubernetes_groups: Option<Vec<String>>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub client_request_token: Option<String>,
+    pub username: Option<String>,
+    pub r#type: Option<String>,
+}
+
+shape!(
+    CreateAccessEntryRequest = schema::CREATE_ACCESS_ENTRY_REQUEST {
+        cluster_name: "clusterName",
+        principal_arn: "principalArn",
+        kubernetes_groups: "kubernetesGroups",
+        tags: "tags",
+        client_request_token: "clientRequestToken",
+        username: "username",
+        r#type: "type",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateAccessEntryResponse {
+    pub access_entry: Option<AccessEntry>,
+}
+
+shape!(CreateAccessEntryResponse = schema::CREATE_ACCESS_ENTRY_RESPONSE { access_entry: "accessEntry" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateAddonRequest {
+    pub cluster_name: String,
+    pub addon_name: String,
+    pub addon_version: Option<String>,
+    pub service_account_role_arn: Option<String>,
+    pub resolve_conflicts: Option<ResolveConflicts>,
+    pub client_request_token: Option<String>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub configuration_values: Option<String>,
+    pub pod_identity_associations: Option<Vec<AddonPodIdentityAssociations>>,
+    pub namespace_config: Option<AddonNamespaceConfigRequest>,
+}
+
+shape!(
+    CreateAddonRequest = schema::CREATE_ADDON_REQUEST {
+        cluster_name: "clusterName",
+        addon_name: "addonName",
+        addon_version: "addonVersion",
+        service_account_role_arn: "serviceAccountRoleArn",
+        resolve_conflicts: "resolveConflicts",
+        client_request_token: "clientRequestToken",
+        tags: "tags",
+        configuration_values: "configurationValues",
+        pod_identity_associations: "podIdentityAssociations",
+        namespace_config: "namespaceConfig",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateAddonResponse {
+    pub addon: Option<Addon>,
+}
+
+shape!(CreateAddonResponse = schema::CREATE_ADDON_RESPONSE { addon: "addon" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct CreateClusterRequest {
     pub name: String,
     pub version: Option<String>,
@@ -990,6 +1581,41 @@ pub struct CreateNodegroupResponse {
 shape!(CreateNodegroupResponse = schema::CREATE_NODEGROUP_RESPONSE { nodegroup: "nodegroup" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DeleteAccessEntryRequest {
+    pub cluster_name: String,
+    pub principal_arn: String,
+}
+
+shape!(
+    DeleteAccessEntryRequest =
+        schema::DELETE_ACCESS_ENTRY_REQUEST { cluster_name: "clusterName", principal_arn: "principalArn" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteAccessEntryResponse {}
+
+shape!(DeleteAccessEntryResponse = schema::DELETE_ACCESS_ENTRY_RESPONSE {});
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteAddonRequest {
+    pub cluster_name: String,
+    pub addon_name: String,
+    pub preserve: Option<bool>,
+}
+
+shape!(
+    DeleteAddonRequest =
+        schema::DELETE_ADDON_REQUEST { cluster_name: "clusterName", addon_name: "addonName", preserve: "preserve" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteAddonResponse {
+    pub addon: Option<Addon>,
+}
+
+shape!(DeleteAddonResponse = schema::DELETE_ADDON_RESPONSE { addon: "addon" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DeleteClusterRequest {
     pub name: String,
 }
@@ -1020,6 +1646,101 @@ pub struct DeleteNodegroupResponse {
 }
 
 shape!(DeleteNodegroupResponse = schema::DELETE_NODEGROUP_RESPONSE { nodegroup: "nodegroup" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAccessEntryRequest {
+    pub cluster_name: String,
+    pub principal_arn: String,
+}
+
+shape!(
+    DescribeAccessEntryRequest =
+        schema::DESCRIBE_ACCESS_ENTRY_REQUEST { cluster_name: "clusterName", principal_arn: "principalArn" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAccessEntryResponse {
+    pub access_entry: Option<AccessEntry>,
+}
+
+shape!(DescribeAccessEntryResponse = schema::DESCRIBE_ACCESS_ENTRY_RESPONSE { access_entry: "accessEntry" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonConfigurationRequest {
+    pub addon_name: String,
+    pub addon_version: String,
+}
+
+shape!(
+    DescribeAddonConfigurationRequest =
+        schema::DESCRIBE_ADDON_CONFIGURATION_REQUEST { addon_name: "addonName", addon_version: "addonVersion" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonConfigurationResponse {
+    pub addon_name: Option<String>,
+    pub addon_version: Option<String>,
+    pub configuration_schema: Option<String>,
+    pub pod_identity_configuration: Option<Vec<AddonPodIdentityConfiguration>>,
+}
+
+shape!(
+    DescribeAddonConfigurationResponse = schema::DESCRIBE_ADDON_CONFIGURATION_RESPONSE {
+        addon_name: "addonName",
+        addon_version: "addonVersion",
+        configuration_schema: "configurationSchema",
+        pod_identity_configuration: "podIdentityConfiguration",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonRequest {
+    pub cluster_name: String,
+    pub addon_name: String,
+}
+
+shape!(DescribeAddonRequest = schema::DESCRIBE_ADDON_REQUEST { cluster_name: "clusterName", addon_name: "addonName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonResponse {
+    pub addon: Option<Addon>,
+}
+
+shape!(DescribeAddonResponse = schema::DESCRIBE_ADDON_RESPONSE { addon: "addon" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonVersionsRequest {
+    pub kubernetes_version: Option<String>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub addon_name: Option<String>,
+    pub types: Option<Vec<String>>,
+    pub publishers: Option<Vec<String>>,
+    pub owners: Option<Vec<String>>,
+}
+
+shape!(
+    DescribeAddonVersionsRequest = schema::DESCRIBE_ADDON_VERSIONS_REQUEST {
+        kubernetes_version: "kubernetesVersion",
+        max_results: "maxResults",
+        next_token: "nextToken",
+        addon_name: "addonName",
+        types: "types",
+        publishers: "publishers",
+        owners: "owners",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonVersionsResponse {
+    pub addons: Option<Vec<AddonInfo>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeAddonVersionsResponse =
+        schema::DESCRIBE_ADDON_VERSIONS_RESPONSE { addons: "addons", next_token: "nextToken" }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DescribeClusterRequest {
@@ -1406,6 +2127,54 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ListAccessEntriesRequest {
+    pub cluster_name: String,
+    pub associated_policy_arn: Option<String>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    ListAccessEntriesRequest = schema::LIST_ACCESS_ENTRIES_REQUEST {
+        cluster_name: "clusterName",
+        associated_policy_arn: "associatedPolicyArn",
+        max_results: "maxResults",
+        next_token: "nextToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAccessEntriesResponse {
+    pub access_entries: Option<Vec<String>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    ListAccessEntriesResponse =
+        schema::LIST_ACCESS_ENTRIES_RESPONSE { access_entries: "accessEntries", next_token: "nextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAddonsRequest {
+    pub cluster_name: String,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    ListAddonsRequest =
+        schema::LIST_ADDONS_REQUEST { cluster_name: "clusterName", max_results: "maxResults", next_token: "nextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAddonsResponse {
+    pub addons: Option<Vec<String>>,
+    pub next_token: Option<String>,
+}
+
+shape!(ListAddonsResponse = schema::LIST_ADDONS_RESPONSE { addons: "addons", next_token: "nextToken" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ListClustersRequest {
     pub max_results: Option<i32>,
     pub next_token: Option<String>,
@@ -1507,6 +2276,14 @@ pub struct Logging {
 }
 
 shape!(Logging = schema::LOGGING { cluster_logging: "clusterLogging" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct MarketplaceInformation {
+    pub product_id: Option<String>,
+    pub product_url: Option<String>,
+}
+
+shape!(MarketplaceInformation = schema::MARKETPLACE_INFORMATION { product_id: "productId", product_url: "productUrl" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct NodeRepairConfig {
@@ -1830,6 +2607,8 @@ shape!(RemotePodNetwork = schema::REMOTE_POD_NETWORK { cidrs: "cidrs" });
 
 string_enum!(RepairAction { Replace = "Replace", Reboot = "Reboot", NoAction = "NoAction",  });
 
+string_enum!(ResolveConflicts { Overwrite = "OVERWRITE", None = "NONE", Preserve = "PRESERVE",  });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct ResourceConstraints {
     pub name: Option<AllowedValuesConstraint>,
@@ -1963,6 +2742,64 @@ shape!(
         cancellation: "cancellation",
     }
 );
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateAccessEntryRequest {
+    pub cluster_name: String,
+    pub principal_arn: String,
+    pub kubernetes_groups: Option<Vec<String>>,
+    pub client_request_token: Option<String>,
+    pub username: Option<String>,
+}
+
+shape!(
+    UpdateAccessEntryRequest = schema::UPDATE_ACCESS_ENTRY_REQUEST {
+        cluster_name: "clusterName",
+        principal_arn: "principalArn",
+        kubernetes_groups: "kubernetesGroups",
+        client_request_token: "clientRequestToken",
+        username: "username",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateAccessEntryResponse {
+    pub access_entry: Option<AccessEntry>,
+}
+
+shape!(UpdateAccessEntryResponse = schema::UPDATE_ACCESS_ENTRY_RESPONSE { access_entry: "accessEntry" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateAddonRequest {
+    pub cluster_name: String,
+    pub addon_name: String,
+    pub addon_version: Option<String>,
+    pub service_account_role_arn: Option<String>,
+    pub resolve_conflicts: Option<ResolveConflicts>,
+    pub client_request_token: Option<String>,
+    pub configuration_values: Option<String>,
+    pub pod_identity_associations: Option<Vec<AddonPodIdentityAssociations>>,
+}
+
+shape!(
+    UpdateAddonRequest = schema::UPDATE_ADDON_REQUEST {
+        cluster_name: "clusterName",
+        addon_name: "addonName",
+        addon_version: "addonVersion",
+        service_account_role_arn: "serviceAccountRoleArn",
+        resolve_conflicts: "resolveConflicts",
+        client_request_token: "clientRequestToken",
+        configuration_values: "configurationValues",
+        pod_identity_associations: "podIdentityAssociations",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateAddonResponse {
+    pub update: Option<Update>,
+}
+
+shape!(UpdateAddonResponse = schema::UPDATE_ADDON_RESPONSE { update: "update" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct UpdateLabelsPayload {
@@ -2198,10 +3035,148 @@ mod schema {
         ]),
     );
 
+    pub static ACCESS_ENTRY: Schema = Schema::structure(
+        "AccessEntry",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING),
+            Member::new("principalArn", &STRING),
+            Member::new("kubernetesGroups", &STRING_LIST),
+            Member::new("accessEntryArn", &STRING),
+            Member::new("createdAt", &TIMESTAMP),
+            Member::new("modifiedAt", &TIMESTAMP),
+            Member::new("tags", &TAG_MAP),
+            Member::new("username", &STRING),
+            Member::new("type", &STRING),
+        ]),
+    );
+
     pub static ACTIVE_CERTIFICATE_AUTHORITY: Schema = Schema::structure(
         "ActiveCertificateAuthority",
         &Structure::new(&[Member::new("id", &STRING), Member::new("activatedBy", &CERTIFICATE_AUTHORITY_ACTIVATED_BY)]),
     );
+
+    pub static ADDON: Schema = Schema::structure(
+        "Addon",
+        &Structure::new(&[
+            Member::new("addonName", &STRING),
+            Member::new("clusterName", &CLUSTER_NAME),
+            Member::new("status", &ADDON_STATUS),
+            Member::new("addonVersion", &STRING),
+            Member::new("health", &ADDON_HEALTH),
+            Member::new("addonArn", &STRING),
+            Member::new("createdAt", &TIMESTAMP),
+            Member::new("modifiedAt", &TIMESTAMP),
+            Member::new("serviceAccountRoleArn", &STRING),
+            Member::new("tags", &TAG_MAP),
+            Member::new("publisher", &STRING),
+            Member::new("owner", &STRING),
+            Member::new("marketplaceInformation", &MARKETPLACE_INFORMATION),
+            Member::new("configurationValues", &STRING),
+            Member::new("podIdentityAssociations", &STRING_LIST),
+            Member::new("namespaceConfig", &ADDON_NAMESPACE_CONFIG_RESPONSE),
+        ]),
+    );
+
+    pub static ADDON_HEALTH: Schema =
+        Schema::structure("AddonHealth", &Structure::new(&[Member::new("issues", &ADDON_ISSUE_LIST)]));
+
+    pub static ADDON_INFO: Schema = Schema::structure(
+        "AddonInfo",
+        &Structure::new(&[
+            Member::new("addonName", &STRING),
+            Member::new("type", &STRING),
+            Member::new("addonVersions", &ADDON_VERSION_INFO_LIST),
+            Member::new("publisher", &STRING),
+            Member::new("owner", &STRING),
+            Member::new("marketplaceInformation", &MARKETPLACE_INFORMATION),
+            Member::new("defaultNamespace", &STRING),
+        ]),
+    );
+
+    pub static ADDON_ISSUE: Schema = Schema::structure(
+        "AddonIssue",
+        &Structure::new(&[
+            Member::new("code", &ADDON_ISSUE_CODE),
+            Member::new("message", &STRING),
+            Member::new("resourceIds", &STRING_LIST),
+        ]),
+    );
+
+    pub static ADDON_ISSUE_CODE: Schema = Schema::string("AddonIssueCode").one_of(&[
+        "AccessDenied",
+        "InternalFailure",
+        "ClusterUnreachable",
+        "InsufficientNumberOfReplicas",
+        "ConfigurationConflict",
+        "AdmissionRequestDenied",
+        "UnsupportedAddonModification",
+        "K8sResourceNotFound",
+        "AddonSubscriptionNeeded",
+        "AddonPermissionFailure",
+    ]);
+
+    pub static ADDON_ISSUE_LIST: Schema =
+        Schema::list("AddonIssueList", &List::of(Member::new("member", &ADDON_ISSUE)));
+
+    pub static ADDON_NAMESPACE_CONFIG_REQUEST: Schema =
+        Schema::structure("AddonNamespaceConfigRequest", &Structure::new(&[Member::new("namespace", &NAMESPACE)]));
+
+    pub static ADDON_NAMESPACE_CONFIG_RESPONSE: Schema =
+        Schema::structure("AddonNamespaceConfigResponse", &Structure::new(&[Member::new("namespace", &NAMESPACE)]));
+
+    pub static ADDON_POD_IDENTITY_ASSOCIATIONS: Schema = Schema::structure(
+        "AddonPodIdentityAssociations",
+        &Structure::new(&[
+            Member::new("serviceAccount", &STRING).required(),
+            Member::new("roleArn", &STRING).required(),
+        ]),
+    );
+
+    pub static ADDON_POD_IDENTITY_ASSOCIATIONS_LIST: Schema = Schema::list(
+        "AddonPodIdentityAssociationsList",
+        &List::of(Member::new("member", &ADDON_POD_IDENTITY_ASSOCIATIONS)),
+    );
+
+    pub static ADDON_POD_IDENTITY_CONFIGURATION: Schema = Schema::structure(
+        "AddonPodIdentityConfiguration",
+        &Structure::new(&[
+            Member::new("serviceAccount", &STRING),
+            Member::new("recommendedManagedPolicies", &STRING_LIST),
+        ]),
+    );
+
+    pub static ADDON_POD_IDENTITY_CONFIGURATION_LIST: Schema = Schema::list(
+        "AddonPodIdentityConfigurationList",
+        &List::of(Member::new("member", &ADDON_POD_IDENTITY_CONFIGURATION)),
+    );
+
+    pub static ADDON_STATUS: Schema = Schema::string("AddonStatus").one_of(&[
+        "CREATING",
+        "ACTIVE",
+        "CREATE_FAILED",
+        "UPDATING",
+        "DELETING",
+        "DELETE_FAILED",
+        "DEGRADED",
+        "UPDATE_FAILED",
+    ]);
+
+    pub static ADDON_VERSION_INFO: Schema = Schema::structure(
+        "AddonVersionInfo",
+        &Structure::new(&[
+            Member::new("addonVersion", &STRING),
+            Member::new("architecture", &STRING_LIST),
+            Member::new("computeTypes", &STRING_LIST),
+            Member::new("compatibilities", &COMPATIBILITIES),
+            Member::new("requiresConfiguration", &BOOLEAN),
+            Member::new("requiresIamPermissions", &BOOLEAN),
+        ]),
+    );
+
+    pub static ADDON_VERSION_INFO_LIST: Schema =
+        Schema::list("AddonVersionInfoList", &List::of(Member::new("member", &ADDON_VERSION_INFO)));
+
+    pub static ADDONS: Schema = Schema::list("Addons", &List::of(Member::new("member", &ADDON_INFO)));
 
     pub static ALLOWED_VALUES_CONSTRAINT: Schema = Schema::structure(
         "AllowedValuesConstraint",
@@ -2368,6 +3343,18 @@ mod schema {
     pub static CLUSTER_VERSION_STATUS: Schema =
         Schema::string("ClusterVersionStatus").one_of(&["unsupported", "standard-support", "extended-support"]);
 
+    pub static COMPATIBILITIES: Schema =
+        Schema::list("Compatibilities", &List::of(Member::new("member", &COMPATIBILITY)));
+
+    pub static COMPATIBILITY: Schema = Schema::structure(
+        "Compatibility",
+        &Structure::new(&[
+            Member::new("clusterVersion", &STRING),
+            Member::new("platformVersions", &STRING_LIST),
+            Member::new("defaultVersion", &BOOLEAN),
+        ]),
+    );
+
     pub static COMPUTE_CONFIG_REQUEST: Schema = Schema::structure(
         "ComputeConfigRequest",
         &Structure::new(&[
@@ -2450,6 +3437,41 @@ mod schema {
         ]),
     );
 
+    pub static CREATE_ACCESS_ENTRY_REQUEST: Schema = Schema::structure(
+        "CreateAccessEntryRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("principalArn", &STRING).required(),
+            Member::new("kubernetesGroups", &STRING_LIST),
+            Member::new("tags", &TAG_MAP),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("username", &STRING),
+            Member::new("type", &STRING),
+        ]),
+    );
+
+    pub static CREATE_ACCESS_ENTRY_RESPONSE: Schema =
+        Schema::structure("CreateAccessEntryResponse", &Structure::new(&[Member::new("accessEntry", &ACCESS_ENTRY)]));
+
+    pub static CREATE_ADDON_REQUEST: Schema = Schema::structure(
+        "CreateAddonRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &CLUSTER_NAME).required().at(Location::Uri).named("name"),
+            Member::new("addonName", &STRING).required(),
+            Member::new("addonVersion", &STRING),
+            Member::new("serviceAccountRoleArn", &ROLE_ARN),
+            Member::new("resolveConflicts", &RESOLVE_CONFLICTS),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("tags", &TAG_MAP),
+            Member::new("configurationValues", &STRING),
+            Member::new("podIdentityAssociations", &ADDON_POD_IDENTITY_ASSOCIATIONS_LIST),
+            Member::new("namespaceConfig", &ADDON_NAMESPACE_CONFIG_REQUEST),
+        ]),
+    );
+
+    pub static CREATE_ADDON_RESPONSE: Schema =
+        Schema::structure("CreateAddonResponse", &Structure::new(&[Member::new("addon", &ADDON)]));
+
     pub static CREATE_CLUSTER_REQUEST: Schema = Schema::structure(
         "CreateClusterRequest",
         &Structure::new(&[
@@ -2510,6 +3532,29 @@ mod schema {
     pub static CREATE_NODEGROUP_RESPONSE: Schema =
         Schema::structure("CreateNodegroupResponse", &Structure::new(&[Member::new("nodegroup", &NODEGROUP)]));
 
+    pub static DELETE_ACCESS_ENTRY_REQUEST: Schema = Schema::structure(
+        "DeleteAccessEntryRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("principalArn", &STRING).required().at(Location::Uri),
+        ]),
+    );
+
+    pub static DELETE_ACCESS_ENTRY_RESPONSE: Schema =
+        Schema::structure("DeleteAccessEntryResponse", &Structure::new(&[]));
+
+    pub static DELETE_ADDON_REQUEST: Schema = Schema::structure(
+        "DeleteAddonRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &CLUSTER_NAME).required().at(Location::Uri).named("name"),
+            Member::new("addonName", &STRING).required().at(Location::Uri),
+            Member::new("preserve", &BOOLEAN).at(Location::Query),
+        ]),
+    );
+
+    pub static DELETE_ADDON_RESPONSE: Schema =
+        Schema::structure("DeleteAddonResponse", &Structure::new(&[Member::new("addon", &ADDON)]));
+
     pub static DELETE_CLUSTER_REQUEST: Schema = Schema::structure(
         "DeleteClusterRequest",
         &Structure::new(&[Member::new("name", &STRING).required().at(Location::Uri)]),
@@ -2528,6 +3573,67 @@ mod schema {
 
     pub static DELETE_NODEGROUP_RESPONSE: Schema =
         Schema::structure("DeleteNodegroupResponse", &Structure::new(&[Member::new("nodegroup", &NODEGROUP)]));
+
+    pub static DESCRIBE_ACCESS_ENTRY_REQUEST: Schema = Schema::structure(
+        "DescribeAccessEntryRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("principalArn", &STRING).required().at(Location::Uri),
+        ]),
+    );
+
+    pub static DESCRIBE_ACCESS_ENTRY_RESPONSE: Schema =
+        Schema::structure("DescribeAccessEntryResponse", &Structure::new(&[Member::new("accessEntry", &ACCESS_ENTRY)]));
+
+    pub static DESCRIBE_ADDON_CONFIGURATION_REQUEST: Schema = Schema::structure(
+        "DescribeAddonConfigurationRequest",
+        &Structure::new(&[
+            Member::new("addonName", &STRING).required().at(Location::Query),
+            Member::new("addonVersion", &STRING).required().at(Location::Query),
+        ]),
+    );
+
+    pub static DESCRIBE_ADDON_CONFIGURATION_RESPONSE: Schema = Schema::structure(
+        "DescribeAddonConfigurationResponse",
+        &Structure::new(&[
+            Member::new("addonName", &STRING),
+            Member::new("addonVersion", &STRING),
+            Member::new("configurationSchema", &STRING),
+            Member::new("podIdentityConfiguration", &ADDON_POD_IDENTITY_CONFIGURATION_LIST),
+        ]),
+    );
+
+    pub static DESCRIBE_ADDON_REQUEST: Schema = Schema::structure(
+        "DescribeAddonRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &CLUSTER_NAME).required().at(Location::Uri).named("name"),
+            Member::new("addonName", &STRING).required().at(Location::Uri),
+        ]),
+    );
+
+    pub static DESCRIBE_ADDON_RESPONSE: Schema =
+        Schema::structure("DescribeAddonResponse", &Structure::new(&[Member::new("addon", &ADDON)]));
+
+    pub static DESCRIBE_ADDON_VERSIONS_REQUEST: Schema = Schema::structure(
+        "DescribeAddonVersionsRequest",
+        &Structure::new(&[
+            Member::new("kubernetesVersion", &STRING).at(Location::Query),
+            Member::new("maxResults", &DESCRIBE_ADDON_VERSIONS_REQUEST_MAX_RESULTS).at(Location::Query),
+            Member::new("nextToken", &STRING).at(Location::Query),
+            Member::new("addonName", &STRING).at(Location::Query),
+            Member::new("types", &STRING_LIST).at(Location::Query),
+            Member::new("publishers", &STRING_LIST).at(Location::Query),
+            Member::new("owners", &STRING_LIST).at(Location::Query),
+        ]),
+    );
+
+    pub static DESCRIBE_ADDON_VERSIONS_REQUEST_MAX_RESULTS: Schema =
+        Schema::new("DescribeAddonVersionsRequestMaxResults", Kind::Integer).min(1).max(100);
+
+    pub static DESCRIBE_ADDON_VERSIONS_RESPONSE: Schema = Schema::structure(
+        "DescribeAddonVersionsResponse",
+        &Structure::new(&[Member::new("addons", &ADDONS), Member::new("nextToken", &STRING)]),
+    );
 
     pub static DESCRIBE_CLUSTER_REQUEST: Schema = Schema::structure(
         "DescribeClusterRequest",
@@ -2824,6 +3930,41 @@ mod schema {
         &Structure::new(&[Member::new("name", &STRING), Member::new("version", &STRING), Member::new("id", &STRING)]),
     );
 
+    pub static LIST_ACCESS_ENTRIES_REQUEST: Schema = Schema::structure(
+        "ListAccessEntriesRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("associatedPolicyArn", &STRING).at(Location::Query),
+            Member::new("maxResults", &LIST_ACCESS_ENTRIES_REQUEST_MAX_RESULTS).at(Location::Query),
+            Member::new("nextToken", &STRING).at(Location::Query),
+        ]),
+    );
+
+    pub static LIST_ACCESS_ENTRIES_REQUEST_MAX_RESULTS: Schema =
+        Schema::new("ListAccessEntriesRequestMaxResults", Kind::Integer).min(1).max(100);
+
+    pub static LIST_ACCESS_ENTRIES_RESPONSE: Schema = Schema::structure(
+        "ListAccessEntriesResponse",
+        &Structure::new(&[Member::new("accessEntries", &STRING_LIST), Member::new("nextToken", &STRING)]),
+    );
+
+    pub static LIST_ADDONS_REQUEST: Schema = Schema::structure(
+        "ListAddonsRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &CLUSTER_NAME).required().at(Location::Uri).named("name"),
+            Member::new("maxResults", &LIST_ADDONS_REQUEST_MAX_RESULTS).at(Location::Query),
+            Member::new("nextToken", &STRING).at(Location::Query),
+        ]),
+    );
+
+    pub static LIST_ADDONS_REQUEST_MAX_RESULTS: Schema =
+        Schema::new("ListAddonsRequestMaxResults", Kind::Integer).min(1).max(100);
+
+    pub static LIST_ADDONS_RESPONSE: Schema = Schema::structure(
+        "ListAddonsResponse",
+        &Structure::new(&[Member::new("addons", &STRING_LIST), Member::new("nextToken", &STRING)]),
+    );
+
     pub static LIST_CLUSTERS_REQUEST: Schema = Schema::structure(
         "ListClustersRequest",
         &Structure::new(&[
@@ -2900,6 +4041,11 @@ mod schema {
 
     pub static LOGGING: Schema =
         Schema::structure("Logging", &Structure::new(&[Member::new("clusterLogging", &LOG_SETUPS)]));
+
+    pub static MARKETPLACE_INFORMATION: Schema = Schema::structure(
+        "MarketplaceInformation",
+        &Structure::new(&[Member::new("productId", &STRING), Member::new("productUrl", &STRING)]),
+    );
 
     pub static NODE_REPAIR_CONFIG: Schema = Schema::structure(
         "NodeRepairConfig",
@@ -3150,6 +4296,9 @@ mod schema {
 
     pub static REPAIR_ACTION: Schema = Schema::string("RepairAction").one_of(&["Replace", "Reboot", "NoAction"]);
 
+    pub static RESOLVE_CONFLICTS: Schema =
+        Schema::string("ResolveConflicts").one_of(&["OVERWRITE", "NONE", "PRESERVE"]);
+
     pub static RESOURCE_CONSTRAINTS: Schema = Schema::structure(
         "ResourceConstraints",
         &Structure::new(&[
@@ -3201,6 +4350,8 @@ mod schema {
     pub static RESOURCE_WEIGHT_NAME: Schema = Schema::string("ResourceWeightName").min(1).max(253);
 
     pub static RESOURCE_WEIGHT_VALUE: Schema = Schema::new("ResourceWeightValue", Kind::Integer).min(1).max(100);
+
+    pub static ROLE_ARN: Schema = Schema::string("RoleArn").min(1).max(255);
 
     pub static SCORING_STRATEGY: Schema = Schema::structure(
         "ScoringStrategy",
@@ -3331,6 +4482,37 @@ mod schema {
             Member::new("cancellation", &CANCELLATION),
         ]),
     );
+
+    pub static UPDATE_ACCESS_ENTRY_REQUEST: Schema = Schema::structure(
+        "UpdateAccessEntryRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("principalArn", &STRING).required().at(Location::Uri),
+            Member::new("kubernetesGroups", &STRING_LIST),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("username", &STRING),
+        ]),
+    );
+
+    pub static UPDATE_ACCESS_ENTRY_RESPONSE: Schema =
+        Schema::structure("UpdateAccessEntryResponse", &Structure::new(&[Member::new("accessEntry", &ACCESS_ENTRY)]));
+
+    pub static UPDATE_ADDON_REQUEST: Schema = Schema::structure(
+        "UpdateAddonRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &CLUSTER_NAME).required().at(Location::Uri).named("name"),
+            Member::new("addonName", &STRING).required().at(Location::Uri),
+            Member::new("addonVersion", &STRING),
+            Member::new("serviceAccountRoleArn", &ROLE_ARN),
+            Member::new("resolveConflicts", &RESOLVE_CONFLICTS),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("configurationValues", &STRING),
+            Member::new("podIdentityAssociations", &ADDON_POD_IDENTITY_ASSOCIATIONS_LIST),
+        ]),
+    );
+
+    pub static UPDATE_ADDON_RESPONSE: Schema =
+        Schema::structure("UpdateAddonResponse", &Structure::new(&[Member::new("update", &UPDATE)]));
 
     pub static UPDATE_LABELS_PAYLOAD: Schema = Schema::structure(
         "UpdateLabelsPayload",
@@ -3541,6 +4723,8 @@ mod schema {
 
     pub static LABELS_MAP: Schema =
         Schema::map("labelsMap", &Map::of(Member::new("key", &LABEL_KEY), Member::new("value", &LABEL_VALUE)));
+
+    pub static NAMESPACE: Schema = Schema::string("namespace").min(1).max(63);
 
     pub static TAINT_KEY: Schema = Schema::string("taintKey").min(1).max(63);
 

@@ -1,8 +1,13 @@
 //! EKS: clusters and what belongs to them.
 
+pub mod access_entry;
 pub mod cluster;
 pub mod etcd;
 pub mod kube;
+pub mod node;
+mod uuid;
+
+pub use uuid::uuid;
 
 use roadstead_kernel::Service;
 use roadstead_shapes::eks as api;

@@ -13,6 +13,8 @@ use crate::eks::cluster::{Cluster, ClusterPlanner, MembershipPlanner};
 use crate::eks::etcd::{EtcdSpec, EtcdState};
 use crate::eks::kube::{KubeSpec, KubeState};
 use crate::eks::node::{Node, NodesPlanner, NodesSpec, NodesState};
+use crate::eks::nodegroup::{Nodegroup, NodegroupPlanner};
+use crate::eks::update::Update;
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{self, HostItem, Saw, Want};
 use crate::iam::access_key::AccessKey;
@@ -55,6 +57,8 @@ pub fn registry() -> Registry {
     registry.add::<KubeSpec>();
     registry.add::<KubeState>();
     registry.add::<Node>();
+    registry.add::<Nodegroup>();
+    registry.add::<Update>();
     registry.add::<NodesSpec>();
     registry.add::<NodesState>();
     registry.add::<AccessEntry>();
@@ -84,6 +88,7 @@ pub fn planners() -> Planners {
         .add(ClusterPlanner)
         .add(MembershipPlanner)
         .add(NodesPlanner)
+        .add(NodegroupPlanner)
         .add(GroupPlanner)
         .add(AutoScalingGroupPlanner)
         .add(crate::stub::instance::InterfacePlanner)

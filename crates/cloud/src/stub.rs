@@ -71,7 +71,8 @@ pub mod instance {
             files: vec![],
             processes: vec![process("containerd"), process("kubelet")],
         };
-        let spec = Spec { id: id.clone(), account: run.account, interfaces: vec![interface.id], volumes: vec![], image };
+        let spec =
+            Spec { id: id.clone(), account: run.account, interfaces: vec![interface.id], volumes: vec![], image };
         let status = Status { ready: false, began: false, why: "launching".into(), since: tx.now() };
         tx.create(key, None, Instance { spec, status });
         Ok(id)

@@ -58,14 +58,19 @@ pub fn apply(read: &impl Read, spec: &mut Spec, asked: Asked) -> Result<(), Faul
     sizes(spec, &asked)?;
     places(read, spec, &asked)?;
     if let Some(kind) = asked.health_check_type {
-        if let Some(unknown) = kind.split(',').map(str::trim).find(|kind| !["EC2", "ELB", "VPC_LATTICE", "EBS"].contains(kind)) {
+        if let Some(unknown) =
+            kind.split(',').map(str::trim).find(|kind| !["EC2", "ELB", "VPC_LATTICE", "EBS"].contains(kind))
+        {
             return Err(invalid(format!("Invalid health check type: {unknown}")));
         }
         spec.health_check_type = kind;
     }
     if let Some(policies) = asked.termination_policies {
         if let Some(unknown) = policies.iter().find(|policy| !POLICIES.contains(&policy.as_str())) {
-            return Err(invalid(format!("The termination policy {unknown} is not valid: use one of {}", POLICIES.join(", "))));
+            return Err(invalid(format!(
+                "The termination policy {unknown} is not valid: use one of {}",
+                POLICIES.join(", ")
+            )));
         }
         spec.termination_policies = policies;
     }
@@ -111,7 +116,9 @@ fn count(what: &str, number: i32) -> Result<u32, Fault> {
 fn templates(read: &impl Read, spec: &mut Spec, asked: &Asked) -> Result<(), Fault> {
     let (named, types) = match (&asked.launch_template, &asked.mixed) {
         (Some(_), Some(_)) => {
-            return Err(invalid("Only one of launchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy may be specified."));
+            return Err(invalid(
+                "Only one of launchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy may be specified.",
+            ));
         }
         (Some(named), None) => (Some(named.clone()), vec![]),
         (None, Some(mixed)) => {
@@ -126,9 +133,12 @@ fn templates(read: &impl Read, spec: &mut Spec, asked: &Asked) -> Result<(), Fau
     })?;
     spec.template = template(read, &spec.account, named)?;
     let resolved = launch::resolve(read, &spec.account, &spec.template);
-    let (_, data) = resolved.map_err(|fault| invalid(format!("You must use a valid fully-formed launch template. {}", fault.message)))?;
+    let (_, data) = resolved
+        .map_err(|fault| invalid(format!("You must use a valid fully-formed launch template. {}", fault.message)))?;
     if data.image.is_none() {
-        return Err(invalid("You must use a valid fully-formed launch template. The request must contain the parameter ImageId"));
+        return Err(invalid(
+            "You must use a valid fully-formed launch template. The request must contain the parameter ImageId",
+        ));
     }
     spec.instance_types = types;
     Ok(())
@@ -186,7 +196,8 @@ fn sizes(spec: &mut Spec, asked: &Asked) -> Result<(), Fault> {
 
 /// Subnets by name, or the default subnets of zones.
 fn places(read: &impl Read, spec: &mut Spec, asked: &Asked) -> Result<(), Fault> {
-    let named: Vec<String> = asked.subnets.iter().flat_map(|text| text.split(',')).map(|id| id.trim().to_owned()).collect();
+    let named: Vec<String> =
+        asked.subnets.iter().flat_map(|text| text.split(',')).map(|id| id.trim().to_owned()).collect();
     let zones = asked.zones.clone().unwrap_or_default();
     let find = |id: &String| {
         let found = read.get(&Subnet::key(&spec.account, id)).map(|record| record.body);
@@ -198,7 +209,9 @@ fn places(read: &impl Read, spec: &mut Spec, asked: &Asked) -> Result<(), Fault>
             return Err(invalid(format!("The subnets {} and {} are not in the same VPC", subnets[0].id, other.id)));
         }
         if let Some(zone) = zones.iter().find(|zone| subnets.iter().all(|subnet| subnet.zone != **zone)) {
-            return Err(invalid(format!("The availability zone {zone} and the subnets of VPCZoneIdentifier do not match")));
+            return Err(invalid(format!(
+                "The availability zone {zone} and the subnets of VPCZoneIdentifier do not match"
+            )));
         }
         spec.subnets = named;
     } else if !zones.is_empty() {

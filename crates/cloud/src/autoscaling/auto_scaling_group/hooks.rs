@@ -20,7 +20,11 @@ pub fn global_timeout(heartbeat: Millis) -> Millis {
 }
 
 /// Auto Scaling PutLifecycleHook: makes one, or changes what is given of one.
-pub fn put(tx: &mut Tx, caller: &Caller, input: api::PutLifecycleHookType) -> Result<api::PutLifecycleHookAnswer, Fault> {
+pub fn put(
+    tx: &mut Tx,
+    caller: &Caller,
+    input: api::PutLifecycleHookType,
+) -> Result<api::PutLifecycleHookAnswer, Fault> {
     let mut record = find(tx, caller, &input.auto_scaling_group_name)?;
     let before = record.body.hooks.get(&input.lifecycle_hook_name).cloned();
     if before.is_none() && record.body.hooks.len() >= HOOKS_MAX {
@@ -31,7 +35,9 @@ pub fn put(tx: &mut Tx, caller: &Caller, input: api::PutLifecycleHookType) -> Re
         lifecycle_transition: match (&input.lifecycle_transition, &before) {
             (Some(transition), _) => transition.clone(),
             (None, Some(before)) => before.transition.as_str().into(),
-            (None, None) => return Err(invalid("A lifecycle transition must be specified when creating a lifecycle hook.")),
+            (None, None) => {
+                return Err(invalid("A lifecycle transition must be specified when creating a lifecycle hook."));
+            }
         },
         lifecycle_hook_name: input.lifecycle_hook_name.clone(),
         notification_metadata: input.notification_metadata,
@@ -51,7 +57,9 @@ pub fn parse(spec: api::LifecycleHookSpecification, before: Option<Hook>) -> Res
     let transition = Transition::parse(&spec.lifecycle_transition)
         .ok_or_else(|| invalid(format!("Invalid lifecycle transition: {}", spec.lifecycle_transition)))?;
     let default = match (&spec.default_result, &before) {
-        (Some(text), _) => Outcome::parse(text).ok_or_else(|| invalid(format!("Invalid lifecycle action result: {text}")))?,
+        (Some(text), _) => {
+            Outcome::parse(text).ok_or_else(|| invalid(format!("Invalid lifecycle action result: {text}")))?
+        }
         (None, Some(before)) => before.default,
         (None, None) => Outcome::Abandon,
     };
@@ -147,7 +155,9 @@ fn active<'a>(
     let members = record.body.instances.iter_mut();
     let mut waits = members.filter_map(|(id, member)| Some((id, member.waits.get_mut(hook)?)));
     let found = waits.find(|(id, wait)| {
-        wait.outcome.is_none() && instance.is_none_or(|named| named == *id) && token.is_none_or(|named| named == wait.token)
+        wait.outcome.is_none()
+            && instance.is_none_or(|named| named == *id)
+            && token.is_none_or(|named| named == wait.token)
     });
     found.map(|(_, wait)| wait).ok_or_else(|| invalid(format!("No active Lifecycle Action found with {named}")))
 }

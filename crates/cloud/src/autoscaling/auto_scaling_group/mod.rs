@@ -38,18 +38,19 @@ pub enum Shrink {
 }
 
 /// States a group that a service keeps for a user. Once it is there, its sizes, tags and other hooks are the user's: only
-/// what its instances are launched from and where follows `spec`, and its surge.
+/// what its instances are launched from and where follows `spec`.
 pub fn ensure(tx: &mut Tx, owner: &AnyKey, spec: Spec, tags: BTreeMap<String, Tag>, hooks: BTreeMap<String, Hook>) {
     let key = AutoScalingGroup::key(&spec.account, &spec.name);
     match tx.get(&key) {
         None => drop(create(tx, Some(owner), spec, tags, hooks)),
         Some(mut record) => {
             let group = &mut record.body;
-            let (min, max, desired) = (group.spec.min, group.spec.max, group.spec.desired);
+            let asg = &group.spec;
+            let (min, max, desired, surge) = (asg.min, asg.max, asg.desired, asg.surge);
             if group.spec.template != spec.template {
                 group.status.trouble = None;
             }
-            group.spec = Spec { min, max, desired, ..spec };
+            group.spec = Spec { min, max, desired, surge, ..spec };
             group.hooks.extend(hooks);
             tx.put(record);
         }
@@ -67,6 +68,13 @@ pub fn resize(tx: &mut Tx, account: &str, name: &str, min: u32, max: u32, desire
     let spec = &mut record.body.spec;
     (spec.min, spec.max, spec.desired) = (min, max, desired);
     record.body.status.trouble = None;
+    tx.put(record);
+}
+
+/// How many more instances a group has than it is asked for; see [`Spec::surge`].
+pub fn set_surge(tx: &mut Tx, account: &str, name: &str, surge: u32) {
+    let Some(mut record) = find(tx, account, name) else { return };
+    record.body.spec.surge = surge;
     tx.put(record);
 }
 

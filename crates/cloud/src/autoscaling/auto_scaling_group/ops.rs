@@ -44,7 +44,9 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateAutoScalingGroupTy
         return Err(api::ALREADY_EXISTS_FAULT.fault(why));
     }
     if groups(tx, caller).len() >= GROUPS_MAX {
-        return Err(api::LIMIT_EXCEEDED_FAULT.fault(format!("You may have no more than {GROUPS_MAX} Auto Scaling groups")));
+        return Err(
+            api::LIMIT_EXCEEDED_FAULT.fault(format!("You may have no more than {GROUPS_MAX} Auto Scaling groups"))
+        );
     }
     check::unsupported(&[
         (input.launch_configuration_name.is_some(), "LaunchConfigurationName"),
@@ -121,7 +123,8 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteAutoScalingGroupTy
     let forced = input.force_delete == Some(true);
     let members = record.body.instances.values();
     if !forced && members.clone().any(|member| member.state != Lifecycle::InService) {
-        let why = "You cannot delete an AutoScalingGroup while there are scaling activities in progress for that group.";
+        let why =
+            "You cannot delete an AutoScalingGroup while there are scaling activities in progress for that group.";
         return Err(api::SCALING_ACTIVITY_IN_PROGRESS_FAULT.fault(why));
     }
     if !forced && members.len() > 0 {
@@ -163,7 +166,8 @@ pub fn describe_instances(
     let groups = groups(view_, caller);
     let members = groups.iter().flat_map(|group| group.body.instances.iter().map(|(id, m)| (id, m, &group.body.spec)));
     let members = members.filter(|(id, _, _)| named.is_empty() || named.contains(id));
-    let mut all: Vec<_> = members.map(|(id, member, spec)| (id.clone(), view::instance_details(id, member, spec))).collect();
+    let mut all: Vec<_> =
+        members.map(|(id, member, spec)| (id.clone(), view::instance_details(id, member, spec))).collect();
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
     let page = paged(caller, "DescribeAutoScalingInstances", all, input.max_records, input.next_token)?;
     Ok(api::AutoScalingInstancesType { auto_scaling_instances: Some(page.items), next_token: page.next })
@@ -223,10 +227,13 @@ pub fn set_desired_capacity(tx: &mut Tx, caller: &Caller, input: api::SetDesired
     let desired = u32::try_from(input.desired_capacity).map_err(|_| invalid("DesiredCapacity must not be negative"))?;
     let (max, asked) = (spec.max.saturating_add(spec.surge), desired);
     if asked > max {
-        return Err(invalid(format!("New SetDesiredCapacity value {asked} is above max value {max} for the AutoScalingGroup.")));
+        return Err(invalid(format!(
+            "New SetDesiredCapacity value {asked} is above max value {max} for the AutoScalingGroup."
+        )));
     }
     if asked < spec.min {
-        let why = format!("New SetDesiredCapacity value {asked} is below min value {} for the AutoScalingGroup.", spec.min);
+        let why =
+            format!("New SetDesiredCapacity value {asked} is below min value {} for the AutoScalingGroup.", spec.min);
         return Err(invalid(why));
     }
     spec.desired = asked.saturating_sub(spec.surge).clamp(spec.min, spec.max);
@@ -255,7 +262,9 @@ pub fn terminate_instance(
     let record = group_of(tx, caller, id)?;
     let spec = &record.body.spec;
     if record.body.instances[id].state.ends() {
-        return Err(api::SCALING_ACTIVITY_IN_PROGRESS_FAULT.fault(format!("The instance {id} is already being terminated.")));
+        return Err(
+            api::SCALING_ACTIVITY_IN_PROGRESS_FAULT.fault(format!("The instance {id} is already being terminated."))
+        );
     }
     let decrement = input.should_decrement_desired_capacity;
     if decrement && spec.desired <= spec.min {
@@ -284,7 +293,9 @@ pub fn set_instance_health(tx: &mut Tx, caller: &Caller, input: api::SetInstance
             let why = "an instance was taken out of service in response to a user health-check.";
             member.unhealthy = (!spared).then(|| why.to_owned()).or(member.unhealthy.take());
         }
-        other => return Err(invalid(format!("Valid instance health states are: [Healthy, Unhealthy]: {other} is none"))),
+        other => {
+            return Err(invalid(format!("Valid instance health states are: [Healthy, Unhealthy]: {other} is none")));
+        }
     }
     tx.put(record);
     Ok(())
@@ -299,7 +310,10 @@ pub fn set_instance_protection(
     let mut record = find(tx, caller, &input.auto_scaling_group_name)?;
     for id in &input.instance_ids {
         let Some(member) = record.body.instances.get_mut(id) else {
-            return Err(invalid(format!("The instance {id} is not part of Auto Scaling group {}.", record.body.spec.name)));
+            return Err(invalid(format!(
+                "The instance {id} is not part of Auto Scaling group {}.",
+                record.body.spec.name
+            )));
         };
         member.protected = input.protected_from_scale_in;
     }

@@ -108,7 +108,11 @@ fn matches(filters: &[api::Filter], tag: &api::TagDescription) -> Result<bool, F
             "key" => tag.key.clone(),
             "value" => tag.value.clone(),
             "propagate-at-launch" => tag.propagate_at_launch.map(|p| p.to_string()),
-            other => return Err(invalid(format!("Filter type {other} is not correct. Allowed Filter types are: auto-scaling-group key value propagate-at-launch"))),
+            other => {
+                return Err(invalid(format!(
+                    "Filter type {other} is not correct. Allowed Filter types are: auto-scaling-group key value propagate-at-launch"
+                )));
+            }
         };
         let wanted = filter.values.as_deref().unwrap_or_default();
         if !has.is_some_and(|has| wanted.contains(&has)) {
@@ -128,7 +132,8 @@ pub fn match_group(filters: &[api::Filter], group: &AutoScalingGroup) -> Result<
             ("tag-value", _) => group.tags.values().any(|tag| wanted.contains(&tag.value)),
             (_, Some(key)) => group.tags.get(key).is_some_and(|tag| wanted.contains(&tag.value)),
             _ => {
-                let why = format!("Filter type {name} is not correct. Allowed Filter types are: tag-key tag-value tag:<key>");
+                let why =
+                    format!("Filter type {name} is not correct. Allowed Filter types are: tag-key tag-value tag:<key>");
                 return Err(invalid(why));
             }
         };

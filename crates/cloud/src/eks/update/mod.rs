@@ -7,7 +7,7 @@ pub mod ops;
 
 pub use model::{Error, State, Subject, Update};
 
-use crate::uuid;
+use crate::eks::uuid;
 use roadstead_store::{AnyKey, Index, Read, Tx};
 
 /// So many are kept of one subject.
@@ -31,7 +31,7 @@ pub struct Asked {
 pub fn begin(tx: &mut Tx, owner: &AnyKey, asked: Asked) -> Update {
     forget_old(tx, owner);
     let update = Update {
-        id: uuid::fresh(tx),
+        id: uuid(tx),
         account: asked.account,
         cluster: asked.cluster,
         subject: asked.subject,

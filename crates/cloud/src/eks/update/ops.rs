@@ -50,7 +50,8 @@ fn subject(nodegroup: Option<String>, addon: Option<String>, capability: Option<
         (Some(name), None, None) => Ok(Subject::Nodegroup(name)),
         (None, Some(name), None) => Ok(Subject::Addon(name)),
         (None, None, Some(_)) => {
-            Err(api::INVALID_PARAMETER_EXCEPTION.fault("capabilityName is not available in this region yet: leave it out"))
+            Err(api::INVALID_PARAMETER_EXCEPTION
+                .fault("capabilityName is not available in this region yet: leave it out"))
         }
         _ => Err(api::INVALID_PARAMETER_EXCEPTION
             .fault("Only one of nodegroupName, addonName and capabilityName may be specified")),
@@ -60,10 +61,8 @@ fn subject(nodegroup: Option<String>, addon: Option<String>, capability: Option<
 /// As EKS shows it.
 pub fn shown(record: &Record<Update>) -> api::Update {
     let update = &record.body;
-    let param = |(name, value): &(String, String)| api::UpdateParam {
-        r#type: name.parse().ok(),
-        value: Some(value.clone()),
-    };
+    let param =
+        |(name, value): &(String, String)| api::UpdateParam { r#type: name.parse().ok(), value: Some(value.clone()) };
     let error = |error: &super::Error| api::ErrorDetail {
         error_code: error.code.parse().ok(),
         error_message: Some(error.message.clone()),

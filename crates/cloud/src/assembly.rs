@@ -3,6 +3,7 @@
 use crate::autoscaling::auto_scaling_group::{Activity, AutoScalingGroup, AutoScalingGroupPlanner};
 use crate::autoscaling::{Group, GroupPlanner};
 use crate::ec2::instance::Instance;
+use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::subnet::Subnet;
@@ -46,10 +47,10 @@ pub fn registry() -> Registry {
     registry.add::<NetworkInterface>();
     registry.add::<Volume>();
     registry.add::<Instance>();
+    registry.add::<LaunchTemplate>();
     registry.add::<Group>();
     registry.add::<AutoScalingGroup>();
     registry.add::<Activity>();
-    registry.add::<crate::stub::launch_template::LaunchTemplate>();
     registry.add::<LoadBalancer>();
     registry.add::<Cluster>();
     registry.add::<EtcdSpec>();
@@ -91,12 +92,12 @@ pub fn planners() -> Planners {
         .add(NodegroupPlanner)
         .add(GroupPlanner)
         .add(AutoScalingGroupPlanner)
-        .add(crate::stub::instance::InterfacePlanner)
         .add(SessionPlanner)
         .add(fabric::NetworkPlanner)
         .add(fabric::PortPlanner)
         .add(fabric::DiskPlanner)
         .add(fabric::MachinePlanner)
+        .add(fabric::MetadataPlanner)
         .add(fabric::BalancerPlanner)
         .add(fabric::CredentialPlanner)
         .add(fabric::SessionPlanner);

@@ -15,8 +15,6 @@ pub mod keys;
 pub mod settings;
 pub mod ssm;
 pub mod sts;
-#[allow(missing_docs)]
-pub mod stub;
 mod uuid;
 mod vacancy;
 

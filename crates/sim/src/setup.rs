@@ -69,6 +69,7 @@ fn settings() -> Settings {
         components: format!("kubernetes-{minor}.{patch}"),
         default: minor == "1.36",
         released: START - Millis::mins(days_ago * 24 * 60),
+        image_date: "20260101".to_owned(),
     };
     Settings {
         region: REGION.to_owned(),
@@ -78,6 +79,10 @@ fn settings() -> Settings {
         sts_hosts: vec!["127.0.0.1:4566".to_owned()],
         kubernetes: vec![version("1.37", 2, 30), version("1.36", 3, 150), version("1.35", 4, 270)],
         etcd: "etcd-3.6.16".to_owned(),
+        containerd: "containerd-2.3.7".to_owned(),
+        runc: "runc-1.5.2".to_owned(),
+        coredns: "coredns-1.14.7".to_owned(),
+        vcpus: 8,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether an instance of a group is well.
 
 use super::model::{Lifecycle, Member};
-use crate::stub::instance::{self, State};
+use crate::ec2::instance::{self, State};
 use roadstead_store::Read;
 use roadstead_types::Millis;
 
@@ -12,7 +12,7 @@ pub const LAUNCH_LIMIT: Millis = Millis::mins(10);
 pub fn ill(read: &impl Read, id: &str, member: &Member) -> Option<String> {
     let state = instance::state(read, id);
     let why = match (member.state, state) {
-        (_, State::ShuttingDown | State::Terminated) => "the instance was terminated or stopped outside of the group",
+        (_, State::ShuttingDown | State::Terminated | State::Stopping | State::Stopped) => "the instance was terminated or stopped outside of the group",
         (Lifecycle::Pending, State::Pending) if read.now().since(member.since) >= LAUNCH_LIMIT => {
             "the instance did not start: see its state reason in EC2 DescribeInstances"
         }

@@ -3,8 +3,8 @@
 use super::activity;
 use super::model::{ActivityState, AutoScalingGroup, Lifecycle, Member, Template, Trouble};
 use crate::ec2::subnet::Subnet;
-use crate::stub::instance::{self, Run};
-use crate::stub::launch_template::{self, Data, LaunchTemplate};
+use crate::ec2::instance::{self, Run};
+use crate::ec2::launch_template::{self, Data, LaunchTemplate};
 use roadstead_shapes::ec2 as api;
 use roadstead_store::{Key, Read, Tx};
 use roadstead_types::{Millis, Tags};

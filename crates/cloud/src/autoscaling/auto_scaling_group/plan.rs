@@ -8,7 +8,7 @@ use super::health::{self, LAUNCH_LIMIT};
 use super::launch::launch;
 use super::model::{ActivityState, AutoScalingGroup, Lifecycle, Member, Outcome, Process, Transition, Wait};
 use super::termination::victim;
-use crate::stub::instance::{self, State};
+use crate::ec2::instance::{self, State};
 use crate::uuid;
 use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{Key, Read, Record, Tx};
@@ -119,7 +119,7 @@ impl Plan<'_> {
                     self.wake_at(member.since + LAUNCH_LIMIT);
                     return false;
                 }
-                State::ShuttingDown | State::Terminated => return false,
+                State::ShuttingDown | State::Terminated | State::Stopping | State::Stopped => return false,
             },
             Lifecycle::PendingWait => match self.outcome(id) {
                 None => return false,

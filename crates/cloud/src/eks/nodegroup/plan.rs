@@ -17,8 +17,8 @@ use crate::eks::node::{self, Drain, Node, NodeState};
 use crate::eks::{access_entry, kube, update};
 use crate::iam::instance_profile;
 use crate::iam::role::Role;
-use crate::stub::instance::{self, State as InstanceState};
-use crate::stub::launch_template::{self, LaunchTemplate};
+use crate::ec2::instance::{self, Instance, State as InstanceState};
+use crate::ec2::launch_template::{self, LaunchTemplate};
 use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{AnyKey, Index, Read, Record, Tx};
 use roadstead_types::{Arn, Millis};
@@ -249,10 +249,11 @@ impl Work<'_> {
 
     fn node(&self, id: &str, member: &Member) -> Option<Node> {
         let before = self.tx.get(&Node::key(id)).map(|record| record.body);
-        let address = instance::address(self.tx, id);
-        let (name, addresses) = match (&before, address) {
-            (_, Some(address)) => (instance::private_dns_name(&self.group.spec.region, address), vec![address]),
-            (Some(before), None) => (before.name.clone(), before.addresses.clone()),
+        let instance = self.tx.shared(&Instance::key(id));
+        let launch = instance.as_ref().and_then(|instance| instance.body.spec.launch.as_ref());
+        let (name, addresses) = match (launch, &before) {
+            (Some(launch), _) => (launch.private_dns_name.clone(), vec![launch.address]),
+            (None, Some(before)) => (before.name.clone(), before.addresses.clone()),
             (None, None) => return None,
         };
         let drain = self.drain(id, member, before.as_ref());
@@ -311,7 +312,7 @@ impl Work<'_> {
             let since = drain.as_ref().map_or(member.since, |drain| drain.since);
             let seen = self.seen(id).filter(|_| reachable);
             let empty = seen.is_some_and(|seen| !seen.registered || (drain.is_some() && seen.drained));
-            let gone = matches!(instance::state(self.tx, id), InstanceState::ShuttingDown | InstanceState::Terminated);
+            let gone = !matches!(instance::state(self.tx, id), InstanceState::Pending | InstanceState::Running);
             if empty || gone || now.since(since) >= limit {
                 asg::complete(self.tx, &group.spec.account, &group.spec.name, id, HOOK, Outcome::Continue);
             } else {
@@ -431,6 +432,7 @@ pub(super) fn trouble_issue(trouble: &Trouble, group: &AutoScalingGroup) -> Issu
         "InsufficientFreeAddressesInSubnet" => ("InsufficientFreeAddresses", trouble.subnet.clone()),
         "InvalidSubnetID.NotFound" => ("Ec2SubnetNotFound", trouble.subnet.clone()),
         "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" => ("AmiIdNotFound", group.spec.template.id.clone()),
+        "InvalidInstanceType" => ("Ec2InstanceTypeDoesNotExist", group.spec.template.id.clone()),
         "InvalidGroup.NotFound" => ("Ec2SecurityGroupNotFound", group.spec.template.id.clone()),
         "InvalidLaunchTemplateId.NotFound" => ("Ec2LaunchTemplateNotFound", group.spec.template.id.clone()),
         "InvalidLaunchTemplateId.VersionNotFound" => {

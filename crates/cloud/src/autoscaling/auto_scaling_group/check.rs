@@ -3,9 +3,9 @@
 use super::launch;
 use super::model::{Spec, Template};
 use super::ops::invalid;
-use crate::ec2::subnet::Subnet;
 use crate::ec2::instance_type;
 use crate::ec2::launch_template::{self, LaunchTemplate};
+use crate::ec2::subnet::Subnet;
 use roadstead_shapes::autoscaling as api;
 use roadstead_store::Read;
 use roadstead_types::Millis;

@@ -12,7 +12,9 @@ pub const LAUNCH_LIMIT: Millis = Millis::mins(10);
 pub fn ill(read: &impl Read, id: &str, member: &Member) -> Option<String> {
     let state = instance::state(read, id);
     let why = match (member.state, state) {
-        (_, State::ShuttingDown | State::Terminated | State::Stopping | State::Stopped) => "the instance was terminated or stopped outside of the group",
+        (_, State::ShuttingDown | State::Terminated | State::Stopping | State::Stopped) => {
+            "the instance was terminated or stopped outside of the group"
+        }
         (Lifecycle::Pending, State::Pending) if read.now().since(member.since) >= LAUNCH_LIMIT => {
             "the instance did not start: see its state reason in EC2 DescribeInstances"
         }

@@ -2,9 +2,9 @@
 
 use super::activity;
 use super::model::{ActivityState, AutoScalingGroup, Lifecycle, Member, Template, Trouble};
-use crate::ec2::subnet::Subnet;
 use crate::ec2::instance::{self, Run};
 use crate::ec2::launch_template::{self, Data, LaunchTemplate};
+use crate::ec2::subnet::Subnet;
 use roadstead_shapes::ec2 as api;
 use roadstead_store::{Key, Read, Tx};
 use roadstead_types::{Millis, Tags};

@@ -14,9 +14,6 @@ pub mod tags;
 mod termination;
 mod view;
 
-#[cfg(test)]
-mod tests;
-
 pub use model::{
     Activity, ActivityState, AutoScalingGroup, Hook, Lifecycle, Member, Outcome, Process, Spec, Status, Tag, Template,
     Transition, Trouble, Wait,

@@ -2,14 +2,14 @@
 
 use super::model::{Repair, RepairOverride, Scaling, Share, UpdateConfig, UserTemplate};
 use super::user_data;
+use crate::ec2::image::{self, Ami};
+use crate::ec2::instance_type;
+use crate::ec2::launch_template::{self, Data, LaunchTemplate};
 use crate::ec2::subnet::Subnet;
 use crate::eks::cluster::{self, Cluster, State};
 use crate::eks::node::Taint;
 use crate::iam::role::Role;
 use crate::settings::Settings;
-use crate::ec2::image::{self, Ami};
-use crate::ec2::instance_type;
-use crate::ec2::launch_template::{self, Data, LaunchTemplate};
 use roadstead_shapes::eks::{self as api, CapacityTypes, INVALID_PARAMETER_EXCEPTION, INVALID_REQUEST_EXCEPTION};
 use roadstead_store::Read;
 use roadstead_types::{Arn, Millis};

@@ -11,9 +11,6 @@ mod template;
 mod user_data;
 mod view;
 
-#[cfg(test)]
-mod tests;
-
 pub use model::{
     Draining, Issue, Nodegroup, Phase, Release, Repair, RepairOverride, Rollout, Scaling, Share, Spec, State, Status,
     Underway, UpdateConfig, UserTemplate,

@@ -11,14 +11,14 @@ use super::{repair, rollout, teardown, template};
 use crate::autoscaling::auto_scaling_group::{
     self as asg, AutoScalingGroup, Hook, Lifecycle, Member, Outcome, Tag, Template, Transition, Trouble,
 };
+use crate::ec2::instance::{self, Instance, State as InstanceState};
+use crate::ec2::launch_template::{self, LaunchTemplate};
 use crate::ec2::subnet::Subnet;
 use crate::eks::cluster::Cluster;
 use crate::eks::node::{self, Drain, Node, NodeState};
 use crate::eks::{access_entry, kube, update};
 use crate::iam::instance_profile;
 use crate::iam::role::Role;
-use crate::ec2::instance::{self, Instance, State as InstanceState};
-use crate::ec2::launch_template::{self, LaunchTemplate};
 use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{AnyKey, Index, Read, Record, Tx};
 use roadstead_types::{Arn, Millis};

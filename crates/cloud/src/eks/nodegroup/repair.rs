@@ -27,7 +27,8 @@ pub fn advance(work: &mut Work) {
     let serving = group.instances.iter().filter(|(_, member)| member.state == Lifecycle::InService);
     let unwell = serving.filter_map(|(id, member)| {
         let seen = work.seen(id)?;
-        let since = if seen.registered { seen.since } else { member.since };
+        // Nobody says how a node was before its instance was in service.
+        let since = if seen.registered { seen.since.max(member.since) } else { member.since };
         (!seen.registered || !seen.ready).then(|| (since, id.clone(), seen))
     });
     let mut unwell: Vec<(Millis, String, NodeState)> = unwell.collect();

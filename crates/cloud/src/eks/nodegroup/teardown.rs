@@ -3,9 +3,9 @@
 use super::model::Nodegroup;
 use super::plan::Work;
 use crate::autoscaling::auto_scaling_group::{self as asg, Shrink};
+use crate::ec2::launch_template;
 use crate::eks::{access_entry, node, update};
 use crate::iam::instance_profile;
-use crate::ec2::launch_template;
 use roadstead_kernel::planner::Next;
 use roadstead_store::{Index, Read as _, Record};
 use roadstead_types::Millis;

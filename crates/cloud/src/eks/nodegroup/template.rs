@@ -2,9 +2,9 @@
 
 use super::model::{Issue, Release, Spec, UserTemplate};
 use super::user_data::{self, NodeConfig};
-use crate::eks::cluster::Cluster;
 use crate::ec2::instance_type;
 use crate::ec2::launch_template::{self, Data, LaunchTemplate};
+use crate::eks::cluster::Cluster;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use roadstead_store::{Read, Tx};

@@ -11,6 +11,7 @@ use roadstead_cloud::ec2::volume::Volume;
 use roadstead_cloud::eks::cluster::{Cluster, Member, Placement, Stage, State};
 use roadstead_cloud::eks::etcd::EtcdState;
 use roadstead_cloud::eks::kube::{self, KubeState};
+use roadstead_cloud::eks::node::NodesState;
 use roadstead_cloud::elb::load_balancer::LoadBalancer;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_cloud::keys::KeyState;
@@ -263,7 +264,8 @@ fn deleting_stays(batch: &Batch) -> Result<(), String> {
 
 fn owner_outlives(batch: &Batch) -> Result<(), String> {
     let by_driver = |key: &AnyKey| {
-        server::is_saw(key.kind()) || [KeyState::KIND, KubeState::KIND, EtcdState::KIND].contains(&key.kind())
+        let states = [KeyState::KIND, KubeState::KIND, EtcdState::KIND, NodesState::KIND];
+        server::is_saw(key.kind()) || states.contains(&key.kind())
     };
     for change in batch.changes {
         let orphans = batch.after.owned_by(&change.key);

@@ -254,6 +254,13 @@ impl Host {
         machine.into_iter().flat_map(|m| m.state.processes()).map(|process| process.name.clone()).collect()
     }
 
+    /// Whether the kubelet of a machine works.
+    pub fn kubelet_runs(&self, machine: &str) -> bool {
+        let machine = self.items.machines.get(machine);
+        let mut processes = machine.into_iter().flat_map(|m| m.state.processes());
+        processes.any(|process| process.name == "kubelet" && process.state == ProcessState::Ready)
+    }
+
     /// What is on a disk, if an etcd member wrote it.
     pub fn data(&self, disk: &str) -> Option<&Data> {
         self.items.disks.get(disk)?.state.data.as_ref()

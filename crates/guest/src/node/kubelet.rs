@@ -2,9 +2,9 @@
 
 use super::ami::Ami;
 use super::containerd::SOCKET;
-use super::imds::Imds;
 use super::node_config::{NodeConfig, merge};
 use super::{images, say, user_data, write};
+use crate::ask::imds::Imds;
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -71,13 +71,13 @@ struct Instance {
 impl Instance {
     fn ask(imds: &Imds) -> Result<Instance> {
         Ok(Instance {
-            id: imds.get("instance-id")?,
-            kind: imds.get("instance-type")?,
-            region: imds.get("placement/region")?,
-            zone: imds.get("placement/availability-zone")?,
-            zone_id: imds.get("placement/availability-zone-id")?,
-            address: imds.get("local-ipv4")?,
-            hostname: imds.get("local-hostname")?,
+            id: imds.need("instance-id")?,
+            kind: imds.need("instance-type")?,
+            region: imds.need("placement/region")?,
+            zone: imds.need("placement/availability-zone")?,
+            zone_id: imds.need("placement/availability-zone-id")?,
+            address: imds.need("local-ipv4")?,
+            hostname: imds.need("local-hostname")?,
         })
     }
 }
@@ -108,8 +108,8 @@ fn wait_to_be_told() -> Result<(Instance, NodeConfig)> {
 }
 
 fn ask() -> Result<(Instance, String)> {
-    let imds = Imds::open()?;
-    Ok((Instance::ask(&imds)?, imds.find("user-data")?.unwrap_or_default()))
+    let imds = Imds::new(None)?;
+    Ok((Instance::ask(&imds)?, imds.user_data()?.unwrap_or_default()))
 }
 
 /// What kubelet's configuration follows.

@@ -16,7 +16,6 @@
 mod ami;
 mod containerd;
 mod images;
-mod imds;
 mod kubelet;
 mod node_config;
 mod token;

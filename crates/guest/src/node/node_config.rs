@@ -61,7 +61,10 @@ impl NodeConfig {
         let config: NodeConfig = serde_json::from_value(all).context("the NodeConfig's spec")?;
         let Cluster { name, api_server_endpoint, certificate_authority, cidr } = &config.cluster;
         let given = [name, api_server_endpoint, certificate_authority, cidr].iter().all(|text| !text.is_empty());
-        ensure!(given, "the NodeConfig's spec.cluster must have name, apiServerEndpoint, certificateAuthority and cidr");
+        ensure!(
+            given,
+            "the NodeConfig's spec.cluster must have name, apiServerEndpoint, certificateAuthority and cidr"
+        );
         Ok(config)
     }
 
@@ -89,7 +92,9 @@ fn spec(text: &str) -> Result<Value> {
     let word = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
     match (word("kind"), word("apiVersion")) {
         ("NodeConfig", "node.eks.aws/v1alpha1") => {}
-        (kind, version) => bail!("the user data has a '{kind}' of '{version}', not a NodeConfig of node.eks.aws/v1alpha1"),
+        (kind, version) => {
+            bail!("the user data has a '{kind}' of '{version}', not a NodeConfig of node.eks.aws/v1alpha1")
+        }
     }
     Ok(document.get_mut("spec").map_or(Value::Object(Map::new()), Value::take))
 }

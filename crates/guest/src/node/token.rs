@@ -1,6 +1,6 @@
 //! `guest token`: what kubelet shows the cluster, from the role's credentials: the token of `aws eks get-token`.
 
-use super::imds::{Credentials, Imds};
+use crate::ask::imds::{Credentials, Imds};
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +20,7 @@ pub fn run(args: &[String]) -> Result<()> {
     if (cluster_flag.as_str(), region_flag.as_str()) != ("--cluster-name", "--region") {
         return usage();
     }
-    let credentials = Imds::open()?.credentials()?;
+    let credentials = Imds::new(None)?.credentials()?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
     let now = Millis(u64::try_from(now.as_millis())?);
     println!("{}", credential(&credentials, cluster, region, now)?);
@@ -33,9 +33,8 @@ fn usage() -> Result<()> {
 
 /// <https://kubernetes.io/docs/reference/config-api/client-authentication.v1/>
 fn credential(credentials: &Credentials, cluster: &str, region: &str, now: Millis) -> Result<Value> {
-    let Credentials { access_key_id, secret_access_key, token } = credentials;
-    let signer =
-        Signer { access_key_id, secret: secret_access_key, security_token: Some(token), region, service: "sts" };
+    let Credentials { access_key_id, secret_access_key: secret, token, .. } = credentials;
+    let signer = Signer { access_key_id, secret, security_token: Some(token), region, service: "sts" };
     let url = signer.presign_get_caller_identity(&[("x-k8s-aws-id", cluster)], now);
     // Whole seconds: kubelet takes nothing finer.
     let expires = i64::try_from((now + LIFETIME).0 / 1000)?;
@@ -60,10 +59,10 @@ mod tests {
 
     #[test]
     fn a_token_is_signed_with_the_roles_session_for_one_cluster() {
-        let credentials =
-            Credentials { access_key_id: "ASIA1".into(), secret_access_key: "secret".into(), token: "session/+=".into() };
+        let text = r#"{"AccessKeyId":"ASIA1","SecretAccessKey":"secret","Token":"session/+=","Expiration":""}"#;
+        let credentials: Credentials = serde_json::from_str(text).unwrap();
         let credential = credential(&credentials, "dev", "us-west-2", NOW).unwrap();
-        assert_eq!(credential["status"]["expirationTimestamp"], "2026-11-18T10:20:40Z");
+        assert_eq!(credential["status"]["expirationTimestamp"], "2026-11-18T11:20:40Z");
         let token = credential["status"]["token"].as_str().unwrap().strip_prefix("k8s-aws-v1.").unwrap();
         let url = String::from_utf8(URL_SAFE_NO_PAD.decode(token).unwrap()).unwrap();
         let query = url.strip_prefix("https://sts.us-west-2.amazonaws.com/?").unwrap();

@@ -58,7 +58,9 @@ fn split(text: &str) -> (Vec<(String, String)>, &str) {
         }
         match (line.split_once(':'), headers.last_mut()) {
             (_, Some((_, value))) if line.starts_with([' ', '\t']) => value.push_str(line),
-            (Some((name, value)), _) if is_token(name) => headers.push((name.to_ascii_lowercase(), value.trim().into())),
+            (Some((name, value)), _) if is_token(name) => {
+                headers.push((name.to_ascii_lowercase(), value.trim().into()))
+            }
             _ => break,
         }
         rest = after;
@@ -154,7 +156,9 @@ mod tests {
 
     #[test]
     fn other_user_data_has_none() {
-        for data in ["", "#!/bin/sh\necho hi\n", "Content-Type: text/plain\n\nx", &multipart("Content-Type: x/y\n\nz\n")] {
+        for data in
+            ["", "#!/bin/sh\necho hi\n", "Content-Type: text/plain\n\nx", &multipart("Content-Type: x/y\n\nz\n")]
+        {
             assert!(node_configs(data).unwrap().is_empty(), "{data}");
         }
         assert!(node_configs("Content-Type: multipart/mixed\n\n--x\n").is_err());

@@ -1,4 +1,4 @@
-module roadstead/components/agnhost
+module roadstead/components/images
 
 go 1.26.0
 

@@ -99,6 +99,24 @@ impl Marks {
     }
 }
 
+/// An image in the folder that the agent shows to nodes; [`NodeImage::INDEX`] there lists them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeImage {
+    /// Its repository in EKS's registry, e.g. `eks/pause`.
+    pub name: String,
+    /// E.g. `v3.10.2`.
+    pub tag: String,
+    /// Of its manifest, e.g. `sha256:…`.
+    pub digest: String,
+    /// The file beside the list that holds it: an OCI image layout in a tar archive, in which it is called by its tag.
+    pub archive: String,
+}
+
+impl NodeImage {
+    /// The list's file: a JSON array.
+    pub const INDEX: &str = "images.json";
+}
+
 /// What init says: a line of JSON to whoever connects, at once and at every change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {

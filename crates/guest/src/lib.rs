@@ -14,6 +14,7 @@
 
 pub mod ask;
 mod enter;
+pub mod hardware;
 mod init;
 mod launch;
 
@@ -21,7 +22,7 @@ mod launch;
 /// it along, and PID 1 starts nothing on a disk without one.
 pub const DISK_MARK: &str = "roadstead-disk";
 
-pub use launch::{Bind, Launch, Marks, Placed, Report};
+pub use launch::{Bind, Launch, Marks, Node, Placed, Report};
 
 use std::ffi::OsString;
 use std::process::ExitCode;

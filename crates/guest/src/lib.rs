@@ -14,6 +14,7 @@
 
 pub mod ask;
 mod enter;
+pub mod hardware;
 mod init;
 mod launch;
 mod node;
@@ -22,7 +23,7 @@ mod node;
 /// it along, and PID 1 starts nothing on a disk without one.
 pub const DISK_MARK: &str = "roadstead-disk";
 
-pub use launch::{Bind, Launch, Marks, NodeImage, Placed, Report};
+pub use launch::{Bind, Launch, Marks, Node, NodeImage, Placed, Report};
 
 use std::ffi::OsString;
 use std::process::ExitCode;

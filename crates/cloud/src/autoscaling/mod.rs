@@ -3,5 +3,5 @@
 mod group;
 mod plan;
 
-pub use group::{Group, Slot, Spec, ensure};
+pub use group::{Group, Slot, Spec, ensure, holder};
 pub use plan::GroupPlanner;

@@ -70,8 +70,12 @@ pub struct Status {
     pub began: bool,
     /// Why not, for people.
     pub why: String,
-    /// When `ready` or `began` last changed.
+    /// When `ready`, `began` or whether it remains last changed.
     pub since: Millis,
+    /// It is being terminated, was killed and has no interface any more, and does not end: why, for people. It holds its
+    /// volumes and nothing else.
+    #[serde(default)]
+    pub remains: Option<String>,
 }
 
 impl Object for Instance {
@@ -102,7 +106,7 @@ pub fn launch(
         volumes: volumes.to_vec(),
         image,
     };
-    let status = Status { ready: false, began: false, why: "launching".into(), since: tx.now() };
+    let status = Status { ready: false, began: false, why: "launching".into(), since: tx.now(), remains: None };
     tx.create(Instance::key(&id), Some(owner.clone()), Instance { spec, status });
     id
 }

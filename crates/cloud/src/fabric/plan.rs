@@ -116,7 +116,7 @@ impl Planner for MachinePlanner {
     fn plan(&self, mut record: Record<Instance>, tx: &mut Tx) -> Next {
         let id = record.body.spec.id.clone();
         if record.deleting.is_some() {
-            return finish::<_, hostspec::Machine>(tx, &record.key, &id);
+            return terminate(record, tx, &id);
         }
         want(tx, &record.key.any(), machine(&record.body.spec));
         let seen = saw::<hostspec::Machine>(tx, &id);
@@ -125,10 +125,32 @@ impl Planner for MachinePlanner {
         let (ready, why) = readiness(seen);
         let status = &mut record.body.status;
         let since = if (status.ready, status.began) == (ready, began) { status.since } else { tx.now() };
-        *status = instance::Status { ready, began, why: why.clone(), since };
+        *status = instance::Status { ready, began, why: why.clone(), since, remains: None };
         tx.put(record);
         Next::settled(why)
     }
+}
+
+/// Removes the record of a machine once nothing of it is left, and says meanwhile if it was killed and does not end.
+fn terminate(mut record: Record<Instance>, tx: &mut Tx, id: &str) -> Next {
+    if unwant::<hostspec::Machine>(tx, id) {
+        tx.remove(&record.key);
+        return Next::settled("deleted");
+    }
+    // Whatever body it was seen under: it is no longer wanted in any.
+    let seen = tx.get(&Key::<Saw<hostspec::Machine>>::new(id)).and_then(|saw| saw.body.status);
+    let remains = seen.and_then(|seen| match seen.phase {
+        hostspec::MachinePhase::Remains { why } => Some(why),
+        _ => None,
+    });
+    let why = remains.as_ref().map(|why| format!("deleting: killed, without network, and not gone: {why}"));
+    let why = why.unwrap_or_else(|| "deleting: a host still has it".into());
+    let status = &mut record.body.status;
+    if status.remains != remains {
+        *status = instance::Status { ready: false, began: status.began, why: why.clone(), since: tx.now(), remains };
+        tx.put(record);
+    }
+    Next::settled(why)
 }
 
 fn machine(spec: &instance::Spec) -> hostspec::Machine {
@@ -155,7 +177,7 @@ fn readiness(seen: Option<hostspec::MachineStatus>) -> (bool, String) {
     let Some(seen) = seen else { return (false, "no host has reported it yet".into()) };
     match seen.phase {
         MachinePhase::Waiting { for_what } => return (false, format!("waits for {for_what}")),
-        MachinePhase::Failed { why } => return (false, why),
+        MachinePhase::Failed { why } | MachinePhase::Remains { why } => return (false, why),
         MachinePhase::Running => {}
     }
     if seen.processes.is_empty() {

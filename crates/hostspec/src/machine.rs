@@ -225,6 +225,12 @@ pub enum MachinePhase {
         /// What was seen, for people.
         why: String,
     },
+    /// Nobody wants it any more. It was killed and has no interface left, and there are processes of it that do not end:
+    /// they wait for a disk. What it has mounted stays in use until they do; all else of it may be another's.
+    Remains {
+        /// What was seen, for people.
+        why: String,
+    },
 }
 
 /// What PID 1 says of a process.

@@ -265,8 +265,8 @@ impl Actor {
         Ok(())
     }
 
-    /// Removes all of it but its disks.
-    async fn clear(&self) -> Result<()> {
+    /// Removes all of it but its disks. Says so if its processes do not end.
+    async fn clear(&mut self) -> Result<()> {
         if !is_name(&self.id) {
             // It never was, and its paths could be anybody's.
             return Ok(());
@@ -274,7 +274,10 @@ impl Actor {
         let stopped = self.stop().await;
         // Killed or not: who waits for a disk does not end, but must not keep an address that another machine is to have.
         self.area.0.network.detach(&self.id).await?;
-        stopped?;
+        if let Err(why) = stopped {
+            self.phase(MachinePhase::Remains { why: format!("{why:#}") });
+            return Err(why);
+        }
         let (driver, id) = (self.area.0.driver.clone(), self.id.clone());
         blocking(move || driver.clear(&id)).await
     }

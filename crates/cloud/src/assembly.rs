@@ -14,11 +14,13 @@ use crate::eks::kube::{KubeSpec, KubeState};
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{self, HostItem, Saw, Want};
 use crate::iam::access_key::AccessKey;
+use crate::iam::instance_profile::InstanceProfile;
 use crate::iam::role::Role;
 use crate::iam::user::User;
 use crate::keys::{KeySpec, KeyState};
 use crate::settings::Settings;
-use crate::{ec2, eks, iam, sts};
+use crate::sts::session::{Session, SessionPlanner};
+use crate::{ec2, eks, iam, ssm, sts};
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::Service;
 use roadstead_kernel::planner::Planners;
@@ -32,6 +34,8 @@ pub fn registry() -> Registry {
     registry.add::<User>();
     registry.add::<AccessKey>();
     registry.add::<Role>();
+    registry.add::<InstanceProfile>();
+    registry.add::<Session>();
     registry.add::<Vpc>();
     registry.add::<Subnet>();
     registry.add::<SecurityGroup>();
@@ -72,16 +76,18 @@ pub fn planners() -> Planners {
         .add(ClusterPlanner)
         .add(MembershipPlanner)
         .add(GroupPlanner)
+        .add(SessionPlanner)
         .add(fabric::NetworkPlanner)
         .add(fabric::PortPlanner)
         .add(fabric::DiskPlanner)
         .add(fabric::MachinePlanner)
         .add(fabric::BalancerPlanner)
-        .add(fabric::CredentialPlanner);
+        .add(fabric::CredentialPlanner)
+        .add(fabric::SessionPlanner);
     planners
 }
 
 /// Every service of a region.
 pub fn services() -> Vec<Service> {
-    vec![eks::service(), ec2::service(), iam::service(), sts::service()]
+    vec![eks::service(), ec2::service(), iam::service(), sts::service(), ssm::service()]
 }

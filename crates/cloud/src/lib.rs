@@ -1,8 +1,8 @@
 //! The product, pure: AWS services as operations and planners over records.
 //!
-//! A folder per service, in it one per noun. Services form a line: `eks → autoscaling → ec2 → iam`, `elb → ec2`, and
-//! `fabric`, above `ec2` and `elb`, composes what hosts must look like; never back. A service uses another only through
-//! the public functions of its nouns.
+//! A folder per service, in it one per noun. Services form a line: `eks → autoscaling → ec2 → sts → iam`, `elb → ec2`,
+//! and `fabric`, above `ec2` and `elb`, composes what hosts must look like; never back. A service uses another only
+//! through the public functions of its nouns.
 
 mod assembly;
 pub mod autoscaling;
@@ -13,6 +13,7 @@ pub mod fabric;
 pub mod iam;
 pub mod keys;
 pub mod settings;
+pub mod ssm;
 pub mod sts;
 mod vacancy;
 

@@ -1,4 +1,5 @@
 use roadstead_types::{Arn, Sealed};
+use roadstead_wire::fault::Fault;
 
 /// Who calls, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +21,11 @@ pub struct Caller {
 /// A verified principal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Canonical ARN.
+    /// ARN: `arn:aws:iam::111122223333:user/admin`, `arn:aws:sts::111122223333:assumed-role/ROLE/SESSION`.
     pub arn: Arn,
-    /// Unique id: `AIDA…`.
+    /// ARN of the role, path included, that it is a session of.
+    pub role: Option<Arn>,
+    /// Unique id: `AIDA…`, `AROA…:SESSION`.
     pub unique_id: String,
     /// Its account.
     pub account: String,
@@ -34,6 +37,23 @@ pub struct Minted {
     pub plain: String,
     /// The handle for a record.
     pub sealed: Sealed,
+}
+
+/// Makes the secrets that one call hands out.
+#[derive(Clone, Copy)]
+pub struct Mint<'a> {
+    pub(crate) secrets: &'a dyn Secrets,
+    pub(crate) context: &'a str,
+}
+
+impl Mint<'_> {
+    /// A fresh secret of 40 characters.
+    ///
+    /// # Errors
+    /// The system has no randomness.
+    pub fn secret(&self) -> Result<Minted, Fault> {
+        self.secrets.mint(self.context).map_err(Fault::internal)
+    }
 }
 
 /// Where secrets come from: the server's vault, or a seeded source in a simulation. Decisions have no randomness.

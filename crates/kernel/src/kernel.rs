@@ -1,6 +1,6 @@
 use crate::audit;
 use crate::authorize::{self, Policies};
-use crate::caller::{Caller, Secrets};
+use crate::caller::{Caller, Mint, Secrets};
 use crate::idempotency::Token;
 use crate::service::{Handler, Service};
 use roadstead_store::{Tx, View};
@@ -87,8 +87,7 @@ impl<P: Policies> Kernel<P> {
         match self.handlers.get(&id(operation)) {
             Some((_, Handler::Write(handler))) => handler(tx, caller, input),
             Some((_, Handler::WriteSecret(handler))) => {
-                let secret = self.secrets.mint(operation.action).map_err(Fault::internal)?;
-                handler(tx, caller, input, secret)
+                handler(tx, caller, input, Mint { secrets: &*self.secrets, context: operation.action })
             }
             _ => Err(not_served(operation)),
         }

@@ -19,7 +19,7 @@ mod service;
 
 pub use audit::{Event, RETAINED, failed};
 pub use authorize::{Ask, Decision, Policies};
-pub use caller::{Caller, Identity, Minted, Secrets};
+pub use caller::{Caller, Identity, Mint, Minted, Secrets};
 pub use kernel::{Answer, Kernel};
 pub use service::Service;
 

@@ -1,18 +1,18 @@
-use crate::caller::{Caller, Minted};
+use crate::caller::{Caller, Mint};
 use roadstead_store::{Tx, View};
 use roadstead_wire::fault::Fault;
 use roadstead_wire::schema::{AnyOperation, Operation, Shape, Value};
 
 /// A handler that changes something. There is no other way to data.
 pub type Write<I, O> = fn(&mut Tx, &Caller, I) -> Result<O, Fault>;
-/// A handler that changes something and needs a fresh secret for it.
-pub type WriteSecret<I, O> = fn(&mut Tx, &Caller, I, Minted) -> Result<O, Fault>;
+/// A handler that changes something and hands out fresh secrets.
+pub type WriteSecret<I, O> = fn(&mut Tx, &Caller, I, Mint<'_>) -> Result<O, Fault>;
 /// A handler that only reads.
 pub type Read<I, O> = fn(&View, &Caller, I) -> Result<O, Fault>;
 
 type ErasedRead = Box<dyn Fn(&View, &Caller, Value) -> Result<Held, Fault> + Send + Sync>;
 type ErasedWrite = Box<dyn Fn(&mut Tx, &Caller, Value) -> Result<Value, Fault> + Send + Sync>;
-type ErasedWriteSecret = Box<dyn Fn(&mut Tx, &Caller, Value, Minted) -> Result<Value, Fault> + Send + Sync>;
+type ErasedWriteSecret = Box<dyn Fn(&mut Tx, &Caller, Value, Mint<'_>) -> Result<Value, Fault> + Send + Sync>;
 
 /// A handler without its types.
 pub(crate) enum Handler {
@@ -46,14 +46,14 @@ impl Service {
         self.with(operation, Handler::Write(Box::new(erased)))
     }
 
-    /// With an operation that changes something and hands out a fresh secret.
+    /// With an operation that changes something and hands out fresh secrets.
     pub fn write_secret<I: Shape, O: Shape>(
         self,
         operation: &'static Operation<I, O>,
         handler: WriteSecret<I, O>,
     ) -> Service {
-        let erased = move |tx: &mut Tx, caller: &Caller, input: Value, secret: Minted| {
-            Ok(handler(tx, caller, typed::<I>(input)?, secret)?.to_value())
+        let erased = move |tx: &mut Tx, caller: &Caller, input: Value, mint: Mint<'_>| {
+            Ok(handler(tx, caller, typed::<I>(input)?, mint)?.to_value())
         };
         self.with(operation, Handler::WriteSecret(Box::new(erased)))
     }

@@ -18,6 +18,14 @@ use time::format_description::well_known::Rfc3339;
 
 /// The role that examples name as `--role-arn`.
 pub const CLUSTER_ROLE: &str = "eks-cluster-role";
+/// The role that examples name as `--node-role`.
+pub const NODE_ROLE: &str = "eks-node-role";
+/// What a node may (EKS user guide, "Amazon EKS node IAM role").
+const NODE_POLICIES: [&str; 3] = [
+    "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy",
+    "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy",
+    "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly",
+];
 /// The first user.
 pub const ADMIN: &str = "admin";
 
@@ -52,6 +60,8 @@ fn furnish(tx: &mut Tx, settings: Settings, access_key_id: String, secret: Seale
     iam::access_key::create(tx, &admin, access_key_id, secret);
     let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
     iam::role::create(tx, &account, CLUSTER_ROLE, "/", trust, &[CLUSTER_POLICY]);
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+    iam::role::create(tx, &account, NODE_ROLE, "/", trust, &NODE_POLICIES);
     ec2::vpc::create_default(tx, &settings);
 }
 

@@ -1,13 +1,17 @@
 //! Secrets of the API: minted for access keys, opened to verify signatures.
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use roadstead_cloud::iam::access_key::AccessKey;
-use roadstead_kernel::{Minted, Secrets};
+use roadstead_cloud::sts::session::Session;
+use roadstead_hostspec::Principal;
+use roadstead_kernel::{Identity, Minted, Secrets};
 use roadstead_store::{Read as _, View};
-use roadstead_types::Sealed;
+use roadstead_types::{Arn, Millis, Sealed};
 use roadstead_vault::Vault;
+use roadstead_wire::fault::{Common, Fault};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
@@ -31,14 +35,34 @@ pub fn mint(vault: &Vault, context: &str) -> Result<Minted, String> {
     Ok(Minted { plain, sealed })
 }
 
-/// Opens the secrets of access keys, each once.
+/// Opened secrets that are remembered; when there are more, all are forgotten and those in use are opened again.
+const OPENED: usize = 4096;
+
+/// Opens the secrets of access keys and sessions, each once.
 pub struct Credentials {
     vault: Arc<Vault>,
-    opened: Mutex<HashMap<String, Opened>>,
+    opened: Mutex<HashMap<Sealed, Secret>>,
 }
 
-/// The handle that was opened, and what was in it.
-type Opened = (Sealed, Arc<Zeroizing<String>>);
+/// An opened secret, wiped when the last user drops it.
+#[derive(Clone)]
+pub struct Secret(Arc<Zeroizing<String>>);
+
+/// Somebody who signs.
+pub struct Signer {
+    /// Whose the key is.
+    pub principal: Principal,
+    /// The secret access key.
+    pub secret: Secret,
+    session: Option<Temporary>,
+}
+
+/// What a session's key counts with, and how long.
+struct Temporary {
+    token: Secret,
+    expires: Millis,
+    role: String,
+}
 
 impl Credentials {
     /// Nothing opened yet.
@@ -46,23 +70,64 @@ impl Credentials {
         Credentials { vault, opened: Mutex::default() }
     }
 
-    /// The active access key of that id and its secret.
-    pub fn find(&self, view: &View, id: &str) -> Option<(AccessKey, Arc<Zeroizing<String>>)> {
-        let key = view.get(&AccessKey::key(id)).filter(|r| r.deleting.is_none() && r.body.active)?.body;
-        let secret = self.open(&key)?;
-        Some((key, secret))
+    /// Whose the access key of that id is: an active one of a user, or that of a session, also one that is over.
+    pub fn find(&self, view: &View, id: &str) -> Option<Signer> {
+        if let Some(record) = view.get(&AccessKey::key(id)) {
+            let key = Some(record).filter(|r| r.deleting.is_none() && r.body.active)?.body;
+            return Some(Signer { principal: key.principal, secret: self.open(&key.secret)?, session: None });
+        }
+        let session = view.get(&Session::key_of(id)).filter(|r| r.deleting.is_none())?.body;
+        let issued = session.issued?;
+        let token = self.open(&issued.token)?;
+        let temporary = Temporary { token, expires: issued.expires, role: session.role };
+        Some(Signer { principal: session.principal, secret: self.open(&issued.secret)?, session: Some(temporary) })
     }
 
-    fn open(&self, key: &AccessKey) -> Option<Arc<Zeroizing<String>>> {
+    fn open(&self, sealed: &Sealed) -> Option<Secret> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((sealed, secret)) = opened.get(&key.id)
-            && *sealed == key.secret
-        {
+        if let Some(secret) = opened.get(sealed) {
             return Some(secret.clone());
         }
-        let secret = self.vault.unseal(&key.secret).ok()?;
-        let secret = Arc::new(Zeroizing::new(std::str::from_utf8(&secret).ok()?.to_owned()));
-        opened.insert(key.id.clone(), (key.secret.clone(), secret.clone()));
+        let secret = self.vault.unseal(sealed).ok()?;
+        let secret = Secret(Arc::new(Zeroizing::new(std::str::from_utf8(&secret).ok()?.to_owned())));
+        if opened.len() >= OPENED {
+            opened.clear();
+        }
+        opened.insert(sealed.clone(), secret.clone());
         Some(secret)
+    }
+}
+
+impl Signer {
+    /// Who that is, if the request has the session token that belongs to the key and the session is not over.
+    ///
+    /// # Errors
+    /// As AWS answers.
+    pub fn identity(self, token: Option<&str>, now: Millis) -> Result<Identity, Fault> {
+        let invalid = || Common::UnknownClient.fault("The security token included in the request is invalid.");
+        let Principal { arn, unique_id, account } = self.principal;
+        let arn: Arn = arn.parse().map_err(Fault::internal)?;
+        let role = match (self.session, token) {
+            (None, None) => None,
+            // A long-term key has no session, and a session's key is nothing without its token.
+            (None, Some(_)) | (Some(_), None) => return Err(invalid()),
+            (Some(session), Some(token)) => {
+                let own = session.token.as_ref().as_bytes();
+                verify_slices_are_equal(own, token.as_bytes()).map_err(|_| invalid())?;
+                if now >= session.expires {
+                    return Err(Common::ExpiredToken.fault("The security token included in the request is expired"));
+                }
+                let role: Arn = session.role.parse().map_err(Fault::internal)?;
+                // A user's own session is the user.
+                Some(role).filter(|role| *role != arn)
+            }
+        };
+        Ok(Identity { arn, role, unique_id, account })
+    }
+}
+
+impl AsRef<str> for Secret {
+    fn as_ref(&self) -> &str {
+        &self.0
     }
 }

@@ -17,8 +17,8 @@ use roadstead_cloud::iam::OwnAccount;
 use roadstead_host::room;
 use roadstead_inspect::Metrics;
 use roadstead_kernel::region::{Handle, WriteError};
-use roadstead_kernel::{Caller, Identity, Kernel};
-use roadstead_types::{Arn, Millis};
+use roadstead_kernel::{Caller, Kernel};
+use roadstead_types::Millis;
 use roadstead_vault::Vault;
 use roadstead_wire::fault::{Common, Fault};
 use roadstead_wire::schema::{AnyOperation, Scope, Value};
@@ -174,20 +174,17 @@ impl Api {
         let view = self.handle.view();
         let mut found = None;
         let verified = self.verify(operation, &sigv4::Request::new(&parts, &body), |id| {
-            let (key, secret) = self.credentials.find(&view, id)?;
-            found = Some(key);
-            Some(Secret(secret))
+            let signer = self.credentials.find(&view, id)?;
+            let secret = signer.secret.clone();
+            found = Some(signer);
+            Some(secret)
         })?;
-        let key = found.ok_or_else(|| Fault::internal("a verified signature has a key"))?;
-        if verified.security_token.is_some() {
-            // A long-term key has no session.
-            return Err(Common::UnknownClient.fault("The security token included in the request is invalid."));
-        }
-        let arn: Arn = key.principal.arn.parse().map_err(Fault::internal)?;
+        let signer = found.ok_or_else(|| Fault::internal("a verified signature has a key"))?;
+        let identity = signer.identity(verified.security_token.as_deref(), clock::now())?;
         let header =
             |name| parts.headers.get(name).and_then(|v: &http::HeaderValue| v.to_str().ok()).unwrap_or_default();
         Ok(Caller {
-            identity: Identity { arn, unique_id: key.principal.unique_id, account: key.principal.account },
+            identity,
             access_key_id: verified.access_key_id,
             region: self.region.clone(),
             source_ip: peer.ip().to_string(),
@@ -274,14 +271,6 @@ impl Api {
         crate::drivers::observe(&self.handle, move |tx| {
             roadstead_kernel::failed(tx, operation, &caller, &input, &fault);
         });
-    }
-}
-
-struct Secret(Arc<zeroize::Zeroizing<String>>);
-
-impl AsRef<str> for Secret {
-    fn as_ref(&self) -> &str {
-        &self.0
     }
 }
 

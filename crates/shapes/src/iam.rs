@@ -20,17 +20,68 @@ pub static SERVICE: Service = Service {
 };
 
 pub static OPERATIONS: &[&AnyOperation] = &[
+    ADD_ROLE_TO_INSTANCE_PROFILE.any(),
     ATTACH_ROLE_POLICY.any(),
     CREATE_ACCESS_KEY.any(),
+    CREATE_INSTANCE_PROFILE.any(),
     CREATE_ROLE.any(),
     CREATE_USER.any(),
     DELETE_ACCESS_KEY.any(),
+    DELETE_INSTANCE_PROFILE.any(),
     DELETE_ROLE.any(),
+    DELETE_ROLE_POLICY.any(),
+    DELETE_USER.any(),
     DETACH_ROLE_POLICY.any(),
+    GET_INSTANCE_PROFILE.any(),
     GET_ROLE.any(),
+    GET_ROLE_POLICY.any(),
+    GET_USER.any(),
+    LIST_ACCESS_KEYS.any(),
     LIST_ATTACHED_ROLE_POLICIES.any(),
+    LIST_INSTANCE_PROFILE_TAGS.any(),
+    LIST_INSTANCE_PROFILES.any(),
+    LIST_INSTANCE_PROFILES_FOR_ROLE.any(),
+    LIST_ROLE_POLICIES.any(),
+    LIST_ROLE_TAGS.any(),
     LIST_ROLES.any(),
+    LIST_USERS.any(),
+    PUT_ROLE_POLICY.any(),
+    REMOVE_ROLE_FROM_INSTANCE_PROFILE.any(),
+    TAG_INSTANCE_PROFILE.any(),
+    TAG_ROLE.any(),
+    UNTAG_INSTANCE_PROFILE.any(),
+    UNTAG_ROLE.any(),
+    UPDATE_ASSUME_ROLE_POLICY.any(),
+    UPDATE_ROLE.any(),
 ];
+
+pub static ADD_ROLE_TO_INSTANCE_PROFILE: Operation<AddRoleToInstanceProfileRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "AddRoleToInstanceProfile",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:AddRoleToInstanceProfile",
+        open: false,
+        resources: &["arn:aws:iam::{account}:instance-profile/{InstanceProfileName}"],
+        pass_role: &[],
+        errors: &[
+            &NO_SUCH_ENTITY_EXCEPTION,
+            &ENTITY_ALREADY_EXISTS_EXCEPTION,
+            &LIMIT_EXCEEDED_EXCEPTION,
+            &UNMODIFIABLE_ENTITY_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static ATTACH_ROLE_POLICY: Operation<AttachRolePolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -74,6 +125,34 @@ pub static CREATE_ACCESS_KEY: Operation<CreateAccessKeyRequest, CreateAccessKeyR
         resources: &["arn:aws:iam::{account}:user/{UserName}"],
         pass_role: &[],
         errors: &[&NO_SUCH_ENTITY_EXCEPTION, &LIMIT_EXCEEDED_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static CREATE_INSTANCE_PROFILE: Operation<CreateInstanceProfileRequest, CreateInstanceProfileResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateInstanceProfile",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::CREATE_INSTANCE_PROFILE_REQUEST,
+        output: &schema::CREATE_INSTANCE_PROFILE_RESPONSE,
+        action: "iam:CreateInstanceProfile",
+        open: false,
+        resources: &["arn:aws:iam::{account}:instance-profile{Path|/}{InstanceProfileName}"],
+        pass_role: &[],
+        errors: &[
+            &ENTITY_ALREADY_EXISTS_EXCEPTION,
+            &INVALID_INPUT_EXCEPTION,
+            &LIMIT_EXCEEDED_EXCEPTION,
+            &CONCURRENT_MODIFICATION_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
         invalid: Code::Common(Common::Validation),
         readonly: false,
         idempotency_token: None,
@@ -159,6 +238,32 @@ pub static DELETE_ACCESS_KEY: Operation<DeleteAccessKeyRequest, ()> = Operation:
     unsigned: false,
 });
 
+pub static DELETE_INSTANCE_PROFILE: Operation<DeleteInstanceProfileRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteInstanceProfile",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_INSTANCE_PROFILE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DeleteInstanceProfile",
+    open: false,
+    resources: &["arn:aws:iam::{account}:instance-profile/{InstanceProfileName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &DELETE_CONFLICT_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static DELETE_ROLE: Operation<DeleteRoleRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "DeleteRole",
@@ -176,6 +281,59 @@ pub static DELETE_ROLE: Operation<DeleteRoleRequest, ()> = Operation::new(AnyOpe
         &DELETE_CONFLICT_EXCEPTION,
         &LIMIT_EXCEEDED_EXCEPTION,
         &UNMODIFIABLE_ENTITY_EXCEPTION,
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_ROLE_POLICY: Operation<DeleteRolePolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteRolePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_ROLE_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DeleteRolePolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &UNMODIFIABLE_ENTITY_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_USER: Operation<DeleteUserRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_USER_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DeleteUser",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &DELETE_CONFLICT_EXCEPTION,
         &CONCURRENT_MODIFICATION_EXCEPTION,
         &SERVICE_FAILURE_EXCEPTION,
     ],
@@ -214,6 +372,28 @@ pub static DETACH_ROLE_POLICY: Operation<DetachRolePolicyRequest, ()> = Operatio
     unsigned: false,
 });
 
+pub static GET_INSTANCE_PROFILE: Operation<GetInstanceProfileRequest, GetInstanceProfileResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "GetInstanceProfile",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::GET_INSTANCE_PROFILE_REQUEST,
+        output: &schema::GET_INSTANCE_PROFILE_RESPONSE,
+        action: "iam:GetInstanceProfile",
+        open: false,
+        resources: &["arn:aws:iam::{account}:instance-profile/{InstanceProfileName}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: None,
+        waiter: true,
+        unsigned: false,
+    });
+
 pub static GET_ROLE: Operation<GetRoleRequest, GetRoleResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "GetRole",
@@ -232,6 +412,75 @@ pub static GET_ROLE: Operation<GetRoleRequest, GetRoleResponse> = Operation::new
     idempotency_token: None,
     pagination: None,
     waiter: true,
+    unsigned: false,
+});
+
+pub static GET_ROLE_POLICY: Operation<GetRolePolicyRequest, GetRolePolicyResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "GetRolePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::GET_ROLE_POLICY_REQUEST,
+    output: &schema::GET_ROLE_POLICY_RESPONSE,
+    action: "iam:GetRolePolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static GET_USER: Operation<GetUserRequest, GetUserResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "GetUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::GET_USER_REQUEST,
+    output: &schema::GET_USER_RESPONSE,
+    action: "iam:GetUser",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: true,
+    unsigned: false,
+});
+
+pub static LIST_ACCESS_KEYS: Operation<ListAccessKeysRequest, ListAccessKeysResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListAccessKeys",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_ACCESS_KEYS_REQUEST,
+    output: &schema::LIST_ACCESS_KEYS_RESPONSE,
+    action: "iam:ListAccessKeys",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_key: "AccessKeyMetadata",
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
     unsigned: false,
 });
 
@@ -263,6 +512,147 @@ pub static LIST_ATTACHED_ROLE_POLICIES: Operation<ListAttachedRolePoliciesReques
         unsigned: false,
     });
 
+pub static LIST_INSTANCE_PROFILE_TAGS: Operation<ListInstanceProfileTagsRequest, ListInstanceProfileTagsResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListInstanceProfileTags",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::LIST_INSTANCE_PROFILE_TAGS_REQUEST,
+        output: &schema::LIST_INSTANCE_PROFILE_TAGS_RESPONSE,
+        action: "iam:ListInstanceProfileTags",
+        open: false,
+        resources: &["arn:aws:iam::{account}:instance-profile/{InstanceProfileName}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_key: "Tags",
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_INSTANCE_PROFILES: Operation<ListInstanceProfilesRequest, ListInstanceProfilesResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListInstanceProfiles",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::LIST_INSTANCE_PROFILES_REQUEST,
+        output: &schema::LIST_INSTANCE_PROFILES_RESPONSE,
+        action: "iam:ListInstanceProfiles",
+        open: false,
+        resources: &["arn:aws:iam::{account}:instance-profile{PathPrefix|/}*"],
+        pass_role: &[],
+        errors: &[&SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_key: "InstanceProfiles",
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_INSTANCE_PROFILES_FOR_ROLE: Operation<
+    ListInstanceProfilesForRoleRequest,
+    ListInstanceProfilesForRoleResponse,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListInstanceProfilesForRole",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST,
+    output: &schema::LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE,
+    action: "iam:ListInstanceProfilesForRole",
+    open: false,
+    resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_key: "InstanceProfiles",
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static LIST_ROLE_POLICIES: Operation<ListRolePoliciesRequest, ListRolePoliciesResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListRolePolicies",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::LIST_ROLE_POLICIES_REQUEST,
+        output: &schema::LIST_ROLE_POLICIES_RESPONSE,
+        action: "iam:ListRolePolicies",
+        open: false,
+        resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_key: "PolicyNames",
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_ROLE_TAGS: Operation<ListRoleTagsRequest, ListRoleTagsResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListRoleTags",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_ROLE_TAGS_REQUEST,
+    output: &schema::LIST_ROLE_TAGS_RESPONSE,
+    action: "iam:ListRoleTags",
+    open: false,
+    resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_key: "Tags",
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
 pub static LIST_ROLES: Operation<ListRolesRequest, ListRolesResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "ListRoles",
@@ -286,6 +676,236 @@ pub static LIST_ROLES: Operation<ListRolesRequest, ListRolesResponse> = Operatio
         result_key: "Roles",
         more_results: Some("IsTruncated"),
     }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static LIST_USERS: Operation<ListUsersRequest, ListUsersResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListUsers",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_USERS_REQUEST,
+    output: &schema::LIST_USERS_RESPONSE,
+    action: "iam:ListUsers",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user{PathPrefix|/}*"],
+    pass_role: &[],
+    errors: &[&SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_key: "Users",
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static PUT_ROLE_POLICY: Operation<PutRolePolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "PutRolePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::PUT_ROLE_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:PutRolePolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+    pass_role: &[],
+    errors: &[
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &UNMODIFIABLE_ENTITY_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static REMOVE_ROLE_FROM_INSTANCE_PROFILE: Operation<RemoveRoleFromInstanceProfileRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "RemoveRoleFromInstanceProfile",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:RemoveRoleFromInstanceProfile",
+        open: false,
+        resources: &["arn:aws:iam::{account}:instance-profile/{InstanceProfileName}"],
+        pass_role: &[],
+        errors: &[
+            &NO_SUCH_ENTITY_EXCEPTION,
+            &LIMIT_EXCEEDED_EXCEPTION,
+            &UNMODIFIABLE_ENTITY_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static TAG_INSTANCE_PROFILE: Operation<TagInstanceProfileRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "TagInstanceProfile",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::TAG_INSTANCE_PROFILE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:TagInstanceProfile",
+    open: false,
+    resources: &["arn:aws:iam::{account}:instance-profile/{InstanceProfileName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static TAG_ROLE: Operation<TagRoleRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "TagRole",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::TAG_ROLE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:TagRole",
+    open: false,
+    resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static UNTAG_INSTANCE_PROFILE: Operation<UntagInstanceProfileRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UntagInstanceProfile",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::UNTAG_INSTANCE_PROFILE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:UntagInstanceProfile",
+    open: false,
+    resources: &["arn:aws:iam::{account}:instance-profile/{InstanceProfileName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static UNTAG_ROLE: Operation<UntagRoleRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UntagRole",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::UNTAG_ROLE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:UntagRole",
+    open: false,
+    resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &CONCURRENT_MODIFICATION_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static UPDATE_ASSUME_ROLE_POLICY: Operation<UpdateAssumeRolePolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UpdateAssumeRolePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::UPDATE_ASSUME_ROLE_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:UpdateAssumeRolePolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &UNMODIFIABLE_ENTITY_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static UPDATE_ROLE: Operation<UpdateRoleRequest, UpdateRoleResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UpdateRole",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::UPDATE_ROLE_REQUEST,
+    output: &schema::UPDATE_ROLE_RESPONSE,
+    action: "iam:UpdateRole",
+    open: false,
+    resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+    pass_role: &[],
+    errors: &[&UNMODIFIABLE_ENTITY_EXCEPTION, &NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
     waiter: false,
     unsigned: false,
 });
@@ -390,6 +1010,36 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct AccessKeyMetadata {
+    pub user_name: Option<String>,
+    pub access_key_id: Option<String>,
+    pub status: Option<StatusType>,
+    pub create_date: Option<Millis>,
+}
+
+shape!(
+    AccessKeyMetadata = schema::ACCESS_KEY_METADATA {
+        user_name: "UserName",
+        access_key_id: "AccessKeyId",
+        status: "Status",
+        create_date: "CreateDate",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddRoleToInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub role_name: String,
+}
+
+shape!(
+    AddRoleToInstanceProfileRequest = schema::ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST {
+        instance_profile_name: "InstanceProfileName",
+        role_name: "RoleName",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct AttachRolePolicyRequest {
     pub role_name: String,
     pub policy_arn: String,
@@ -431,6 +1081,30 @@ pub struct CreateAccessKeyResponse {
 }
 
 shape!(CreateAccessKeyResponse = schema::CREATE_ACCESS_KEY_RESPONSE { access_key: "AccessKey" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub path: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+shape!(
+    CreateInstanceProfileRequest = schema::CREATE_INSTANCE_PROFILE_REQUEST {
+        instance_profile_name: "InstanceProfileName",
+        path: "Path",
+        tags: "Tags",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateInstanceProfileResponse {
+    pub instance_profile: InstanceProfile,
+}
+
+shape!(
+    CreateInstanceProfileResponse = schema::CREATE_INSTANCE_PROFILE_RESPONSE { instance_profile: "InstanceProfile" }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct CreateRoleRequest {
@@ -497,11 +1171,38 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DeleteInstanceProfileRequest {
+    pub instance_profile_name: String,
+}
+
+shape!(
+    DeleteInstanceProfileRequest =
+        schema::DELETE_INSTANCE_PROFILE_REQUEST { instance_profile_name: "InstanceProfileName" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteRolePolicyRequest {
+    pub role_name: String,
+    pub policy_name: String,
+}
+
+shape!(
+    DeleteRolePolicyRequest = schema::DELETE_ROLE_POLICY_REQUEST { role_name: "RoleName", policy_name: "PolicyName" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DeleteRoleRequest {
     pub role_name: String,
 }
 
 shape!(DeleteRoleRequest = schema::DELETE_ROLE_REQUEST { role_name: "RoleName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteUserRequest {
+    pub user_name: String,
+}
+
+shape!(DeleteUserRequest = schema::DELETE_USER_REQUEST { user_name: "UserName" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DetachRolePolicyRequest {
@@ -510,6 +1211,45 @@ pub struct DetachRolePolicyRequest {
 }
 
 shape!(DetachRolePolicyRequest = schema::DETACH_ROLE_POLICY_REQUEST { role_name: "RoleName", policy_arn: "PolicyArn" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetInstanceProfileRequest {
+    pub instance_profile_name: String,
+}
+
+shape!(
+    GetInstanceProfileRequest = schema::GET_INSTANCE_PROFILE_REQUEST { instance_profile_name: "InstanceProfileName" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetInstanceProfileResponse {
+    pub instance_profile: InstanceProfile,
+}
+
+shape!(GetInstanceProfileResponse = schema::GET_INSTANCE_PROFILE_RESPONSE { instance_profile: "InstanceProfile" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetRolePolicyRequest {
+    pub role_name: String,
+    pub policy_name: String,
+}
+
+shape!(GetRolePolicyRequest = schema::GET_ROLE_POLICY_REQUEST { role_name: "RoleName", policy_name: "PolicyName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetRolePolicyResponse {
+    pub role_name: String,
+    pub policy_name: String,
+    pub policy_document: String,
+}
+
+shape!(
+    GetRolePolicyResponse = schema::GET_ROLE_POLICY_RESPONSE {
+        role_name: "RoleName",
+        policy_name: "PolicyName",
+        policy_document: "PolicyDocument",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct GetRoleRequest {
@@ -524,6 +1264,70 @@ pub struct GetRoleResponse {
 }
 
 shape!(GetRoleResponse = schema::GET_ROLE_RESPONSE { role: "Role" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetUserRequest {
+    pub user_name: Option<String>,
+}
+
+shape!(GetUserRequest = schema::GET_USER_REQUEST { user_name: "UserName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetUserResponse {
+    pub user: User,
+}
+
+shape!(GetUserResponse = schema::GET_USER_RESPONSE { user: "User" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct InstanceProfile {
+    pub path: String,
+    pub instance_profile_name: String,
+    pub instance_profile_id: String,
+    pub arn: String,
+    pub create_date: Millis,
+    pub roles: Vec<Role>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+shape!(
+    InstanceProfile = schema::INSTANCE_PROFILE {
+        path: "Path",
+        instance_profile_name: "InstanceProfileName",
+        instance_profile_id: "InstanceProfileId",
+        arn: "Arn",
+        create_date: "CreateDate",
+        roles: "Roles",
+        tags: "Tags",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAccessKeysRequest {
+    pub user_name: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListAccessKeysRequest =
+        schema::LIST_ACCESS_KEYS_REQUEST { user_name: "UserName", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAccessKeysResponse {
+    pub access_key_metadata: Vec<AccessKeyMetadata>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListAccessKeysResponse = schema::LIST_ACCESS_KEYS_RESPONSE {
+        access_key_metadata: "AccessKeyMetadata",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct ListAttachedRolePoliciesRequest {
@@ -558,6 +1362,141 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ListInstanceProfileTagsRequest {
+    pub instance_profile_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListInstanceProfileTagsRequest = schema::LIST_INSTANCE_PROFILE_TAGS_REQUEST {
+        instance_profile_name: "InstanceProfileName",
+        marker: "Marker",
+        max_items: "MaxItems",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListInstanceProfileTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListInstanceProfileTagsResponse =
+        schema::LIST_INSTANCE_PROFILE_TAGS_RESPONSE { tags: "Tags", is_truncated: "IsTruncated", marker: "Marker" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListInstanceProfilesForRoleRequest {
+    pub role_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListInstanceProfilesForRoleRequest = schema::LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST {
+        role_name: "RoleName",
+        marker: "Marker",
+        max_items: "MaxItems",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListInstanceProfilesForRoleResponse {
+    pub instance_profiles: Vec<InstanceProfile>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListInstanceProfilesForRoleResponse = schema::LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE {
+        instance_profiles: "InstanceProfiles",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListInstanceProfilesRequest {
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListInstanceProfilesRequest =
+        schema::LIST_INSTANCE_PROFILES_REQUEST { path_prefix: "PathPrefix", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListInstanceProfilesResponse {
+    pub instance_profiles: Vec<InstanceProfile>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListInstanceProfilesResponse = schema::LIST_INSTANCE_PROFILES_RESPONSE {
+        instance_profiles: "InstanceProfiles",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListRolePoliciesRequest {
+    pub role_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListRolePoliciesRequest =
+        schema::LIST_ROLE_POLICIES_REQUEST { role_name: "RoleName", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListRolePoliciesResponse {
+    pub policy_names: Vec<String>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListRolePoliciesResponse = schema::LIST_ROLE_POLICIES_RESPONSE {
+        policy_names: "PolicyNames",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListRoleTagsRequest {
+    pub role_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListRoleTagsRequest =
+        schema::LIST_ROLE_TAGS_REQUEST { role_name: "RoleName", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListRoleTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListRoleTagsResponse =
+        schema::LIST_ROLE_TAGS_RESPONSE { tags: "Tags", is_truncated: "IsTruncated", marker: "Marker" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ListRolesRequest {
     pub path_prefix: Option<String>,
     pub marker: Option<String>,
@@ -580,7 +1519,58 @@ shape!(
     ListRolesResponse = schema::LIST_ROLES_RESPONSE { roles: "Roles", is_truncated: "IsTruncated", marker: "Marker" }
 );
 
+#[derive(Clone, Default, PartialEq)]
+pub struct ListUsersRequest {
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListUsersRequest =
+        schema::LIST_USERS_REQUEST { path_prefix: "PathPrefix", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListUsersResponse {
+    pub users: Vec<User>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListUsersResponse = schema::LIST_USERS_RESPONSE { users: "Users", is_truncated: "IsTruncated", marker: "Marker" }
+);
+
 string_enum!(PermissionsBoundaryAttachmentType { PermissionsBoundaryPolicy = "PermissionsBoundaryPolicy",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PutRolePolicyRequest {
+    pub role_name: String,
+    pub policy_name: String,
+    pub policy_document: String,
+}
+
+shape!(
+    PutRolePolicyRequest = schema::PUT_ROLE_POLICY_REQUEST {
+        role_name: "RoleName",
+        policy_name: "PolicyName",
+        policy_document: "PolicyDocument",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RemoveRoleFromInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub role_name: String,
+}
+
+shape!(
+    RemoveRoleFromInstanceProfileRequest = schema::REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST {
+        instance_profile_name: "InstanceProfileName",
+        role_name: "RoleName",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct Role {
@@ -643,6 +1633,75 @@ pub struct Tag {
 shape!(Tag = schema::TAG { key: "Key", value: "Value" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct TagInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub tags: Vec<Tag>,
+}
+
+shape!(
+    TagInstanceProfileRequest =
+        schema::TAG_INSTANCE_PROFILE_REQUEST { instance_profile_name: "InstanceProfileName", tags: "Tags" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct TagRoleRequest {
+    pub role_name: String,
+    pub tags: Vec<Tag>,
+}
+
+shape!(TagRoleRequest = schema::TAG_ROLE_REQUEST { role_name: "RoleName", tags: "Tags" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UntagInstanceProfileRequest {
+    pub instance_profile_name: String,
+    pub tag_keys: Vec<String>,
+}
+
+shape!(
+    UntagInstanceProfileRequest =
+        schema::UNTAG_INSTANCE_PROFILE_REQUEST { instance_profile_name: "InstanceProfileName", tag_keys: "TagKeys" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UntagRoleRequest {
+    pub role_name: String,
+    pub tag_keys: Vec<String>,
+}
+
+shape!(UntagRoleRequest = schema::UNTAG_ROLE_REQUEST { role_name: "RoleName", tag_keys: "TagKeys" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateAssumeRolePolicyRequest {
+    pub role_name: String,
+    pub policy_document: String,
+}
+
+shape!(
+    UpdateAssumeRolePolicyRequest =
+        schema::UPDATE_ASSUME_ROLE_POLICY_REQUEST { role_name: "RoleName", policy_document: "PolicyDocument" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateRoleRequest {
+    pub role_name: String,
+    pub description: Option<String>,
+    pub max_session_duration: Option<i32>,
+}
+
+shape!(
+    UpdateRoleRequest = schema::UPDATE_ROLE_REQUEST {
+        role_name: "RoleName",
+        description: "Description",
+        max_session_duration: "MaxSessionDuration",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateRoleResponse {}
+
+shape!(UpdateRoleResponse = schema::UPDATE_ROLE_RESPONSE {});
+
+#[derive(Clone, Default, PartialEq)]
 pub struct User {
     pub path: String,
     pub user_name: String,
@@ -683,6 +1742,24 @@ mod schema {
         ]),
     );
 
+    pub static ACCESS_KEY_METADATA: Schema = Schema::structure(
+        "AccessKeyMetadata",
+        &Structure::new(&[
+            Member::new("UserName", &USER_NAME_TYPE),
+            Member::new("AccessKeyId", &ACCESS_KEY_ID_TYPE),
+            Member::new("Status", &STATUS_TYPE),
+            Member::new("CreateDate", &DATE_TYPE),
+        ]),
+    );
+
+    pub static ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
+        "AddRoleToInstanceProfileRequest",
+        &Structure::new(&[
+            Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+        ]),
+    );
+
     pub static ATTACH_ROLE_POLICY_REQUEST: Schema = Schema::structure(
         "AttachRolePolicyRequest",
         &Structure::new(&[
@@ -719,6 +1796,20 @@ mod schema {
     pub static CREATE_ACCESS_KEY_RESPONSE: Schema = Schema::structure(
         "CreateAccessKeyResponse",
         &Structure::new(&[Member::new("AccessKey", &ACCESS_KEY).required()]),
+    );
+
+    pub static CREATE_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
+        "CreateInstanceProfileRequest",
+        &Structure::new(&[
+            Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+            Member::new("Path", &PATH_TYPE),
+            Member::new("Tags", &TAG_LIST_TYPE),
+        ]),
+    );
+
+    pub static CREATE_INSTANCE_PROFILE_RESPONSE: Schema = Schema::structure(
+        "CreateInstanceProfileResponse",
+        &Structure::new(&[Member::new("InstanceProfile", &INSTANCE_PROFILE).required()]),
     );
 
     pub static CREATE_ROLE_REQUEST: Schema = Schema::structure(
@@ -763,8 +1854,26 @@ mod schema {
         &Structure::new(&[Member::new("message", &DELETE_CONFLICT_MESSAGE)]),
     );
 
+    pub static DELETE_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
+        "DeleteInstanceProfileRequest",
+        &Structure::new(&[Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required()]),
+    );
+
+    pub static DELETE_ROLE_POLICY_REQUEST: Schema = Schema::structure(
+        "DeleteRolePolicyRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        ]),
+    );
+
     pub static DELETE_ROLE_REQUEST: Schema =
         Schema::structure("DeleteRoleRequest", &Structure::new(&[Member::new("RoleName", &ROLE_NAME_TYPE).required()]));
+
+    pub static DELETE_USER_REQUEST: Schema = Schema::structure(
+        "DeleteUserRequest",
+        &Structure::new(&[Member::new("UserName", &EXISTING_USER_NAME_TYPE).required()]),
+    );
 
     pub static DETACH_ROLE_POLICY_REQUEST: Schema = Schema::structure(
         "DetachRolePolicyRequest",
@@ -779,11 +1888,57 @@ mod schema {
         &Structure::new(&[Member::new("message", &ENTITY_ALREADY_EXISTS_MESSAGE)]),
     );
 
+    pub static GET_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
+        "GetInstanceProfileRequest",
+        &Structure::new(&[Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required()]),
+    );
+
+    pub static GET_INSTANCE_PROFILE_RESPONSE: Schema = Schema::structure(
+        "GetInstanceProfileResponse",
+        &Structure::new(&[Member::new("InstanceProfile", &INSTANCE_PROFILE).required()]),
+    );
+
+    pub static GET_ROLE_POLICY_REQUEST: Schema = Schema::structure(
+        "GetRolePolicyRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        ]),
+    );
+
+    pub static GET_ROLE_POLICY_RESPONSE: Schema = Schema::structure(
+        "GetRolePolicyResponse",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+            Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        ]),
+    );
+
     pub static GET_ROLE_REQUEST: Schema =
         Schema::structure("GetRoleRequest", &Structure::new(&[Member::new("RoleName", &ROLE_NAME_TYPE).required()]));
 
     pub static GET_ROLE_RESPONSE: Schema =
         Schema::structure("GetRoleResponse", &Structure::new(&[Member::new("Role", &ROLE).required()]));
+
+    pub static GET_USER_REQUEST: Schema =
+        Schema::structure("GetUserRequest", &Structure::new(&[Member::new("UserName", &EXISTING_USER_NAME_TYPE)]));
+
+    pub static GET_USER_RESPONSE: Schema =
+        Schema::structure("GetUserResponse", &Structure::new(&[Member::new("User", &USER).required()]));
+
+    pub static INSTANCE_PROFILE: Schema = Schema::structure(
+        "InstanceProfile",
+        &Structure::new(&[
+            Member::new("Path", &PATH_TYPE).required(),
+            Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+            Member::new("InstanceProfileId", &ID_TYPE).required(),
+            Member::new("Arn", &ARN_TYPE).required(),
+            Member::new("CreateDate", &DATE_TYPE).required(),
+            Member::new("Roles", &ROLE_LIST_TYPE).required(),
+            Member::new("Tags", &TAG_LIST_TYPE),
+        ]),
+    );
 
     pub static INVALID_INPUT_EXCEPTION: Schema =
         Schema::structure("InvalidInputException", &Structure::new(&[Member::new("message", &INVALID_INPUT_MESSAGE)]));
@@ -791,6 +1946,24 @@ mod schema {
     pub static LIMIT_EXCEEDED_EXCEPTION: Schema = Schema::structure(
         "LimitExceededException",
         &Structure::new(&[Member::new("message", &LIMIT_EXCEEDED_MESSAGE)]),
+    );
+
+    pub static LIST_ACCESS_KEYS_REQUEST: Schema = Schema::structure(
+        "ListAccessKeysRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_ACCESS_KEYS_RESPONSE: Schema = Schema::structure(
+        "ListAccessKeysResponse",
+        &Structure::new(&[
+            Member::new("AccessKeyMetadata", &ACCESS_KEY_METADATA_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
     );
 
     pub static LIST_ATTACHED_ROLE_POLICIES_REQUEST: Schema = Schema::structure(
@@ -807,6 +1980,96 @@ mod schema {
         "ListAttachedRolePoliciesResponse",
         &Structure::new(&[
             Member::new("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_INSTANCE_PROFILE_TAGS_REQUEST: Schema = Schema::structure(
+        "ListInstanceProfileTagsRequest",
+        &Structure::new(&[
+            Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_INSTANCE_PROFILE_TAGS_RESPONSE: Schema = Schema::structure(
+        "ListInstanceProfileTagsResponse",
+        &Structure::new(&[
+            Member::new("Tags", &TAG_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_INSTANCE_PROFILES_FOR_ROLE_REQUEST: Schema = Schema::structure(
+        "ListInstanceProfilesForRoleRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_INSTANCE_PROFILES_FOR_ROLE_RESPONSE: Schema = Schema::structure(
+        "ListInstanceProfilesForRoleResponse",
+        &Structure::new(&[
+            Member::new("InstanceProfiles", &INSTANCE_PROFILE_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_INSTANCE_PROFILES_REQUEST: Schema = Schema::structure(
+        "ListInstanceProfilesRequest",
+        &Structure::new(&[
+            Member::new("PathPrefix", &PATH_PREFIX_TYPE),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_INSTANCE_PROFILES_RESPONSE: Schema = Schema::structure(
+        "ListInstanceProfilesResponse",
+        &Structure::new(&[
+            Member::new("InstanceProfiles", &INSTANCE_PROFILE_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_ROLE_POLICIES_REQUEST: Schema = Schema::structure(
+        "ListRolePoliciesRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_ROLE_POLICIES_RESPONSE: Schema = Schema::structure(
+        "ListRolePoliciesResponse",
+        &Structure::new(&[
+            Member::new("PolicyNames", &POLICY_NAME_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_ROLE_TAGS_REQUEST: Schema = Schema::structure(
+        "ListRoleTagsRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_ROLE_TAGS_RESPONSE: Schema = Schema::structure(
+        "ListRoleTagsResponse",
+        &Structure::new(&[
+            Member::new("Tags", &TAG_LIST_TYPE).required(),
             Member::new("IsTruncated", &BOOLEAN_TYPE),
             Member::new("Marker", &RESPONSE_MARKER_TYPE),
         ]),
@@ -830,6 +2093,24 @@ mod schema {
         ]),
     );
 
+    pub static LIST_USERS_REQUEST: Schema = Schema::structure(
+        "ListUsersRequest",
+        &Structure::new(&[
+            Member::new("PathPrefix", &PATH_PREFIX_TYPE),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_USERS_RESPONSE: Schema = Schema::structure(
+        "ListUsersResponse",
+        &Structure::new(&[
+            Member::new("Users", &USER_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
     pub static MALFORMED_POLICY_DOCUMENT_EXCEPTION: Schema = Schema::structure(
         "MalformedPolicyDocumentException",
         &Structure::new(&[Member::new("message", &MALFORMED_POLICY_DOCUMENT_MESSAGE)]),
@@ -844,6 +2125,23 @@ mod schema {
     pub static POLICY_NOT_ATTACHABLE_EXCEPTION: Schema = Schema::structure(
         "PolicyNotAttachableException",
         &Structure::new(&[Member::new("message", &POLICY_NOT_ATTACHABLE_MESSAGE)]),
+    );
+
+    pub static PUT_ROLE_POLICY_REQUEST: Schema = Schema::structure(
+        "PutRolePolicyRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+            Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        ]),
+    );
+
+    pub static REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
+        "RemoveRoleFromInstanceProfileRequest",
+        &Structure::new(&[
+            Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+        ]),
     );
 
     pub static ROLE: Schema = Schema::structure(
@@ -890,10 +2188,61 @@ mod schema {
         ]),
     );
 
+    pub static TAG_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
+        "TagInstanceProfileRequest",
+        &Structure::new(&[
+            Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+            Member::new("Tags", &TAG_LIST_TYPE).required(),
+        ]),
+    );
+
+    pub static TAG_ROLE_REQUEST: Schema = Schema::structure(
+        "TagRoleRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("Tags", &TAG_LIST_TYPE).required(),
+        ]),
+    );
+
     pub static UNMODIFIABLE_ENTITY_EXCEPTION: Schema = Schema::structure(
         "UnmodifiableEntityException",
         &Structure::new(&[Member::new("message", &UNMODIFIABLE_ENTITY_MESSAGE)]),
     );
+
+    pub static UNTAG_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
+        "UntagInstanceProfileRequest",
+        &Structure::new(&[
+            Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+            Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+        ]),
+    );
+
+    pub static UNTAG_ROLE_REQUEST: Schema = Schema::structure(
+        "UntagRoleRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+        ]),
+    );
+
+    pub static UPDATE_ASSUME_ROLE_POLICY_REQUEST: Schema = Schema::structure(
+        "UpdateAssumeRolePolicyRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        ]),
+    );
+
+    pub static UPDATE_ROLE_REQUEST: Schema = Schema::structure(
+        "UpdateRoleRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("Description", &ROLE_DESCRIPTION_TYPE),
+            Member::new("MaxSessionDuration", &ROLE_MAX_SESSION_DURATION_TYPE),
+        ]),
+    );
+
+    pub static UPDATE_ROLE_RESPONSE: Schema = Schema::structure("UpdateRoleResponse", &Structure::new(&[]));
 
     pub static USER: Schema = Schema::structure(
         "User",
@@ -910,6 +2259,9 @@ mod schema {
     );
 
     pub static ACCESS_KEY_ID_TYPE: Schema = Schema::string("accessKeyIdType").min(16).max(128).pattern("[\\w]+");
+
+    pub static ACCESS_KEY_METADATA_LIST_TYPE: Schema =
+        Schema::list("accessKeyMetadataListType", &List::of(Member::new("member", &ACCESS_KEY_METADATA)));
 
     pub static ACCESS_KEY_SECRET_TYPE: Schema = Schema::string("accessKeySecretType").sensitive();
 
@@ -930,6 +2282,12 @@ mod schema {
         Schema::string("existingUserNameType").min(1).max(128).pattern("[\\w+=,.@-]+");
 
     pub static ID_TYPE: Schema = Schema::string("idType").min(16).max(128).pattern("[\\w]+");
+
+    pub static INSTANCE_PROFILE_LIST_TYPE: Schema =
+        Schema::list("instanceProfileListType", &List::of(Member::new("member", &INSTANCE_PROFILE)));
+
+    pub static INSTANCE_PROFILE_NAME_TYPE: Schema =
+        Schema::string("instanceProfileNameType").min(1).max(128).pattern("[\\w+=,.@-]+");
 
     pub static INTEGER_TYPE: Schema = Schema::new("integerType", Kind::Integer);
 
@@ -953,6 +2311,9 @@ mod schema {
 
     pub static POLICY_DOCUMENT_TYPE: Schema =
         Schema::string("policyDocumentType").min(1).max(131072).pattern("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+
+    pub static POLICY_NAME_LIST_TYPE: Schema =
+        Schema::list("policyNameListType", &List::of(Member::new("member", &POLICY_NAME_TYPE)));
 
     pub static POLICY_NAME_TYPE: Schema = Schema::string("policyNameType").min(1).max(128).pattern("[\\w+=,.@-]+");
 
@@ -980,6 +2341,9 @@ mod schema {
 
     pub static STRING_TYPE: Schema = Schema::string("stringType");
 
+    pub static TAG_KEY_LIST_TYPE: Schema =
+        Schema::list("tagKeyListType", &List::of(Member::new("member", &TAG_KEY_TYPE))).max(50);
+
     pub static TAG_KEY_TYPE: Schema =
         Schema::string("tagKeyType").min(1).max(128).pattern("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+");
 
@@ -989,6 +2353,8 @@ mod schema {
         Schema::string("tagValueType").min(0).max(256).pattern("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
 
     pub static UNMODIFIABLE_ENTITY_MESSAGE: Schema = Schema::string("unmodifiableEntityMessage");
+
+    pub static USER_LIST_TYPE: Schema = Schema::list("userListType", &List::of(Member::new("member", &USER)));
 
     pub static USER_NAME_TYPE: Schema = Schema::string("userNameType").min(1).max(64).pattern("[\\w+=,.@-]+");
 }

@@ -6,4 +6,5 @@
 pub mod ec2;
 pub mod eks;
 pub mod iam;
+pub mod ssm;
 pub mod sts;

@@ -65,6 +65,7 @@ fn caller() -> Caller {
     Caller {
         identity: Identity {
             arn: Arn::new("iam", "", ACCOUNT, "user/admin"),
+            role: None,
             unique_id: "AIDAADMIN".to_owned(),
             account: ACCOUNT.to_owned(),
         },

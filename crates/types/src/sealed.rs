@@ -6,7 +6,7 @@ use std::fmt;
 ///
 /// `context` is authenticated with the ciphertext (AES-256-GCM associated data), so a handle copied into another
 /// record's place does not open there.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Sealed {
     /// What the secret is for, e.g. `key/CLUSTER/ca`. Not secret.
     pub context: String,

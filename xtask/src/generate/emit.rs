@@ -243,7 +243,8 @@ impl Emit<'_> {
         text += &bound("max", shape.max.as_ref())?;
         text += &shape.pattern.as_ref().map(|pattern| format!(".pattern({pattern:?})")).unwrap_or_default();
         text += &if shape.values.is_empty() { String::new() } else { format!(".one_of(&{:?})", shape.values) };
-        text += if shape.sensitive { ".sensitive()" } else { "" };
+        let sensitive = shape.sensitive || self.service.sensitive.contains(name);
+        text += if sensitive { ".sensitive()" } else { "" };
         Ok(text)
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The whole file.
@@ -42,6 +42,9 @@ pub struct Service {
     /// Errors that the model does not declare, and their HTTP status.
     #[serde(default)]
     pub errors: BTreeMap<String, u16>,
+    /// Shapes that hold secrets, beside those that the model says.
+    #[serde(default)]
+    pub sensitive: BTreeSet<String>,
     /// The operations.
     pub operations: BTreeMap<String, Operation>,
 }

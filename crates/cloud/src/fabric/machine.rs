@@ -5,6 +5,7 @@ use crate::ec2::network_interface;
 use crate::fabric::metadata;
 use crate::fabric::plan::finish;
 use crate::fabric::{saw, unwant, want};
+use crate::sts::session;
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{Read as _, Record, Tx};
@@ -60,9 +61,10 @@ fn stop(mut record: Record<Instance>, tx: &mut Tx) -> Next {
 
 /// It is shown for an hour, and belongs to nobody by then: a group of instances may end before that.
 fn terminate(mut record: Record<Instance>, tx: &mut Tx, since: Millis) -> Next {
+    let ended = session::end_all(tx, &record.body.spec.id);
     let (phase, why) = away(tx, &record, "terminated", "deleting: a host still has it");
     let is_gone = matches!(phase, Phase::Gone | Phase::Released);
-    let all_gone = is_gone && instance::release(tx, &record);
+    let all_gone = is_gone && instance::release(tx, &record) && ended;
     let shown = SHOWN_AFTER_TERMINATION.since(tx.now().since(since));
     if all_gone && shown == Millis(0) {
         tx.remove(&record.key);

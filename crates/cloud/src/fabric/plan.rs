@@ -8,6 +8,7 @@ use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{Saw, is_wanted, saw, unwant, want};
 use crate::iam::access_key::AccessKey;
 use crate::settings::SERVICE_ACCOUNT;
+use crate::sts::session::Session;
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{Index, Key, Object, Read, Record, Tx};
@@ -22,6 +23,8 @@ pub struct DiskPlanner;
 pub struct BalancerPlanner;
 /// Access key → credential that hosts verify tokens with.
 pub struct CredentialPlanner;
+/// Session of a role → the same, while it lasts.
+pub struct SessionPlanner;
 
 /// Removes the record of something deleted once nothing of its item is left.
 pub(super) fn finish<T: Object, H: super::HostItem>(tx: &mut Tx, key: &Key<T>, id: &str) -> Next {
@@ -156,6 +159,35 @@ impl Planner for CredentialPlanner {
             principal: key.principal.clone(),
             enabled: key.active,
             session: None,
+        };
+        want(tx, &record.key.any(), credential);
+        Next::settled("hosts know it")
+    }
+}
+
+impl Planner for SessionPlanner {
+    type Object = Session;
+    const NAME: &'static str = "fabric/session";
+
+    fn plan(&self, record: Record<Session>, tx: &mut Tx) -> Next {
+        let session = &record.body;
+        if record.deleting.is_some() {
+            return finish::<_, hostspec::Credential>(tx, &record.key, &session.access_key_id);
+        }
+        let Some(issued) = &session.issued else { return Next::settled("waits until it is issued") };
+        let of = hostspec::RoleSession {
+            token: issued.token.clone(),
+            expires: issued.expires,
+            role: session.role.clone(),
+            name: session.name.clone(),
+            instance_name: session.instance.as_ref().map(|instance| instance.private_dns_name.clone()),
+        };
+        let credential = hostspec::Credential {
+            access_key_id: session.access_key_id.clone(),
+            secret: issued.secret.clone(),
+            principal: session.principal.clone(),
+            enabled: true,
+            session: Some(of),
         };
         want(tx, &record.key.any(), credential);
         Next::settled("hosts know it")

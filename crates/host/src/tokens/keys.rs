@@ -1,8 +1,9 @@
 //! The access keys that tokens may be signed with.
 
 use super::review::Refusal;
-use roadstead_hostspec::{Credential, Principal};
-use roadstead_types::Sealed;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use roadstead_hostspec::{Credential, Principal, RoleSession};
+use roadstead_types::{Millis, Sealed};
 use roadstead_vault::{Error, Vault};
 use roadstead_wire::sigv4::Verifier;
 use std::collections::HashMap;
@@ -34,6 +35,13 @@ pub(super) struct Key(Arc<Opened>);
 struct Opened {
     principal: Principal,
     secret: Zeroizing<String>,
+    session: Option<Session>,
+}
+
+/// A session, and its token.
+struct Session {
+    of: RoleSession,
+    token: Zeroizing<String>,
 }
 
 impl Keys {
@@ -68,11 +76,19 @@ impl Keys {
         if let Some(key) = key.get() {
             return Ok(key.clone());
         }
-        let opened = self.open(&credential.secret)?;
-        let unreadable = |_| Error::DoesNotOpen(credential.secret.context.clone());
-        let secret = Zeroizing::new(std::str::from_utf8(&opened).map_err(unreadable)?.to_owned());
+        let secret = self.open_text(&credential.secret)?;
+        let session = match &credential.session {
+            Some(of) => Some(Session { of: of.clone(), token: self.open_text(&of.token)? }),
+            None => None,
+        };
         let principal = credential.principal.clone();
-        Ok(key.get_or_init(|| Key(Arc::new(Opened { principal, secret }))).clone())
+        Ok(key.get_or_init(|| Key(Arc::new(Opened { principal, secret, session }))).clone())
+    }
+
+    fn open_text(&self, sealed: &Sealed) -> Result<Zeroizing<String>, Error> {
+        let opened = self.open(sealed)?;
+        let unreadable = |_| Error::DoesNotOpen(sealed.context.clone());
+        Ok(Zeroizing::new(std::str::from_utf8(&opened).map_err(unreadable)?.to_owned()))
     }
 
     /// Opens a secret under the region's root key.
@@ -92,6 +108,26 @@ impl Key {
     /// Whose it is.
     pub fn principal(&self) -> &Principal {
         &self.0.principal
+    }
+
+    /// The session that it belongs to; none of a user's own key.
+    ///
+    /// # Errors
+    /// The request has not exactly the session token that goes with the key, or the session is over.
+    pub fn session(&self, token: Option<&str>, now: Millis) -> Result<Option<&RoleSession>, Refusal> {
+        match (&self.0.session, token) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(Refusal::NoSession),
+            (Some(_), None) => Err(Refusal::WrongSession),
+            (Some(session), Some(token)) => {
+                let equal = verify_slices_are_equal(session.token.as_bytes(), token.as_bytes());
+                equal.map_err(|_| Refusal::WrongSession)?;
+                if now >= session.of.expires {
+                    return Err(Refusal::Ended);
+                }
+                Ok(Some(&session.of))
+            }
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod review;
 mod signed_url;
 #[cfg(test)]
 mod tests;
+mod username;
 
 use crate::backoff::Backoff;
 use crate::net::{Nets, Part};

@@ -2,7 +2,8 @@
 
 use super::keys::Keys;
 use super::signed_url::SignedUrl;
-use roadstead_hostspec::{Mapping, Reviewer};
+use super::username::Names;
+use roadstead_hostspec::{Mapping, Principal, Reviewer};
 use roadstead_types::Millis;
 use roadstead_wire::sigv4::{self, Expectation, Lifetime, Request};
 use serde::Deserialize;
@@ -38,7 +39,11 @@ pub(super) enum Refusal {
     #[error("the access key is disabled")]
     DisabledKey,
     #[error("the token has a session token, which a user's access key does not have")]
-    Session,
+    NoSession,
+    #[error("the access key is that of a session, and the token has not the session token that goes with it")]
+    WrongSession,
+    #[error("the session that signed has ended: get new credentials")]
+    Ended,
     #[error("the signature does not match: the token is for a cluster other than '{0}', or the secret key is wrong")]
     Mismatch(String),
     #[error("{0}")]
@@ -47,13 +52,22 @@ pub(super) enum Refusal {
     Secret(#[from] roadstead_vault::Error),
     #[error("{0} has no access to the cluster: no mapping names it")]
     Unmapped(String),
+    #[error("the user name {template} needs {what}, which {arn} does not have")]
+    NoName { template: String, what: &'static str, arn: String },
 }
 
 /// Somebody that the cluster knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct User {
-    pub mapping: Mapping,
+    pub name: String,
+    pub groups: Vec<String>,
+    /// Of the principal that signed.
+    pub arn: String,
+    /// Of the user, or of the role that the principal is a session of.
+    pub canonical_arn: String,
+    pub session_name: String,
     pub access_key_id: String,
+    /// Of the user or the role.
     pub unique_id: String,
     pub account: String,
 }
@@ -90,12 +104,7 @@ struct Spec {
 fn verdict(result: Result<User, Refusal>, cluster: &str, claimed: Option<&str>) -> Value {
     match result {
         Ok(user) => {
-            tracing::debug!(
-                cluster,
-                access_key_id = user.access_key_id,
-                user = user.mapping.username,
-                "token accepted"
-            );
+            tracing::debug!(cluster, access_key_id = user.access_key_id, user = user.name, "token accepted");
             json!({"authenticated": true, "user": user.info()})
         }
         Err(refusal) => {
@@ -122,31 +131,42 @@ pub(super) fn identify(url: &SignedUrl, spec: &Reviewer, keys: &Keys, now: Milli
         Err(sigv4::Error::Mismatch) => return Err(Refusal::Mismatch(spec.cluster.clone())),
         Err(error) => return Err(Refusal::Signature(error)),
     };
-    if verified.security_token.is_some() {
-        return Err(Refusal::Session);
-    }
+    let key = asked?;
+    let session = key.session(verified.security_token.as_deref(), now)?;
     if !verified.signed_headers.iter().any(|name| name == CLUSTER) {
         return Err(Refusal::NoCluster);
     }
-    let principal = asked?.principal().clone();
-    let mapping = spec.mappings.iter().find(|mapping| mapping.arn == principal.arn);
-    let mapping = mapping.ok_or(Refusal::Unmapped(principal.arn))?.clone();
-    let (unique_id, account) = (principal.unique_id, principal.account);
-    Ok(User { mapping, access_key_id: verified.access_key_id, unique_id, account })
+    let Principal { arn, unique_id, account } = key.principal().clone();
+    let canonical_arn = session.map_or(&arn, |session| &session.role);
+    let mapping = spec.mappings.iter().find(|mapping| mapping.arn == *canonical_arn);
+    let Mapping { username, groups, .. } = mapping.ok_or_else(|| Refusal::Unmapped(canonical_arn.clone()))?;
+    let names = Names { session, arn: &arn, account: &account, access_key_id: &verified.access_key_id };
+    let name = names.fill(username)?;
+    let groups = groups.iter().map(|group| names.fill(group)).collect::<Result<_, _>>()?;
+    Ok(User {
+        name,
+        groups,
+        canonical_arn: canonical_arn.clone(),
+        session_name: session.map(|session| session.name.clone()).unwrap_or_default(),
+        access_key_id: verified.access_key_id,
+        // `AROA…:SESSION`.
+        unique_id: unique_id.split(':').next().unwrap_or_default().to_owned(),
+        account,
+        arn,
+    })
 }
 
 impl User {
     /// As aws-iam-authenticator describes a user (`pkg/server`).
     fn info(&self) -> Value {
-        let Mapping { arn, username, groups } = &self.mapping;
         json!({
-            "username": username,
+            "username": self.name,
             "uid": format!("aws-iam-authenticator:{}:{}", self.account, self.unique_id),
-            "groups": groups,
+            "groups": self.groups,
             "extra": {
-                "arn": [arn],
-                "canonicalArn": [arn],
-                "sessionName": [""],
+                "arn": [self.arn],
+                "canonicalArn": [self.canonical_arn],
+                "sessionName": [self.session_name],
                 "accessKeyId": [self.access_key_id],
                 "principalId": [self.unique_id],
                 "sigs.k8s.io/aws-iam-authenticator/principalId": [self.unique_id],

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use roadstead_hostspec::{Credential, Mapping, Principal, Reviewer};
+use roadstead_hostspec::{Credential, Mapping, Principal, Reviewer, RoleSession};
 use roadstead_types::{Millis, Sealed};
 use roadstead_vault::Vault;
 use roadstead_wire::sigv4::{Request, Signer, presign_get_caller_identity};
@@ -18,6 +18,7 @@ const ID: &str = "AKIDEXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const REGION: &str = "us-west-2";
 const ADMIN: &str = "arn:aws:iam::111122223333:user/admin";
+const NODE_ROLE: &str = "arn:aws:iam::111122223333:role/node";
 /// 2026-11-22T19:32:42Z: when the first token of the fixture was made.
 const NOW: Millis = Millis(1_795_375_962_000);
 
@@ -82,6 +83,16 @@ fn reviewer() -> Reviewer {
         mappings: vec![
             Mapping { arn: format!("{ADMIN}-other"), username: "other".into(), groups: vec![] },
             Mapping { arn: ADMIN.into(), username: "admin".into(), groups: vec!["system:masters".into()] },
+            Mapping {
+                arn: NODE_ROLE.into(),
+                username: "system:node:{{EC2PrivateDNSName}}".into(),
+                groups: vec!["system:bootstrappers".into(), "system:nodes".into()],
+            },
+            Mapping {
+                arn: "arn:aws:iam::111122223333:role/team/dev".into(),
+                username: "{{AccountID}}:dev:{{SessionName}}".into(),
+                groups: vec!["devs".into()],
+            },
         ],
     }
 }
@@ -118,7 +129,7 @@ fn tokens_of_the_aws_cli_are_their_users() {
     let world = World::new();
     for name in ["regional", "global", "fips", "own-endpoint", "own-domain"] {
         let user = world.ask(recorded(name)).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
-        assert_eq!((user.mapping.username.as_str(), user.access_key_id.as_str()), ("admin", ID));
+        assert_eq!((user.name.as_str(), user.access_key_id.as_str()), ("admin", ID));
     }
     world.refuses(recorded("other-cluster"), "for a cluster other than 'dev'");
     world.refuses(recorded("session"), "has a session token");
@@ -264,6 +275,110 @@ fn only_an_enabled_key_of_a_user_signs() {
     assert!(world.ask(&token).is_ok());
 }
 
+/// Credentials that EC2 made for an instance.
+fn of_instance(world: &World, id: &str, instance: &str, dns_name: &str) -> Credential {
+    of_session(world, id, NODE_ROLE, instance, Some(dns_name))
+}
+
+/// Credentials of a role's session; its token is `TOKEN-` and the key's id.
+fn of_session(world: &World, id: &str, role: &str, name: &str, instance_name: Option<&str>) -> Credential {
+    let token = world.vault.seal(&format!("token/{id}"), format!("TOKEN-{id}").as_bytes()).unwrap();
+    let short = role.rsplit('/').next().unwrap();
+    let principal = Principal {
+        arn: format!("arn:aws:sts::111122223333:assumed-role/{short}/{name}"),
+        unique_id: format!("AROAEXAMPLE:{name}"),
+        account: "111122223333".into(),
+    };
+    let session = RoleSession {
+        token,
+        expires: NOW + Millis::mins(60),
+        role: role.into(),
+        name: name.into(),
+        instance_name: instance_name.map(str::to_owned),
+    };
+    Credential { principal, session: Some(session), ..world.credential(id, SECRET) }
+}
+
+/// A token for `dev`, signed with a key and a session token.
+fn session_token(id: &str, security_token: Option<&str>) -> String {
+    let headers = vec![("host", STS.as_bytes()), ("x-k8s-aws-id", b"dev" as &[u8])];
+    let request = Request { method: "GET", path: "/", query: QUERY, headers, body: b"" };
+    let signer = Signer { access_key_id: id, secret: SECRET, security_token, region: REGION, service: "sts" };
+    token(&format!("https://{STS}/?{}", signer.presign(&request, Millis::secs(60), NOW).unwrap()))
+}
+
+#[test]
+fn an_instance_is_the_node_of_its_own_name() {
+    let world = World::new();
+    world.keys.put(of_instance(&world, "ASIANODE", "i-01", "ip-10-0-1-5.us-west-2.compute.internal"));
+    let user = world.ask(&session_token("ASIANODE", Some("TOKEN-ASIANODE"))).unwrap();
+    assert_eq!(user.name, "system:node:ip-10-0-1-5.us-west-2.compute.internal");
+    assert_eq!(user.groups, ["system:bootstrappers", "system:nodes"]);
+    let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+        "spec": {"token": session_token("ASIANODE", Some("TOKEN-ASIANODE"))}});
+    let user = world.review(&body).unwrap()["status"]["user"].clone();
+    assert_eq!(user["uid"], "aws-iam-authenticator:111122223333:AROAEXAMPLE");
+    let extra = json!({
+        "arn": ["arn:aws:sts::111122223333:assumed-role/node/i-01"],
+        "canonicalArn": [NODE_ROLE],
+        "sessionName": ["i-01"],
+        "accessKeyId": ["ASIANODE"],
+        "principalId": ["AROAEXAMPLE"],
+        "sigs.k8s.io/aws-iam-authenticator/principalId": ["AROAEXAMPLE"],
+    });
+    assert_eq!(user["extra"], extra);
+}
+
+#[test]
+fn a_key_of_a_session_is_nothing_without_its_own_token() {
+    let world = World::new();
+    world.keys.put(of_instance(&world, "ASIANODE", "i-01", "one"));
+    world.keys.put(of_instance(&world, "ASIAOTHER", "i-02", "two"));
+    let wrong = "has not the session token that goes with it";
+    world.refuses(&session_token("ASIANODE", None), wrong);
+    world.refuses(&session_token("ASIANODE", Some("TOKEN-ASIANODE2")), wrong);
+    // Whoever has the keys of one instance and the token of another is neither.
+    world.refuses(&session_token("ASIANODE", Some("TOKEN-ASIAOTHER")), wrong);
+    world.refuses(&session_token(ID, Some("TOKEN-ASIANODE")), "which a user's access key does not have");
+}
+
+#[test]
+fn a_session_ends_when_its_time_is_over() {
+    let world = World::new();
+    let mut credential = of_instance(&world, "ASIANODE", "i-01", "one");
+    credential.session.as_mut().unwrap().expires = NOW + Millis(1);
+    world.keys.put(credential);
+    let token = session_token("ASIANODE", Some("TOKEN-ASIANODE"));
+    assert!(world.ask_at(&token, NOW).is_ok());
+    assert!(matches!(world.ask_at(&token, NOW + Millis(1)), Err(Refusal::Ended)));
+}
+
+#[test]
+fn a_person_with_a_nodes_role_is_no_node() {
+    let world = World::new();
+    for name in ["i-0123456789abcdef0", "ip-10-0-1-5.ec2.internal", "{{SessionName}}"] {
+        world.keys.put(of_session(&world, "ASIATHIEF", NODE_ROLE, name, None));
+        world.refuses(&session_token("ASIATHIEF", Some("TOKEN-ASIATHIEF")), "a session that EC2 began for an instance");
+    }
+}
+
+#[test]
+fn a_session_is_mapped_by_its_role_and_called_as_it_calls_itself() {
+    let mut world = World::new();
+    let role = "arn:aws:iam::111122223333:role/team/dev";
+    world.keys.put(of_session(&world, "ASIADEV", role, "ada@example.com", None));
+    let token = session_token("ASIADEV", Some("TOKEN-ASIADEV"));
+    assert_eq!(world.ask(&token).unwrap().name, "111122223333:dev:ada-example.com");
+    world.spec.mappings[3].username = "{{SessionNameRaw}}/{{AccessKeyID}}".into();
+    assert_eq!(world.ask(&token).unwrap().name, "ada@example.com/ASIADEV");
+    world.spec.mappings[3].username = "{{Sessionname}}".into();
+    world.refuses(&token, "something that is not known here");
+    world.spec.mappings[3].arn = "arn:aws:sts::111122223333:assumed-role/dev/ada@example.com".into();
+    world.refuses(&token, "role/team/dev has no access to the cluster");
+    world.spec.mappings[1].username = "{{SessionName}}".into();
+    world.refuses(&self::token(&url()), "a role's session");
+}
+
 #[test]
 fn a_secret_that_does_not_open_is_our_fault_and_says_so() {
     let world = World::new();
@@ -279,7 +394,7 @@ fn a_secret_that_does_not_open_is_our_fault_and_says_so() {
 #[test]
 fn who_is_not_mapped_is_nobody() {
     let mut world = World::new();
-    world.spec.mappings.pop();
+    world.spec.mappings.remove(1);
     world.refuses(&token(&url()), "arn:aws:iam::111122223333:user/admin has no access to the cluster");
 }
 

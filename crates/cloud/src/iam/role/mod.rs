@@ -1,13 +1,18 @@
 //! Roles.
 
+pub mod inline;
 mod model;
 pub mod ops;
+mod view;
 
 pub use model::Role;
+pub use view::view;
 
+use crate::iam::trust::{self, Context, Verdict, Who};
 use crate::iam::{managed, unique_id};
 use roadstead_store::{Read as _, Tx};
 use roadstead_types::Tags;
+use std::collections::BTreeMap;
 
 /// Makes a role with AWS-managed policies attached.
 pub fn create(tx: &mut Tx, account: &str, name: &str, path: &str, trust_policy: &str, policies: &[&str]) -> Role {
@@ -21,9 +26,16 @@ pub fn create(tx: &mut Tx, account: &str, name: &str, path: &str, trust_policy: 
         description: None,
         max_session_seconds: 3600,
         attached: attached.collect(),
+        inline: BTreeMap::new(),
         tags: Tags::new(),
         created: tx.now(),
     };
     tx.create(Role::key(account, name), None, role.clone());
     role
+}
+
+/// Whether a service (`ec2.amazonaws.com`) may assume the role.
+pub fn trusts_service(role: &Role, service: &str) -> bool {
+    let context = Context::of_service(&role.account);
+    trust::evaluate(&role.trust_policy, Who::Service(service), "sts:AssumeRole", &context) == Verdict::Allowed
 }

@@ -22,6 +22,9 @@ pub struct Role {
     pub max_session_seconds: i64,
     /// Attached managed policies: ARN → name.
     pub attached: BTreeMap<String, String>,
+    /// Inline policies: name → JSON text as given.
+    #[serde(default)]
+    pub inline: BTreeMap<String, String>,
     /// Its tags.
     pub tags: Tags,
     /// When it was made.

@@ -1,0 +1,153 @@
+//! The operations that make sessions.
+
+use super::{Issued, Session, principal};
+use crate::iam::access_key::new_id;
+use crate::iam::role::Role;
+use crate::iam::trust::{self, Context, Verdict, Who};
+use roadstead_hostspec::Principal;
+use roadstead_kernel::{Caller, Mint};
+use roadstead_shapes::sts as api;
+use roadstead_store::{Read as _, Tx};
+use roadstead_types::{Arn, Millis};
+use roadstead_wire::fault::{Common, Fault};
+
+/// Of a role's session, if the caller says nothing else; the longest of one that another role's session began (IAM user
+/// guide, "Role chaining"). Seconds.
+const HOUR: i64 = 3600;
+/// Of a user's own session (STS API reference, GetSessionToken). Seconds.
+const HALF_DAY: i64 = 43_200;
+
+/// STS AssumeRole: the secrets are shown here and never again.
+pub fn assume_role(
+    tx: &mut Tx,
+    caller: &Caller,
+    input: api::AssumeRoleRequest,
+    mint: Mint<'_>,
+) -> Result<api::AssumeRoleResponse, Fault> {
+    let arn: Arn = input.role_arn.parse().map_err(|_| invalid(format!("{} is invalid", input.role_arn)))?;
+    check_supported(&input)?;
+    let role = tx.get(&Role::key(&arn.account, arn.name())).map(|record| record.body).filter(|role| role.arn() == arn);
+    // In the same words whether the role is there or not.
+    let role = role.ok_or_else(|| denied(caller, "sts:AssumeRole", &arn, None))?;
+    check_trust(&role, caller, &input)?;
+    let seconds = input.duration_seconds.map_or(HOUR, i64::from);
+    check_duration(&role, caller, seconds)?;
+    let name = input.role_session_name;
+    let principal = principal(&role, &name);
+    let user = api::AssumedRoleUser { assumed_role_id: principal.unique_id.clone(), arn: principal.arn.clone() };
+    let credentials = issue(tx, principal, role.arn().to_string(), name, seconds, mint)?;
+    Ok(api::AssumeRoleResponse { credentials: Some(credentials), assumed_role_user: Some(user), ..Default::default() })
+}
+
+/// STS GetSessionToken: temporary credentials of the user who asks.
+pub fn get_session_token(
+    tx: &mut Tx,
+    caller: &Caller,
+    input: api::GetSessionTokenRequest,
+    mint: Mint<'_>,
+) -> Result<api::GetSessionTokenResponse, Fault> {
+    if input.serial_number.is_some() || input.token_code.is_some() {
+        return Err(no_mfa(caller));
+    }
+    if caller.access_key_id.starts_with("ASIA") {
+        return Err(Common::AccessDenied.fault("Cannot call GetSessionToken with session credentials"));
+    }
+    let identity = &caller.identity;
+    let arn = identity.arn.to_string();
+    let principal =
+        Principal { arn: arn.clone(), unique_id: identity.unique_id.clone(), account: identity.account.clone() };
+    let seconds = input.duration_seconds.map_or(HALF_DAY, i64::from);
+    let credentials = issue(tx, principal, arn, String::new(), seconds, mint)?;
+    Ok(api::GetSessionTokenResponse { credentials: Some(credentials), ..Default::default() })
+}
+
+/// Makes the session.
+fn issue(
+    tx: &mut Tx,
+    principal: Principal,
+    role: String,
+    name: String,
+    seconds: i64,
+    mint: Mint<'_>,
+) -> Result<api::Credentials, Fault> {
+    let (secret, token) = (mint.secret()?, mint.secret()?);
+    let updated = tx.now();
+    // Whole seconds, as the answer shows them.
+    let expires = Millis::secs(updated.0 / 1000 + u64::try_from(seconds).unwrap_or(0));
+    let issued = Issued { secret: secret.sealed, token: token.sealed, updated, expires };
+    let id = new_id(tx, "ASIA");
+    let session = Session { access_key_id: id.clone(), principal, role, name, instance: None, issued: Some(issued) };
+    tx.create(session.key(), None, session);
+    Ok(api::Credentials {
+        access_key_id: id,
+        secret_access_key: secret.plain,
+        session_token: token.plain,
+        expiration: expires,
+    })
+}
+
+/// What would change what the session may do must not be passed over.
+fn check_supported(input: &api::AssumeRoleRequest) -> Result<(), Fault> {
+    let given = [
+        ("Policy", input.policy.is_some()),
+        ("PolicyArns", input.policy_arns.as_ref().is_some_and(|arns| !arns.is_empty())),
+        ("ProvidedContexts", input.provided_contexts.as_ref().is_some_and(|contexts| !contexts.is_empty())),
+        ("SourceIdentity", input.source_identity.is_some()),
+        ("Tags", input.tags.as_ref().is_some_and(|tags| !tags.is_empty())),
+        ("TransitiveTagKeys", input.transitive_tag_keys.as_ref().is_some_and(|keys| !keys.is_empty())),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        Some((name, _)) => {
+            Err(invalid(format!("This region does not evaluate {name} of a session yet: leave it out.")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_trust(role: &Role, caller: &Caller, input: &api::AssumeRoleRequest) -> Result<(), Fault> {
+    if input.serial_number.is_some() || input.token_code.is_some() {
+        return Err(no_mfa(caller));
+    }
+    let mut context = Context::of(caller);
+    context.put("sts:externalid", input.external_id.clone());
+    context.put("sts:rolesessionname", Some(input.role_session_name.clone()));
+    context.put("sts:sourceidentity", None);
+    let action = "sts:AssumeRole";
+    match trust::evaluate(&role.trust_policy, Who::Identity(&caller.identity), action, &context) {
+        Verdict::Allowed => Ok(()),
+        Verdict::Refused(unclear) => Err(denied(caller, action, &role.arn(), unclear)),
+    }
+}
+
+fn check_duration(role: &Role, caller: &Caller, seconds: i64) -> Result<(), Fault> {
+    if caller.identity.role.is_some() && seconds > HOUR {
+        return Err(invalid(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
+        ));
+    }
+    if seconds > role.max_session_seconds {
+        return Err(invalid("The requested DurationSeconds exceeds the MaxSessionDuration set for this role."));
+    }
+    Ok(())
+}
+
+fn denied(caller: &Caller, action: &str, role: &Arn, unclear: Option<String>) -> Fault {
+    let why = unclear.map(|what| {
+        format!(" because this region does not evaluate {what} of its trust policy; put another one in its place")
+    });
+    let who = &caller.identity.arn;
+    let why = why.unwrap_or_default();
+    Common::AccessDenied.fault(format!("User: {who} is not authorized to perform: {action} on resource: {role}{why}"))
+}
+
+/// Nobody here has a second factor, so none can be right.
+fn no_mfa(caller: &Caller) -> Fault {
+    let who = &caller.identity.arn;
+    Common::AccessDenied.fault(format!(
+        "MultiFactorAuthentication failed, unable to validate MFA code. {who} has no MFA device in this region."
+    ))
+}
+
+fn invalid(why: impl Into<String>) -> Fault {
+    Common::Validation.fault(why)
+}

@@ -18,7 +18,7 @@ use job::Job;
 use machine::{Phase, Role};
 use roadstead_cloud::eks::etcd::Action;
 use roadstead_cloud::eks::kube::KubeSpec;
-use roadstead_hostspec::{FromHost, ItemKey, ItemKind, ProcessState, TargetHealth, ToHost, Versioned};
+use roadstead_hostspec::{FromHost, ItemKey, ItemKind, Metadata, ProcessState, TargetHealth, ToHost, Versioned};
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -308,6 +308,11 @@ impl Host {
         let targets = held.spec.listeners.iter().flat_map(|listener| &listener.targets);
         let healthy = |id: &String| held.state.targets.get(id).is_some_and(|health| health.healthy);
         targets.filter(|target| healthy(&target.id) && self.items.target_answers(&held.spec, target)).count()
+    }
+
+    /// What the metadata service tells an instance.
+    pub fn metadata(&self, instance: &str) -> Option<&Metadata> {
+        self.items.metadata.get(instance).filter(|held| held.life.wanted).map(|held| &held.spec)
     }
 
     /// Whether an item is here and wanted.

@@ -24,6 +24,9 @@ pub struct Settings {
     pub kubernetes: Vec<KubernetesVersion>,
     /// The etcd component set, e.g. `etcd-3.6.16`.
     pub etcd: String,
+    /// The version of CoreDNS, e.g. `1.14.7`.
+    #[serde(default)]
+    pub coredns: String,
 }
 
 /// An availability zone.

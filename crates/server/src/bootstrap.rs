@@ -62,6 +62,7 @@ fn settings(config: &Config, address: SocketAddr, slot: u8) -> Result<Settings> 
     let mut kubernetes = kubernetes.map(kubernetes_version).collect::<Result<Vec<_>>>()?;
     kubernetes.sort_by(|a, b| b.minor.cmp(&a.minor));
     let etcd = components.iter().find(|c| c.family == "etcd" && c.default).context("no etcd among the components")?;
+    let coredns = components.iter().find(|c| c.family == "coredns").context("no coredns among the components")?;
     Ok(Settings {
         region: config.region.clone(),
         account: config.account.clone(),
@@ -70,6 +71,7 @@ fn settings(config: &Config, address: SocketAddr, slot: u8) -> Result<Settings> 
         sts_hosts: vec![address.to_string(), format!("localhost:{}", address.port())],
         kubernetes,
         etcd: format!("etcd-{}", etcd.version),
+        coredns: coredns.version.clone(),
     })
 }
 

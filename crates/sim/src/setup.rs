@@ -78,6 +78,7 @@ fn settings() -> Settings {
         sts_hosts: vec!["127.0.0.1:4566".to_owned()],
         kubernetes: vec![version("1.37", 2, 30), version("1.36", 3, 150), version("1.35", 4, 270)],
         etcd: "etcd-3.6.16".to_owned(),
+        coredns: "1.14.7".to_owned(),
     }
 }
 

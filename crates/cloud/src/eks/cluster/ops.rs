@@ -67,6 +67,7 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: CreateClusterRequest) -> Resu
             .into(),
         logging: check::logging(input.logging),
         deletion_protection: input.deletion_protection.unwrap_or(false),
+        self_managed_addons: input.bootstrap_self_managed_addons.unwrap_or(true),
         client_request_token: input.client_request_token,
     };
     let cluster = super::create(tx, spec, tags);
@@ -127,7 +128,7 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: DeleteClusterRequest) -> Resu
 }
 
 /// The caller's cluster of that name.
-pub(super) fn find(read: &impl Read, caller: &Caller, name: &str) -> Result<Record<Cluster>, Fault> {
+pub(in crate::eks) fn find(read: &impl Read, caller: &Caller, name: &str) -> Result<Record<Cluster>, Fault> {
     read.get(&Cluster::key(&caller.identity.account, name)).ok_or_else(|| {
         RESOURCE_NOT_FOUND_EXCEPTION.fault(format!("No cluster found for name: {name}.")).with("clusterName", name)
     })

@@ -30,5 +30,10 @@ pub fn service() -> Service {
         .write(&api::DELETE_ADDON, addon::ops::delete)
         .read(&api::DESCRIBE_ADDON_VERSIONS, addon::catalogue::describe_versions)
         .read(&api::DESCRIBE_ADDON_CONFIGURATION, addon::catalogue::describe_configuration)
+        .write(&api::CREATE_ACCESS_ENTRY, access_entry::ops::create)
+        .read(&api::DESCRIBE_ACCESS_ENTRY, access_entry::ops::describe)
+        .read(&api::LIST_ACCESS_ENTRIES, access_entry::ops::list)
+        .write(&api::UPDATE_ACCESS_ENTRY, access_entry::ops::update)
+        .write(&api::DELETE_ACCESS_ENTRY, access_entry::ops::delete)
         .read(&api::LIST_TAGS_FOR_RESOURCE, cluster::tags::list)
 }

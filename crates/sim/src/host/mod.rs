@@ -17,7 +17,8 @@ use items::{Items, Put};
 use job::Job;
 use machine::{Phase, Role};
 use roadstead_cloud::eks::etcd::Action;
-use roadstead_cloud::eks::kube::KubeSpec;
+use roadstead_cloud::eks::kube::{Access, KubeSpec};
+use roadstead_cloud::eks::node::Blocker;
 use roadstead_hostspec::{FromHost, ItemKey, ItemKind, ProcessState, TargetHealth, ToHost, Versioned};
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -43,6 +44,8 @@ pub struct Host {
     late: Vec<(Millis, String, Action)>,
     events: Vec<Event>,
     counter: u64,
+    /// What keeps pods from being evicted, by machine.
+    protected: BTreeMap<String, Vec<Blocker>>,
 }
 
 /// The session between region and agent.
@@ -130,6 +133,7 @@ impl Host {
             late: vec![],
             events: vec![],
             counter: 0,
+            protected: BTreeMap::new(),
         }
     }
 
@@ -288,12 +292,36 @@ impl Host {
         if self.away.is_some() {
             return Err("the host agent does not answer".to_owned());
         }
-        let machine = self.items.reach(spec)?;
+        let machine = self.items.reach(&spec.access())?;
         let token = self.items.etcd_token(machine).ok_or("500 Internal Server Error: etcd failed")?;
         if !self.initialised.contains(token) {
             return Err("the default service account is not there yet".to_owned());
         }
         self.items.knows_probe(machine, spec)
+    }
+
+    /// The service's drivers reach a cluster's API.
+    pub fn reaches(&self, access: &Access) -> bool {
+        let machine = || self.items.reach(access).ok();
+        self.away.is_none() && machine().is_some_and(|machine| self.items.etcd_token(machine).is_some())
+    }
+
+    /// A process of a machine is ready, and the machine is not cut off.
+    pub fn is_ready(&self, machine: &str, process: &str) -> bool {
+        let held = self.items.machines.get(machine).filter(|_| !self.items.cut.contains(machine));
+        let mut processes = held.into_iter().flat_map(|machine| machine.state.processes());
+        processes.any(|p| p.name == process && p.state == ProcessState::Ready)
+    }
+
+    /// Pods on a machine are protected by budgets from now on, or by none any more.
+    pub fn protect(&mut self, machine: &str, by: Vec<Blocker>) {
+        self.stale = true;
+        self.protected.insert(machine.to_owned(), by);
+    }
+
+    /// What keeps pods on a machine.
+    pub fn protected(&self, machine: &str) -> Vec<Blocker> {
+        self.protected.get(machine).cloned().unwrap_or_default()
     }
 
     // The session.

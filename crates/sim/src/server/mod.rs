@@ -1,9 +1,11 @@
 //! The region's process: the region itself and its drivers, which all end with it.
 
+mod addons;
 mod etcd;
 mod keys;
 mod kube;
 mod link;
+mod nodes;
 
 pub use keys::PRIVATE;
 pub use link::{is_saw, is_want, saw_of};
@@ -12,10 +14,12 @@ use crate::disk::Disk;
 use crate::host::Host;
 use crate::ledger::{Changed, Ledger};
 use crate::rng::Rng;
+use addons::Addons;
 use etcd::Etcd;
 use keys::Keys;
 use kube::Kube;
 use link::Link;
+use nodes::Nodes;
 use roadstead_kernel::region::{Limits, Region, WriteError};
 use roadstead_store::{Core, Options, Tx};
 use roadstead_types::Millis;
@@ -30,6 +34,8 @@ pub struct Server {
     pub keys: Keys,
     kube: Kube,
     etcd: Etcd,
+    nodes: Nodes,
+    addons: Addons,
 }
 
 /// Queues what a driver saw. That it may be lost with the region is no harm: a driver looks again.
@@ -58,6 +64,8 @@ pub enum Part {
     Keys,
     Kube,
     Etcd,
+    Nodes,
+    Addons,
 }
 
 impl Server {
@@ -72,11 +80,14 @@ impl Server {
         let kube = Kube::new(rng.fork(), &region, ledger);
         let etcd = Etcd::new(rng.fork(), &region, ledger);
         let link = Link::new(rng.fork(), now, ledger);
-        Server { region, wakes: Some(now), link, keys: Keys::new(rng.fork(), ledger), kube, etcd }
+        let keys = Keys::new(rng.fork(), ledger);
+        let nodes = Nodes::new(rng.fork(), &region, ledger);
+        let addons = Addons::new(rng.fork(), now, &region, ledger);
+        Server { region, wakes: Some(now), link, keys, kube, etcd, nodes, addons }
     }
 
     /// Who has something to do, and when.
-    pub fn wakes(&mut self, now: Millis, host: &mut Host) -> [(Part, Option<Millis>); 6] {
+    pub fn wakes(&mut self, now: Millis, host: &mut Host) -> [(Part, Option<Millis>); 8] {
         [
             (Part::Region, self.wakes),
             (Part::Receive, host.arrives()),
@@ -84,6 +95,8 @@ impl Server {
             (Part::Keys, self.keys.wakes(now, &self.region)),
             (Part::Kube, self.kube.wakes(now, host)),
             (Part::Etcd, self.etcd.wakes(now, host)),
+            (Part::Nodes, self.nodes.wakes(now, host)),
+            (Part::Addons, self.addons.wakes()),
         ]
     }
 
@@ -101,6 +114,8 @@ impl Server {
             Part::Keys => self.keys.act(now, &mut self.region),
             Part::Kube => served = self.kube.act(now, &mut self.region, host),
             Part::Etcd => self.etcd.act(now, &mut self.region, host),
+            Part::Nodes => self.nodes.act(now, &mut self.region, host),
+            Part::Addons => self.addons.act(now, &mut self.region, host),
         }
         self.wakes = Some(now);
         served
@@ -112,5 +127,7 @@ impl Server {
         self.keys.notice(changes);
         self.kube.notice(changes, &self.region);
         self.etcd.notice(changes, &self.region);
+        self.nodes.notice(changes, &self.region);
+        self.addons.notice(changes, now, &self.region);
     }
 }

@@ -97,7 +97,6 @@ pub fn planners() -> Planners {
         .add(fabric::PortPlanner)
         .add(fabric::DiskPlanner)
         .add(fabric::MachinePlanner)
-        .add(fabric::MetadataPlanner)
         .add(fabric::BalancerPlanner)
         .add(fabric::CredentialPlanner)
         .add(fabric::SessionPlanner);

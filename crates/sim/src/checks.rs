@@ -5,7 +5,7 @@ use crate::host::{self, Host};
 use crate::ledger::{self, Changed, Ledger, Meta};
 use crate::server::{self, PRIVATE};
 use roadstead_cloud::autoscaling::{Group, Slot};
-use roadstead_cloud::ec2::instance::Instance;
+use roadstead_cloud::ec2::instance::{self, Instance};
 use roadstead_cloud::ec2::network_interface::NetworkInterface;
 use roadstead_cloud::ec2::volume::Volume;
 use roadstead_cloud::eks::cluster::{Cluster, Member, Placement, Stage, State};
@@ -16,7 +16,7 @@ use roadstead_cloud::elb::load_balancer::LoadBalancer;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_cloud::keys::KeyState;
 use roadstead_cloud::settings::SERVICE_ACCOUNT;
-use roadstead_hostspec::{Balancer, Machine, MachinePhase, MachineStatus, ProcessState};
+use roadstead_hostspec::{Balancer, Machine, MachinePhase, MachineStatus, Metadata, ProcessState};
 use roadstead_kernel::planner::Explanation;
 use roadstead_store::{AnyKey, Index, Key, Object, Read, Record, View};
 use roadstead_types::Millis;
@@ -131,6 +131,17 @@ pub const CHECKS: &[Check] = &[
         name: "one-machine-per-disk",
         rule: "at any time at most one wanted machine has a disk: two members on one data directory destroy it",
         test: Test::Batch(one_machine_per_disk),
+    },
+    Check {
+        name: "one-machine-per-interface",
+        rule: "at any time at most one wanted machine has an interface",
+        test: Test::Batch(one_machine_per_interface),
+    },
+    Check {
+        name: "terminated-leaves-nothing",
+        rule: "of a user's instance that is terminated or stopped nothing is wanted, and a terminated one has no \
+               interface",
+        test: Test::Batch(terminated_leaves_nothing),
     },
     Check {
         name: "healthy-machines-stay",
@@ -356,7 +367,12 @@ fn addresses_are_unique(batch: &Batch) -> Result<(), String> {
     let networks: BTreeSet<String> = interfaces.map(|record| record.body.vpc).collect();
     for network in networks {
         let interfaces = batch.after.list(Index::<NetworkInterface>::by("vpc", network.as_str()));
-        unique(interfaces.into_iter().map(|eni| (format!("{} in {network}", eni.body.address), eni.key.any())))?;
+        let addresses = |eni: Record<NetworkInterface>| {
+            let all: Vec<_> = [eni.body.address].into_iter().chain(eni.body.others()).collect();
+            all.into_iter().map(move |address| (address, eni.key.any()))
+        };
+        let all = interfaces.into_iter().flat_map(addresses);
+        unique(all.map(|(address, eni)| (format!("{address} in {network}"), eni)))?;
     }
     if batch.of::<LoadBalancer>().next().is_some() {
         let balancers = batch.after.list(Index::<LoadBalancer>::all());
@@ -394,6 +410,34 @@ fn one_machine_per_disk(batch: &Batch) -> Result<(), String> {
     let machines = batch.after.list(Index::<Want<Machine>>::all());
     let disks = machines.iter().flat_map(|m| m.body.0.disks.iter().map(|disk| (disk.disk.clone(), m.key.any())));
     unique(disks)
+}
+
+fn one_machine_per_interface(batch: &Batch) -> Result<(), String> {
+    if !batch.changes.iter().any(|change| change.after.is_some() && change.key.kind() == Want::<Machine>::KIND) {
+        return Ok(());
+    }
+    let machines = batch.after.list(Index::<Want<Machine>>::all());
+    unique(machines.iter().flat_map(|m| m.body.0.ports.iter().map(|port| (port.port.clone(), m.key.any()))))
+}
+
+fn terminated_leaves_nothing(batch: &Batch) -> Result<(), String> {
+    for (change, _, after) in batch.of::<Instance>() {
+        let Some(record) = after else { continue };
+        let id = &record.body.spec.id;
+        let state = instance::State::of(&record);
+        if !matches!(state, instance::State::Terminated | instance::State::Stopped) {
+            continue;
+        }
+        let left = [Key::<Want<Machine>>::new(id.as_str()).any(), Key::<Want<Metadata>>::new(id.as_str()).any()];
+        if let Some(left) = left.iter().find(|key| batch.after.contains(key)) {
+            return Err(format!("{} is {state:?}, and {left} is there", change.key));
+        }
+        let interfaces = batch.after.any(Index::<NetworkInterface>::by("instance", id.as_str()));
+        if state == instance::State::Terminated && interfaces {
+            return Err(format!("{} is terminated and has an interface", change.key));
+        }
+    }
+    Ok(())
 }
 
 fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
@@ -620,7 +664,8 @@ pub fn met(view: &View, ledger: &Ledger, host: &Host) -> Result<(), String> {
     let lost: Vec<String> = clusters.filter(|id| host.is_beyond_help(id)).collect();
     for record in view.list(Index::<Instance>::all()) {
         let of = |id: &String| record.owner.as_ref().is_some_and(|group| group.name().contains(id.as_str()));
-        if !record.body.status.ready && !lost.iter().any(of) {
+        let runs = matches!(instance::State::of(&record), instance::State::Pending | instance::State::Running);
+        if runs && !record.body.status.ready && !lost.iter().any(of) {
             return Err(format!("{} is not ready: {}", record.key, record.body.status.why));
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::ec2::instance::{self, Instance, Phase, Power, SHOWN_AFTER_TERMINATION};
 use crate::ec2::network_interface;
+use crate::fabric::metadata;
 use crate::fabric::plan::finish;
 use crate::fabric::{saw, unwant, want};
 use roadstead_hostspec as hostspec;
@@ -9,7 +10,7 @@ use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{Read as _, Record, Tx};
 use roadstead_types::Millis;
 
-/// Instance → machine, and the machine's state → the instance's status.
+/// Instance → machine and metadata, and the machine's state → the instance's status.
 pub struct MachinePlanner;
 
 impl Planner for MachinePlanner {
@@ -30,6 +31,9 @@ impl Planner for MachinePlanner {
 fn run(mut record: Record<Instance>, tx: &mut Tx) -> Next {
     let machine = machine(tx, &record.body);
     let id = machine.id.clone();
+    if let Some(launch) = &record.body.spec.launch {
+        metadata::state(tx, &record, launch);
+    }
     want(tx, &record.key.any(), machine);
     let seen = saw::<hostspec::Machine>(tx, &id);
     if seen.is_some() {
@@ -57,18 +61,20 @@ fn stop(mut record: Record<Instance>, tx: &mut Tx) -> Next {
 /// It is shown for an hour, and belongs to nobody by then: a group of instances may end before that.
 fn terminate(mut record: Record<Instance>, tx: &mut Tx, since: Millis) -> Next {
     let (phase, why) = away(tx, &record, "terminated", "deleting: a host still has it");
-    let released = phase == Phase::Gone && instance::release(tx, &record);
+    let is_gone = matches!(phase, Phase::Gone | Phase::Released);
+    let all_gone = is_gone && instance::release(tx, &record);
     let shown = SHOWN_AFTER_TERMINATION.since(tx.now().since(since));
-    if released && shown == Millis(0) {
+    if all_gone && shown == Millis(0) {
         tx.remove(&record.key);
         return Next::settled("deleted");
     }
-    if phase == Phase::Gone {
+    if is_gone {
         record.owner = None;
     }
+    let phase = if is_gone { Phase::Released } else { phase };
     note(&mut record, tx.now(), phase, Seen { ready: false, began: false, why: why.into() });
     tx.put(record);
-    if released { Next::after(shown, why) } else { Next::settled(why) }
+    if all_gone { Next::after(shown, why) } else { Next::settled(why) }
 }
 
 /// No longer wants anything of it.
@@ -100,7 +106,7 @@ fn note(record: &mut Record<Instance>, now: Millis, phase: Phase, seen: Seen) {
     let ran = match phase {
         Phase::Running => true,
         Phase::Waiting | Phase::Failed => status.ran && status.phase != Phase::Gone,
-        Phase::Gone => false,
+        Phase::Gone | Phase::Released => false,
     };
     *status = instance::Status {
         ready: seen.ready,

@@ -1,42 +1,25 @@
-//! What instances may learn about themselves.
+//! What instances may learn about themselves, and with which credentials they may act.
 
 use crate::ec2::image;
-use crate::ec2::instance::{Instance, Launch, Power};
+use crate::ec2::instance::{Instance, Launch};
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::security_group;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::vpc::Vpc;
-use crate::fabric::{unwant, want};
+use crate::fabric::want;
 use crate::settings::Settings;
 use roadstead_hostspec as hostspec;
 use roadstead_hostspec::RoleCredentials;
-use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{Read, Record, Tx};
 use roadstead_types::Millis;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Instance → what its metadata service says.
-pub struct MetadataPlanner;
-
-impl Planner for MetadataPlanner {
-    type Object = Instance;
-    const NAME: &'static str = "fabric/metadata";
-
-    fn plan(&self, record: Record<Instance>, tx: &mut Tx) -> Next {
-        let Some(launch) = record.body.spec.launch.clone().filter(|launch| launch.power == Power::On) else {
-            unwant::<hostspec::Metadata>(tx, &record.body.spec.id);
-            return Next::settled("has no metadata");
-        };
-        if record.deleting.is_some() {
-            return Next::settled("goes with its machine");
-        }
-        let metadata = metadata(tx, &record, &launch);
-        let why = if metadata.credentials.is_some() { "wanted, with credentials" } else { "wanted" };
-        want(tx, &record.key.any(), metadata);
-        Next::settled(why)
-    }
+/// Wants what a running instance may learn about itself.
+pub(super) fn state(tx: &mut Tx, record: &Record<Instance>, launch: &Launch) {
+    let metadata = metadata(tx, record, launch);
+    want(tx, &record.key.any(), metadata);
 }
 
 fn metadata(tx: &mut Tx, record: &Record<Instance>, launch: &Launch) -> hostspec::Metadata {

@@ -4,7 +4,8 @@ use super::etcd::Cluster;
 use super::machine::{Phase, State};
 use roadstead_hostspec::{
     Balancer, BalancerStatus, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Metadata,
-    Network, NetworkStatus, Port, PortStatus, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth, Versioned,
+    Network, NetworkStatus, Port, PortStatus, Profile, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth,
+    Versioned,
 };
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,7 +115,12 @@ impl Items {
                 disk.lost |= spec.mark.is_some() && disk.mark != spec.mark;
             }),
             Item::Machine(spec) => {
-                take(&mut self.machines, key.id, life, spec, |spec, state| *state = State::of(spec, now))
+                let is_plugged = self.machines.get(&key.id).is_some_and(|held| only_ports_differ(&held.spec, &spec));
+                take(&mut self.machines, key.id, life, spec, |spec, state| {
+                    if !is_plugged {
+                        *state = State::of(spec, now);
+                    }
+                });
             }
             Item::Balancer(spec) => {
                 take(&mut self.balancers, key.id, life, spec, |spec, state| keep_targets(spec, state, now))
@@ -225,6 +231,11 @@ impl Items {
             keep_targets(&held.spec, &mut held.state, now);
         });
     }
+}
+
+/// Interfaces are put into a node and taken out of it while it runs; any other change starts a machine anew.
+fn only_ports_differ(one: &Machine, other: &Machine) -> bool {
+    matches!(other.profile, Profile::Node { .. }) && *one == Machine { ports: one.ports.clone(), ..other.clone() }
 }
 
 fn take<T, S: Default>(shelf: &mut Shelf<T, S>, id: String, life: Life, spec: T, adapt: impl FnOnce(&T, &mut S)) {

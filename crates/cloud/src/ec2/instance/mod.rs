@@ -59,7 +59,7 @@ pub fn address(read: &impl Read, spec: &Spec) -> Option<Ipv4Addr> {
     Some(read.get(&NetworkInterface::key(first))?.body.address)
 }
 
-/// Lets go of what a terminated instance had, once nothing of its machine is left. True when all of it is gone.
+/// Lets go of what a terminated instance had, once nothing of its machine is left. True when its volumes are gone.
 pub fn release(tx: &mut Tx, record: &Record<Instance>) -> bool {
     for eni in network_interface::of_instance(tx, &record.body.spec.id) {
         let goes = eni.body.attachment.as_ref().is_some_and(|attachment| attachment.delete_on_termination);

@@ -152,6 +152,8 @@ pub enum Phase {
     Failed,
     /// Nothing of it is left on any host.
     Gone,
+    /// Gone for good: its interfaces and volumes have been let go of, too.
+    Released,
 }
 
 /// The state of an instance, as EC2 has it.
@@ -189,16 +191,11 @@ impl State {
     /// The state of an instance: what is asked of it, and how much of that was seen.
     pub fn of(record: &Record<Instance>) -> State {
         let Instance { spec, status } = &record.body;
-        let is_gone = status.phase == Phase::Gone;
+        let is_gone = matches!(status.phase, Phase::Gone | Phase::Released);
         let power = spec.launch.as_ref().map_or(Power::On, |launch| launch.power);
         match power {
-            _ if record.deleting.is_some() => {
-                if is_gone {
-                    State::Terminated
-                } else {
-                    State::ShuttingDown
-                }
-            }
+            _ if record.deleting.is_some() && status.phase == Phase::Released => State::Terminated,
+            _ if record.deleting.is_some() => State::ShuttingDown,
             Power::Off => {
                 if is_gone {
                     State::Stopped

@@ -80,11 +80,9 @@ impl Data {
     #[must_use]
     pub fn over(self, base: Data) -> Data {
         let own_groups = self.groups_by_interface || !self.groups.is_empty();
-        let (groups, groups_by_interface, subnet) = if own_groups {
-            (self.groups, self.groups_by_interface, self.subnet)
-        } else {
-            (base.groups, base.groups_by_interface, base.subnet)
-        };
+        let of_groups =
+            if own_groups { (self.groups, self.groups_by_interface) } else { (base.groups, base.groups_by_interface) };
+        let (groups, groups_by_interface) = of_groups;
         let tags = |own: Tags, base: Tags| if own.is_empty() { base } else { own };
         Data {
             image: self.image.or(base.image),
@@ -93,7 +91,7 @@ impl Data {
             instance_profile: self.instance_profile.or(base.instance_profile),
             groups,
             groups_by_interface,
-            subnet,
+            subnet: self.subnet.or(base.subnet),
             tags: tags(self.tags, base.tags),
             volume_tags: tags(self.volume_tags, base.volume_tags),
             interface_tags: tags(self.interface_tags, base.interface_tags),

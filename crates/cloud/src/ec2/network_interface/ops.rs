@@ -216,7 +216,7 @@ pub fn assign_addresses(
         return Err(Common::MissingParameter.fault(why));
     }
     let size = record.body.attachment.as_ref().and_then(|attachment| size_of(tx, &attachment.instance));
-    fits(size, record.body.places() + wish.places())?;
+    fits(size, record.body.places() + wish.more())?;
     let subnet = subnet::ops::find(tx, account, &record.body.subnet)?.body;
     if input.allow_reassignment == Some(true) {
         reassign(tx, account, &record.body, &wish.secondary);

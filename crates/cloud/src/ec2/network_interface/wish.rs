@@ -85,12 +85,17 @@ impl Wish {
 
     /// Nothing but a primary address is asked for.
     pub fn is_empty(&self) -> bool {
-        self.places() == 1
+        self.more() == 0
     }
 
     /// How many of an instance type's addresses a new interface with these takes.
     pub fn places(&self) -> usize {
-        1 + self.secondary.len() + self.secondary_count + self.prefixes.len() + self.prefix_count
+        1 + self.more()
+    }
+
+    /// How many of them besides the primary one.
+    pub fn more(&self) -> usize {
+        self.secondary.len() + self.secondary_count + self.prefixes.len() + self.prefix_count
     }
 
     /// What a new interface gets.

@@ -11,7 +11,6 @@ mod plan;
 
 pub use item::{HostItem, Saw, Want};
 pub use machine::MachinePlanner;
-pub use metadata::MetadataPlanner;
 pub use plan::{BalancerPlanner, CredentialPlanner, DiskPlanner, NetworkPlanner, PortPlanner, SessionPlanner};
 
 use roadstead_store::{AnyKey, Key, Read, Tx};

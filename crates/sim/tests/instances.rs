@@ -2,7 +2,7 @@
 //! way, or the story fails.
 
 use roadstead_hostspec::ItemKind;
-use roadstead_shapes::ec2;
+use roadstead_shapes::{ec2, iam};
 use roadstead_sim::{Crash, World};
 use roadstead_types::{Cidr, Millis};
 use roadstead_wire::fault::Fault;
@@ -533,6 +533,56 @@ fn interfaces_of_eks_are_not_their_users() {
     assert_eq!(code(assign(&mut world, &id, 1, 0)), "AuthFailure");
     let attachment = managed.attachment.unwrap().attachment_id.unwrap();
     assert_eq!(code(detach(&mut world, &attachment)), "OperationNotPermitted");
+}
+
+#[test]
+fn an_instance_acts_as_its_profiles_role_until_it_ends() {
+    let mut world = World::calm();
+    let trust = r#"{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
+    let role = iam::CreateRoleRequest {
+        role_name: "node".into(),
+        assume_role_policy_document: trust.into(),
+        ..Default::default()
+    };
+    world.call(&iam::CREATE_ROLE, role).unwrap();
+    let profile = iam::CreateInstanceProfileRequest { instance_profile_name: "node".into(), ..Default::default() };
+    world.call(&iam::CREATE_INSTANCE_PROFILE, profile).unwrap();
+    let add = iam::AddRoleToInstanceProfileRequest { instance_profile_name: "node".into(), role_name: "node".into() };
+    world.call(&iam::ADD_ROLE_TO_INSTANCE_PROFILE, add).unwrap();
+    let with =
+        |name: &str| Some(ec2::IamInstanceProfileSpecification { name: Some(name.into()), ..Default::default() });
+    let request = request(&mut world);
+    let unknown = ec2::RunInstancesRequest { iam_instance_profile: with("nobody"), ..request.clone() };
+    assert_eq!(code(run_as(&mut world, unknown)), "InvalidParameterValue");
+    let id = run_as(&mut world, ec2::RunInstancesRequest { iam_instance_profile: with("node"), ..request }).unwrap();
+    world.settle();
+    let credentials = world.host().metadata(&id).unwrap().credentials.clone().unwrap();
+    assert_eq!(credentials.role, "node");
+    assert!(world.host().has(ItemKind::Credential, &credentials.access_key_id));
+    terminate(&mut world, &id).unwrap();
+    world.settle();
+    assert!(!world.host().has(ItemKind::Credential, &credentials.access_key_id), "no signature by it is good any more");
+}
+
+#[test]
+fn an_instance_learns_of_its_interfaces_as_they_come_and_go() {
+    let (mut world, id) = running();
+    let shown = describe(&mut world, &id).unwrap();
+    let said = |world: &mut World, path: &str| world.host().metadata(&id).unwrap().categories.get(path).cloned();
+    assert_eq!(said(&mut world, "meta-data/local-hostname"), shown.private_dns_name);
+    let eni = create_interface(&mut world, &shown.subnet_id.unwrap()).unwrap();
+    let attachment = attach(&mut world, &eni, &id, 1).unwrap();
+    let addresses = assign(&mut world, &eni, 2, 0).unwrap();
+    world.settle();
+    let mac = interface(&mut world, &eni).mac_address.unwrap();
+    let folder = format!("meta-data/network/interfaces/macs/{mac}");
+    assert_eq!(said(&mut world, &format!("{folder}/device-number")).as_deref(), Some("1"));
+    let listed = said(&mut world, &format!("{folder}/local-ipv4s")).unwrap();
+    assert!(addresses.iter().all(|address| listed.lines().any(|line| line == address)), "{listed}");
+    detach(&mut world, &attachment).unwrap();
+    world.settle();
+    assert_eq!(said(&mut world, &format!("{folder}/mac")), None);
 }
 
 #[test]

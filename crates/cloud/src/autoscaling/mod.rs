@@ -5,7 +5,7 @@ pub mod auto_scaling_group;
 mod group;
 mod plan;
 
-pub use group::{Group, Slot, Spec, ensure};
+pub use group::{Group, Slot, Spec, ensure, holder};
 pub use plan::GroupPlanner;
 
 use roadstead_kernel::Service;

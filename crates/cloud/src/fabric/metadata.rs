@@ -7,7 +7,9 @@ use crate::ec2::security_group;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::vpc::Vpc;
 use crate::fabric::want;
+use crate::iam::instance_profile::{self, InstanceProfile};
 use crate::settings::Settings;
+use crate::sts::session;
 use roadstead_hostspec as hostspec;
 use roadstead_hostspec::RoleCredentials;
 use roadstead_store::{Read, Record, Tx};
@@ -29,19 +31,26 @@ fn metadata(tx: &mut Tx, record: &Record<Instance>, launch: &Launch) -> hostspec
         network: launch.vpc.clone(),
         address: launch.address,
         hop_limit: launch.hop_limit,
-        categories: categories(tx, &record.body, launch),
+        categories: categories(tx, &record.body, launch, credentials.as_ref()),
         user_data: launch.user_data.clone(),
         credentials,
     }
 }
 
 /// The credentials of its instance profile's role, once the key driver has made them.
-fn credentials(_: &mut Tx, _: &Record<Instance>, _: &Launch) -> Option<RoleCredentials> {
-    None
+fn credentials(tx: &mut Tx, record: &Record<Instance>, launch: &Launch) -> Option<RoleCredentials> {
+    let spec = &record.body.spec;
+    let profile = instance_profile::find(tx, &spec.account, launch.instance_profile.as_deref()?)?;
+    session::for_instance(tx, &record.key.any(), &spec.id, &profile.role?, &launch.private_dns_name)
 }
 
 /// EC2 user guide, "Instance metadata categories".
-fn categories(read: &impl Read, instance: &Instance, launch: &Launch) -> BTreeMap<String, String> {
+fn categories(
+    read: &impl Read,
+    instance: &Instance,
+    launch: &Launch,
+    credentials: Option<&RoleCredentials>,
+) -> BTreeMap<String, String> {
     let settings = Settings::of(read);
     let id = &instance.spec.id;
     let zone_id = settings.zones.iter().find(|zone| zone.name == launch.zone).map(|zone| zone.id.clone());
@@ -66,6 +75,10 @@ fn categories(read: &impl Read, instance: &Instance, launch: &Launch) -> BTreeMa
     if let Some(first) = enis.first() {
         of.add("mac", &first.mac);
         of.add("security-groups", lines(group_names(read, first)));
+    }
+    let profile = launch.instance_profile.as_ref();
+    if let Some(profile) = profile.and_then(|name| instance_profile::find(read, &instance.spec.account, name)) {
+        of.add("iam/info", about_profile(&profile, credentials));
     }
     for eni in &enis {
         interface(read, &mut of, &settings.region, eni);
@@ -119,6 +132,21 @@ fn lines(values: impl Iterator<Item = String>) -> String {
     values.collect::<Vec<_>>().join("\n")
 }
 
+/// What `iam/info` says.
+fn about_profile(profile: &InstanceProfile, credentials: Option<&RoleCredentials>) -> String {
+    let document = serde_json::json!({
+        "Code": "Success",
+        "LastUpdated": time_of(credentials.map_or(profile.created, |credentials| credentials.updated)),
+        "InstanceProfileArn": profile.arn().to_string(),
+        "InstanceProfileId": profile.id,
+    });
+    pretty(&document)
+}
+
+fn pretty(document: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(document).expect("a document of texts is JSON")
+}
+
 /// EC2 user guide, "Instance identity documents".
 fn identity(settings: &Settings, instance: &Instance, launch: &Launch) -> String {
     let document = serde_json::json!({
@@ -138,7 +166,7 @@ fn identity(settings: &Settings, instance: &Instance, launch: &Launch) -> String
         "region": settings.region,
         "version": "2017-09-30",
     });
-    serde_json::to_string_pretty(&document).expect("a document of texts is JSON")
+    pretty(&document)
 }
 
 /// Seconds, as `2026-01-02T03:04:05Z`.

@@ -2,9 +2,11 @@
 
 pub mod access_key;
 pub mod instance_profile;
+mod listing;
 mod managed;
 mod policies;
 pub mod role;
+mod tags;
 pub mod trust;
 mod unique_id;
 pub mod user;
@@ -25,8 +27,31 @@ pub fn service() -> Service {
         .write(&api::ATTACH_ROLE_POLICY, role::ops::attach_policy)
         .write(&api::DETACH_ROLE_POLICY, role::ops::detach_policy)
         .read(&api::LIST_ATTACHED_ROLE_POLICIES, role::ops::list_attached_policies)
+        .write(&api::UPDATE_ROLE, role::ops::update)
+        .write(&api::UPDATE_ASSUME_ROLE_POLICY, role::ops::update_trust_policy)
+        .write(&api::TAG_ROLE, role::ops::tag)
+        .write(&api::UNTAG_ROLE, role::ops::untag)
+        .read(&api::LIST_ROLE_TAGS, role::ops::list_tags)
+        .write(&api::PUT_ROLE_POLICY, role::inline::put)
+        .read(&api::GET_ROLE_POLICY, role::inline::get)
+        .read(&api::LIST_ROLE_POLICIES, role::inline::list)
+        .write(&api::DELETE_ROLE_POLICY, role::inline::delete)
+        .write(&api::CREATE_INSTANCE_PROFILE, instance_profile::ops::create)
+        .read(&api::GET_INSTANCE_PROFILE, instance_profile::ops::get)
+        .read(&api::LIST_INSTANCE_PROFILES, instance_profile::ops::list)
+        .read(&api::LIST_INSTANCE_PROFILES_FOR_ROLE, instance_profile::ops::list_for_role)
+        .write(&api::ADD_ROLE_TO_INSTANCE_PROFILE, instance_profile::ops::add_role)
+        .write(&api::REMOVE_ROLE_FROM_INSTANCE_PROFILE, instance_profile::ops::remove_role)
+        .write(&api::DELETE_INSTANCE_PROFILE, instance_profile::ops::delete)
+        .write(&api::TAG_INSTANCE_PROFILE, instance_profile::ops::tag)
+        .write(&api::UNTAG_INSTANCE_PROFILE, instance_profile::ops::untag)
+        .read(&api::LIST_INSTANCE_PROFILE_TAGS, instance_profile::ops::list_tags)
         .write(&api::CREATE_USER, user::ops::create)
+        .read(&api::GET_USER, user::ops::get)
+        .read(&api::LIST_USERS, user::ops::list)
+        .write(&api::DELETE_USER, user::ops::delete)
         .write_secret(&api::CREATE_ACCESS_KEY, access_key::ops::create)
+        .read(&api::LIST_ACCESS_KEYS, access_key::ops::list)
         .write(&api::DELETE_ACCESS_KEY, access_key::ops::delete)
 }
 

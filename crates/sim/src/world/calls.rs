@@ -79,6 +79,17 @@ impl World {
         self.submit(self.user.api.write(operation, input))
     }
 
+    /// Does what one service does for another, in a batch of its own.
+    ///
+    /// # Errors
+    /// As [`World::call`].
+    pub fn within<R: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Tx) -> Result<R, Fault> + Send + 'static,
+    ) -> Result<R, Fault> {
+        self.submit(work)
+    }
+
     /// Changes the region's settings, as a start with another configuration does.
     ///
     /// # Panics

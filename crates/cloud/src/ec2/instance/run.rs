@@ -7,6 +7,7 @@ use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::security_group;
 use crate::ec2::subnet::{self, Subnet};
 use crate::ec2::volume::{self, Volume};
+use crate::iam::instance_profile;
 use crate::settings::Settings;
 use roadstead_shapes::ec2 as api;
 use roadstead_store::{AnyKey, Read, Tx};
@@ -164,8 +165,16 @@ pub(super) fn user_data_fits(text: Option<&str>) -> Result<(), Fault> {
 }
 
 /// A profile's role is what the instance may do: a name that stands for nothing is a mistake.
-fn instance_profile_exists(_: &impl Read, _account: &str, _name: Option<&str>) -> Result<(), Fault> {
-    Ok(())
+fn instance_profile_exists(read: &impl Read, account: &str, name: Option<&str>) -> Result<(), Fault> {
+    match name {
+        Some(name) if instance_profile::find(read, account, name).is_none() => {
+            let why = format!(
+                "Value ({name}) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
+            );
+            Err(Common::InvalidParameterValue.fault(why))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A user's interface that is in no instance.

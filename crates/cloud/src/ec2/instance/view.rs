@@ -7,6 +7,7 @@ use crate::ec2::instance_type;
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::volume::Volume;
 use crate::ec2::{security_group, subnet, tags};
+use crate::iam::instance_profile;
 use roadstead_shapes::ec2 as api;
 use roadstead_store::{Read, Record};
 use roadstead_types::{Arn, Millis};
@@ -34,7 +35,7 @@ pub(super) fn show(read: &impl Read, region: &str, record: &Record<Instance>) ->
         ebs_optimized: Some(true),
         ena_support: Some(true),
         hypervisor: Some(api::HypervisorType::Xen),
-        iam_instance_profile: launch.instance_profile.as_ref().map(|name| profile(&spec.account, name)),
+        iam_instance_profile: launch.instance_profile.as_ref().map(|name| profile(read, &spec.account, name)),
         key_name: launch.key_name.clone(),
         metadata_options: Some(options(launch)),
         monitoring: Some(monitoring(launch)),
@@ -160,9 +161,14 @@ pub(super) fn devices(read: &impl Read, record: &Record<Instance>) -> Vec<api::I
     shown.collect()
 }
 
-fn profile(account: &str, name: &str) -> api::IamInstanceProfile {
-    let arn = Arn::new("iam", "", account, format!("instance-profile/{name}"));
-    api::IamInstanceProfile { arn: Some(arn.to_string()), id: None }
+/// The profile, which may be gone by now.
+fn profile(read: &impl Read, account: &str, name: &str) -> api::IamInstanceProfile {
+    let found = instance_profile::find(read, account, name);
+    let arn = found.as_ref().map_or_else(
+        || Arn::new("iam", "", account, format!("instance-profile/{name}")),
+        instance_profile::InstanceProfile::arn,
+    );
+    api::IamInstanceProfile { arn: Some(arn.to_string()), id: found.map(|profile| profile.id) }
 }
 
 fn options(launch: &Launch) -> api::InstanceMetadataOptionsResponse {
@@ -223,7 +229,7 @@ pub(super) fn values(read: &impl Read, record: &Record<Instance>, filter: &str) 
         "tenancy" => one("default"),
         "launch-index" => one(&launch.index.to_string()),
         "iam-instance-profile.arn" => {
-            let profile = launch.instance_profile.as_ref().map(|name| profile(&spec.account, name));
+            let profile = launch.instance_profile.as_ref().map(|name| profile(read, &spec.account, name));
             profile.and_then(|profile| profile.arn).into_iter().collect()
         }
         "metadata-options.http-tokens" => one("required"),

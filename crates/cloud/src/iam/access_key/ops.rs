@@ -1,11 +1,11 @@
 //! The access key operations.
 
 use super::{AccessKey, new_id};
-use crate::iam::user::User;
+use crate::iam::{listing, user};
 use roadstead_kernel::{Caller, Mint};
 use roadstead_shapes::iam as api;
 use roadstead_shapes::iam::{LIMIT_EXCEEDED_EXCEPTION, NO_SUCH_ENTITY_EXCEPTION};
-use roadstead_store::{Index, Read as _, Tx};
+use roadstead_store::{Read as _, Tx, View};
 use roadstead_wire::fault::Fault;
 
 /// IAM quota "access keys per user".
@@ -18,9 +18,8 @@ pub fn create(
     input: api::CreateAccessKeyRequest,
     mint: Mint<'_>,
 ) -> Result<api::CreateAccessKeyResponse, Fault> {
-    let user = find_user(tx, caller, input.user_name)?;
-    let index = format!("{}/{}", user.account, user.name.to_lowercase());
-    if tx.list(Index::<AccessKey>::by("user", index)).len() >= KEYS_MAX {
+    let user = user::ops::find(tx, caller, input.user_name)?.body;
+    if super::of(tx, &user).len() >= KEYS_MAX {
         return Err(LIMIT_EXCEEDED_EXCEPTION.fault(format!("Cannot exceed quota for AccessKeysPerUser: {KEYS_MAX}")));
     }
     let id = new_id(tx, "AKIA");
@@ -38,7 +37,7 @@ pub fn create(
 
 /// IAM DeleteAccessKey: no signature by it is good from here on.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteAccessKeyRequest) -> Result<(), Fault> {
-    let user = find_user(tx, caller, input.user_name)?;
+    let user = user::ops::find(tx, caller, input.user_name)?.body;
     let key = AccessKey::key(&input.access_key_id);
     let owned = tx.get(&key).filter(|r| r.deleting.is_none() && r.body.principal.arn == user.arn().to_string());
     if owned.is_none() {
@@ -49,9 +48,25 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteAccessKeyRequest) 
     Ok(())
 }
 
-/// The named user, or the caller.
-fn find_user(tx: &Tx, caller: &Caller, name: Option<String>) -> Result<User, Fault> {
-    let name = name.unwrap_or_else(|| caller.identity.arn.name().to_owned());
-    let missing = || NO_SUCH_ENTITY_EXCEPTION.fault(format!("The user with name {name} cannot be found."));
-    Ok(tx.get(&User::key(&caller.identity.account, &name)).ok_or_else(missing)?.body)
+/// IAM ListAccessKeys: no secrets.
+pub fn list(
+    view: &View,
+    caller: &Caller,
+    input: api::ListAccessKeysRequest,
+) -> Result<api::ListAccessKeysResponse, Fault> {
+    let user = user::ops::find(view, caller, input.user_name)?.body;
+    let keys = super::of(view, &user).into_iter().map(|key| (key.id.clone(), key)).collect();
+    let scope = format!("iam:ListAccessKeys/{}", user.id);
+    let page = listing::page(&scope, keys, input.max_items, input.marker.as_deref())?;
+    let shown = page.items.into_iter().map(|key| api::AccessKeyMetadata {
+        user_name: Some(key.user),
+        access_key_id: Some(key.id),
+        status: Some(if key.active { api::StatusType::Active } else { api::StatusType::Inactive }),
+        create_date: Some(key.created),
+    });
+    Ok(api::ListAccessKeysResponse {
+        access_key_metadata: shown.collect(),
+        is_truncated: Some(page.next.is_some()),
+        marker: page.next,
+    })
 }

@@ -1,6 +1,7 @@
 //! Instance profiles: how roles get to instances.
 
 mod model;
+pub mod ops;
 
 pub use model::InstanceProfile;
 

@@ -1,9 +1,12 @@
 //! Roles.
 
+pub mod inline;
 mod model;
 pub mod ops;
+mod view;
 
 pub use model::Role;
+pub use view::view;
 
 use crate::iam::trust::{self, Context, Verdict, Who};
 use crate::iam::{managed, unique_id};

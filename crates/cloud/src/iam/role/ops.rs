@@ -1,15 +1,18 @@
 //! The role operations.
 
 use super::Role;
-use crate::iam::managed;
-use roadstead_kernel::{Caller, page};
+use super::view::view;
+use crate::iam::instance_profile::InstanceProfile;
+use crate::iam::user::User;
+use crate::iam::{listing, managed, tags, trust};
+use roadstead_kernel::Caller;
 use roadstead_shapes::iam as api;
 use roadstead_shapes::iam::{
-    DELETE_CONFLICT_EXCEPTION, ENTITY_ALREADY_EXISTS_EXCEPTION, INVALID_INPUT_EXCEPTION,
-    MALFORMED_POLICY_DOCUMENT_EXCEPTION, NO_SUCH_ENTITY_EXCEPTION,
+    DELETE_CONFLICT_EXCEPTION, ENTITY_ALREADY_EXISTS_EXCEPTION, MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+    NO_SUCH_ENTITY_EXCEPTION,
 };
 use roadstead_store::{Index, Read, Record, Tx, View};
-use roadstead_types::Tags;
+use roadstead_types::{AccountId, Arn};
 use roadstead_wire::fault::Fault;
 
 /// IAM CreateRole.
@@ -19,12 +22,13 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateRoleRequest) -> Re
         let why = format!("Role with name {} already exists.", input.role_name);
         return Err(ENTITY_ALREADY_EXISTS_EXCEPTION.fault(why));
     }
-    check_trust_policy(&input.assume_role_policy_document)?;
+    check_trust_policy(tx, caller, &input.assume_role_policy_document)?;
+    let tags = tags::given(input.tags)?;
     let path = input.path.unwrap_or_else(|| "/".into());
     let mut role = super::create(tx, account, &input.role_name, &path, &input.assume_role_policy_document, &[]);
     role.description = input.description;
     role.max_session_seconds = input.max_session_duration.map_or(3600, i64::from);
-    role.tags = tags(input.tags);
+    role.tags = tags;
     tx.set(&Role::key(account, &role.name), None, role.clone());
     Ok(api::CreateRoleResponse { role: view(&role) })
 }
@@ -40,9 +44,8 @@ pub fn list(view_: &View, caller: &Caller, input: api::ListRolesRequest) -> Resu
     let prefix = input.path_prefix.unwrap_or_else(|| "/".into());
     let roles = view_.list(Index::<Role>::prefix(format!("{account}/"))).into_iter();
     let roles = roles.filter(|r| r.body.path.starts_with(&prefix)).map(|r| (r.key.name().to_owned(), r.body)).collect();
-    let limit = input.max_items.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
-    let page = page::page(&format!("iam:ListRoles/{account}/{prefix}"), roles, limit, input.marker.as_deref());
-    let page = page.map_err(|_| INVALID_INPUT_EXCEPTION.fault("Invalid Marker."))?;
+    let scope = format!("iam:ListRoles/{account}/{prefix}");
+    let page = listing::page(&scope, roles, input.max_items, input.marker.as_deref())?;
     Ok(api::ListRolesResponse {
         roles: page.items.iter().map(view).collect(),
         is_truncated: Some(page.next.is_some()),
@@ -50,14 +53,77 @@ pub fn list(view_: &View, caller: &Caller, input: api::ListRolesRequest) -> Resu
     })
 }
 
-/// IAM DeleteRole: only without attached policies.
+/// IAM DeleteRole: only one that has no policies and is in no instance profile. Its sessions end.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteRoleRequest) -> Result<(), Fault> {
     let record = find(tx, caller, &input.role_name)?;
+    let conflict =
+        |first: &str| Err(DELETE_CONFLICT_EXCEPTION.fault(format!("Cannot delete entity, must {first} first.")));
+    if tx.any(Index::<InstanceProfile>::by("role", record.body.arn().to_string())) {
+        return conflict("remove roles from instance profile");
+    }
     if !record.body.attached.is_empty() {
-        return Err(DELETE_CONFLICT_EXCEPTION.fault("Cannot delete entity, must detach all policies first."));
+        return conflict("detach all policies");
+    }
+    if !record.body.inline.is_empty() {
+        return conflict("delete policies");
     }
     tx.remove(&record.key);
     Ok(())
+}
+
+/// IAM UpdateRole: what is not given stays as it is.
+pub fn update(tx: &mut Tx, caller: &Caller, input: api::UpdateRoleRequest) -> Result<api::UpdateRoleResponse, Fault> {
+    let mut record = find(tx, caller, &input.role_name)?;
+    if let Some(seconds) = input.max_session_duration {
+        record.body.max_session_seconds = seconds.into();
+    }
+    if input.description.is_some() {
+        record.body.description = input.description;
+    }
+    tx.put(record);
+    Ok(api::UpdateRoleResponse {})
+}
+
+/// IAM UpdateAssumeRolePolicy: sessions that have begun go on.
+pub fn update_trust_policy(
+    tx: &mut Tx,
+    caller: &Caller,
+    input: api::UpdateAssumeRolePolicyRequest,
+) -> Result<(), Fault> {
+    let mut record = find(tx, caller, &input.role_name)?;
+    check_trust_policy(tx, caller, &input.policy_document)?;
+    record.body.trust_policy = input.policy_document;
+    tx.put(record);
+    Ok(())
+}
+
+/// IAM TagRole.
+pub fn tag(tx: &mut Tx, caller: &Caller, input: api::TagRoleRequest) -> Result<(), Fault> {
+    let mut record = find(tx, caller, &input.role_name)?;
+    record.body.tags = tags::add(&record.body.tags, input.tags)?;
+    tx.put(record);
+    Ok(())
+}
+
+/// IAM UntagRole: a key that is not there is no error.
+pub fn untag(tx: &mut Tx, caller: &Caller, input: api::UntagRoleRequest) -> Result<(), Fault> {
+    let mut record = find(tx, caller, &input.role_name)?;
+    record.body.tags = tags::remove(&record.body.tags, &input.tag_keys);
+    tx.put(record);
+    Ok(())
+}
+
+/// IAM ListRoleTags, by key.
+pub fn list_tags(
+    view: &View,
+    caller: &Caller,
+    input: api::ListRoleTagsRequest,
+) -> Result<api::ListRoleTagsResponse, Fault> {
+    let record = find(view, caller, &input.role_name)?;
+    let shown = tags::shown(&record.body.tags).into_iter().map(|tag| (tag.key.clone(), tag)).collect();
+    let scope = format!("iam:ListRoleTags/{}", record.key.name());
+    let page = listing::page(&scope, shown, input.max_items, input.marker.as_deref())?;
+    Ok(api::ListRoleTagsResponse { tags: page.items, is_truncated: Some(page.next.is_some()), marker: page.next })
 }
 
 /// IAM AttachRolePolicy: AWS-managed policies; twice is once.
@@ -92,9 +158,7 @@ pub fn list_attached_policies(
     let attached = attached
         .map(|(arn, name)| (arn.clone(), api::AttachedPolicy { policy_arn: Some(arn), policy_name: Some(name) }));
     let scope = format!("iam:ListAttachedRolePolicies/{}", record.key.name());
-    let limit = input.max_items.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
-    let page = page::page(&scope, attached.collect(), limit, input.marker.as_deref());
-    let page = page.map_err(|_| INVALID_INPUT_EXCEPTION.fault("Invalid Marker."))?;
+    let page = listing::page(&scope, attached.collect(), input.max_items, input.marker.as_deref())?;
     Ok(api::ListAttachedRolePoliciesResponse {
         attached_policies: Some(page.items),
         is_truncated: Some(page.next.is_some()),
@@ -102,47 +166,35 @@ pub fn list_attached_policies(
     })
 }
 
-fn find(read: &impl Read, caller: &Caller, name: &str) -> Result<Record<Role>, Fault> {
+/// The account's role of that name.
+pub fn find(read: &impl Read, caller: &Caller, name: &str) -> Result<Record<Role>, Fault> {
     let missing = || NO_SUCH_ENTITY_EXCEPTION.fault(format!("The role with name {name} cannot be found."));
     read.get(&Role::key(&caller.identity.account, name)).ok_or_else(missing)
 }
 
-/// A trust policy is a JSON object with statements that each say who.
-fn check_trust_policy(text: &str) -> Result<(), Fault> {
-    let malformed = |why: &str| MALFORMED_POLICY_DOCUMENT_EXCEPTION.fault(why);
-    let policy: serde_json::Value =
-        serde_json::from_str(text).map_err(|_| malformed("This policy contains invalid Json"))?;
-    let statements = match &policy["Statement"] {
-        serde_json::Value::Array(statements) => statements.clone(),
-        serde_json::Value::Object(one) => vec![one.clone().into()],
-        _ => return Err(malformed("Syntax errors in policy.")),
-    };
-    for statement in &statements {
-        if statement["Principal"].is_null() {
-            return Err(malformed("Missing required field Principal"));
-        }
-        if !matches!(statement["Effect"].as_str(), Some("Allow" | "Deny")) {
-            return Err(malformed("Syntax errors in policy."));
+/// A trust policy whose principals in this account are there. (Those of other accounts nobody here can know.)
+fn check_trust_policy(read: &impl Read, caller: &Caller, text: &str) -> Result<(), Fault> {
+    for principal in trust::check(text)?.principals() {
+        if !is_somebody(read, &caller.identity.account, principal) {
+            let why = format!("Invalid principal in policy: \"AWS\":\"{principal}\"");
+            return Err(MALFORMED_POLICY_DOCUMENT_EXCEPTION.fault(why));
         }
     }
     Ok(())
 }
 
-fn tags(tags: Option<Vec<api::Tag>>) -> Tags {
-    tags.unwrap_or_default().into_iter().map(|t| (t.key, t.value)).collect()
-}
-
-fn view(role: &Role) -> api::Role {
-    api::Role {
-        path: role.path.clone(),
-        role_name: role.name.clone(),
-        role_id: role.id.clone(),
-        arn: role.arn().to_string(),
-        create_date: role.created,
-        assume_role_policy_document: Some(crate::iam::encode_policy(&role.trust_policy)),
-        description: role.description.clone(),
-        max_session_duration: i32::try_from(role.max_session_seconds).ok(),
-        tags: Some(role.tags.iter().map(|(k, v)| api::Tag { key: k.clone(), value: v.clone() }).collect()),
-        ..Default::default()
+fn is_somebody(read: &impl Read, account: &str, principal: &str) -> bool {
+    if principal == "*" || AccountId::parse(principal).is_some() {
+        return true;
+    }
+    let Ok(arn) = principal.parse::<Arn>() else { return false };
+    let kind = arn.resource.split('/').next().unwrap_or_default();
+    match (arn.service.as_str(), kind) {
+        ("iam" | "sts", _) if arn.account != account => AccountId::parse(&arn.account).is_some(),
+        ("iam", "root") => true,
+        ("iam", "user") => read.get(&User::key(account, arn.name())).is_some_and(|record| record.body.arn() == arn),
+        ("iam", "role") => read.get(&Role::key(account, arn.name())).is_some_and(|record| record.body.arn() == arn),
+        ("sts", "assumed-role") => true,
+        _ => false,
     }
 }

@@ -22,9 +22,9 @@ use roadstead_types::Arn;
 /// The service that assumes an instance's role.
 const EC2: &str = "ec2.amazonaws.com";
 
-/// What the metadata service shows an instance: the newest credentials of its role. `owner` is the instance's record;
-/// the sessions end with it, or with [`end_all`]. None while there are none: the key driver has not made them yet, the
-/// role is gone, or it does not trust EC2. Whoever asks in a plan is woken by each renewal.
+/// What the metadata service shows an instance: the newest credentials of its role. None while there are none: the key
+/// driver has not made them yet, the role is gone, or it does not trust EC2. Whoever asks in a plan is woken by each
+/// renewal. `owner` is the instance's record, which stays until [`end_all`] says that it may go.
 pub fn for_instance(
     tx: &mut Tx,
     owner: &AnyKey,
@@ -58,11 +58,13 @@ pub fn for_instance(
     })
 }
 
-/// Ends all sessions of an instance: what they sign is refused from here on.
-pub fn end_all(tx: &mut Tx, instance: &str) {
+/// Ends all sessions of an instance: what they sign is refused from here on. True once nothing of them is left, on any
+/// host either.
+pub fn end_all(tx: &mut Tx, instance: &str) -> bool {
     for record in of_instance(tx, instance) {
         end(tx, &record);
     }
+    !tx.any(Index::<Session>::by("instance", instance))
 }
 
 /// The instance's role, if EC2 may assume it.

@@ -1,8 +1,10 @@
 use super::{Issued, Session, assumable, begin, end, key_names};
+use crate::iam::role::Role;
+use crate::iam::user::User;
 use crate::keys::{self, KeySpec};
 use roadstead_kernel::planner::{Next, Planner};
-use roadstead_store::{Read as _, Record, Tx};
-use roadstead_types::Millis;
+use roadstead_store::{Read, Record, Tx};
+use roadstead_types::{Arn, Millis};
 
 /// How long an instance's credentials count (EC2 user guide, "Retrieve security credentials from instance metadata":
 /// about six hours).
@@ -23,9 +25,9 @@ impl Planner for SessionPlanner {
         if record.deleting.is_some() {
             return Next::settled("over: hosts forget it");
         }
-        if record.owner.as_ref().is_some_and(|owner| tx.born(owner).is_none()) {
+        if !stands(tx, &record.body) {
             end(tx, &record);
-            return Next::settled("its instance is gone");
+            return Next::settled("its role is gone");
         }
         let Some(issued) = record.body.issued.clone() else {
             return issue(record, tx);
@@ -46,7 +48,7 @@ impl Planner for SessionPlanner {
             }
             Some(instance) if !instance.renewed => {
                 let Some(role) = assumable(tx, &record.body.role) else {
-                    return Next::after(left(issued.expires, now), "in use; its role is gone or no longer trusts EC2");
+                    return Next::after(left(issued.expires, now), "in use; its role no longer trusts EC2");
                 };
                 let of = instance.clone();
                 instance.renewed = true;
@@ -58,6 +60,16 @@ impl Planner for SessionPlanner {
             Some(_) | None => Next::after(left(issued.expires, now), "in use until its end"),
         }
     }
+}
+
+/// Whether the role, or the user whose own session it is, is still there and no other of its name.
+fn stands(read: &impl Read, session: &Session) -> bool {
+    let Ok(arn) = session.role.parse::<Arn>() else { return false };
+    if arn.resource.starts_with("role/") {
+        return read.get(&Role::key(&arn.account, arn.name())).is_some_and(|record| session.is_of(&record.body));
+    }
+    let user = read.get(&User::key(&arn.account, arn.name()));
+    user.is_some_and(|record| record.body.id == session.principal.unique_id)
 }
 
 /// Has the secrets made, and takes them over once they are.

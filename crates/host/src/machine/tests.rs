@@ -91,6 +91,8 @@ impl World {
             run_dir: dir.path().join("run"),
             components_dir: dir.path().join("components"),
             root_key: dir.path().join("key/root.key"),
+            region: "us-east-1".into(),
+            region_address: dir.path().join("address"),
             program,
         });
         let network = Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default(), plugged: Mutex::default() });

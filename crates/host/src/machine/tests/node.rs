@@ -50,7 +50,7 @@ fn a_node_may_do_what_containers_need_and_nothing_that_reaches_past_namespaces()
     let w = World::new();
     w.put_disk("vol-1");
     let script = "\
-        echo shared $(awk '$5 == \"/\" || $5 == \"/var/lib\"' /proc/self/mountinfo | grep -c shared:)
+        echo shared $(grep -cE '^[0-9]+ [0-9]+ [^ ]+ [^ ]+ (/|/var/lib) .* shared:' /proc/self/mountinfo)
         mkdir -p /var/lib/o/l /var/lib/o/u /var/lib/o/w /var/lib/o/m
         mount -t overlay -o lowerdir=/var/lib/o/l,upperdir=/var/lib/o/u,workdir=/var/lib/o/w overlay /var/lib/o/m && echo overlay
         mkdir -p /run/ns && touch /run/ns/x && unshare -n mount --bind /proc/self/ns/net /run/ns/x && echo netns

@@ -159,7 +159,8 @@ async fn answers_go_as_many_hops_as_the_instance_says() {
     node.run("ip", &["addr", "add", "192.168.9.1/24", "dev", "pod"]);
     node.run("ip", &["link", "set", "pod", "up"]);
     node.sysctl("net/ipv4/ip_forward", "1");
-    let nat = "add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; add rule ip t c masquerade";
+    let nat =
+        "add table ip t; add chain ip t c { type nat hook postrouting priority 100; }; add rule ip t c masquerade";
     node.run("nft", &[nat]);
     pod.run("ip", &["addr", "add", "192.168.9.2/24", "dev", "eth0"]);
     pod.run("ip", &["link", "set", "eth0", "up"]);

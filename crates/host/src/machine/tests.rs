@@ -95,7 +95,8 @@ impl World {
             region_address: dir.path().join("address"),
             program,
         });
-        let network = Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default(), plugged: Mutex::default() });
+        let network =
+            Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default(), plugged: Mutex::default() });
         let mut world = World { config, network, agent: None, _slot: held, _dir: dir };
         world.start_agent();
         world

@@ -245,7 +245,10 @@ mod tests {
     fn nothing_is_told_without_the_instances_own_token() {
         let ask = |headers: &[(&'static str, &str)]| send(&Method::GET, "/latest/meta-data/", headers, &metadata()).0;
         let (other, over) = (tokens().give("i-2", NOW + Millis(1)), tokens().give("i-1", NOW));
-        assert_eq!((ask(&[]), ask(&[(TOKEN, "x")]), ask(&[(TOKEN, &other)]), ask(&[(TOKEN, &over)])), (401, 401, 401, 401));
+        assert_eq!(
+            (ask(&[]), ask(&[(TOKEN, "x")]), ask(&[(TOKEN, &other)]), ask(&[(TOKEN, &over)])),
+            (401, 401, 401, 401)
+        );
         assert_eq!(ask(&[(TOKEN, &tokens().give("i-1", NOW + Millis(1)))]), 200);
         let post = |method| send(&method, "/latest/meta-data/", &[], &metadata()).0;
         assert_eq!((post(Method::POST), post(Method::PUT), post(Method::DELETE)), (405, 405, 405));
@@ -267,7 +270,8 @@ mod tests {
         assert_eq!(get("/2021-07-15/meta-data/instance-id"), ok("i-1"));
         assert_eq!(get("/latest/user-data"), ok("#!/bin/sh\n"));
         assert!(get("/latest/dynamic/instance-identity/document").1.contains("us-west-2"));
-        for path in ["/latest/meta-data/x", "/latest/meta-dat", "/latest/meta-data/instance-id/x", "/newest/", "/2021/"] {
+        for path in ["/latest/meta-data/x", "/latest/meta-dat", "/latest/meta-data/instance-id/x", "/newest/", "/2021/"]
+        {
             assert_eq!(get(path).0, 404, "{path}");
         }
         let bare = Metadata { user_data: None, credentials: None, ..metadata() };

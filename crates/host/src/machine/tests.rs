@@ -91,9 +91,12 @@ impl World {
             run_dir: dir.path().join("run"),
             components_dir: dir.path().join("components"),
             root_key: dir.path().join("key/root.key"),
+            region: "us-east-1".into(),
+            region_address: dir.path().join("address"),
             program,
         });
-        let network = Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default(), plugged: Mutex::default() });
+        let network =
+            Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default(), plugged: Mutex::default() });
         let mut world = World { config, network, agent: None, _slot: held, _dir: dir };
         world.start_agent();
         world

@@ -6,6 +6,7 @@
 //! namespace is 1, and that one's arguments.
 
 pub(super) mod cgroup;
+mod devices;
 mod life;
 
 use super::driver::{Driver, Life, Start};

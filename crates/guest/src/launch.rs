@@ -33,6 +33,21 @@ pub struct Launch {
     pub files: Vec<Placed>,
     /// What init supervises.
     pub processes: Vec<Process>,
+    /// The computer that it is; none: it is a service's machine, and has hardly any privilege.
+    pub node: Option<Node>,
+}
+
+/// What a machine of [`Profile::Node`](roadstead_hostspec::Profile::Node) is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Ids of the host's processors that it has, ascending.
+    pub cpus: Vec<u32>,
+    /// Its memory, bytes.
+    pub memory_bytes: u64,
+    /// The cgroup of version 2, below the one in [`Launch::cgroups`], that PID 1 and its processes live in. The machine's
+    /// own root stays free of processes, or nobody inside could hand controllers out from it (cgroup-v2.rst, "No
+    /// Internal Process Constraint").
+    pub cgroup: PathBuf,
 }
 
 /// A folder of the host in a machine.

@@ -14,6 +14,7 @@
 
 pub mod ask;
 mod enter;
+pub mod hardware;
 mod init;
 mod launch;
 mod node;
@@ -22,7 +23,7 @@ mod node;
 /// it along, and PID 1 starts nothing on a disk without one.
 pub const DISK_MARK: &str = "roadstead-disk";
 
-pub use launch::{Bind, ImageArchive, Launch, Marks, Placed, Report, SnapshotOrder};
+pub use launch::{Bind, ImageArchive, Launch, Marks, Node, Placed, Report, SnapshotOrder};
 pub use node::Ami;
 
 use std::ffi::OsString;

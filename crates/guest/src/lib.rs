@@ -23,7 +23,8 @@ mod node;
 /// it along, and PID 1 starts nothing on a disk without one.
 pub const DISK_MARK: &str = "roadstead-disk";
 
-pub use launch::{Bind, Launch, Marks, Node, NodeImage, Placed, Report};
+pub use launch::{Bind, ImageArchive, Launch, Marks, Node, Placed, Report, SnapshotOrder};
+pub use node::Ami;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -13,9 +13,13 @@
 //! None of it asks to die with its parent: a machine outlives the agent that started it.
 
 pub mod ask;
+mod aws_node;
+pub mod cni;
 mod enter;
 mod init;
 mod launch;
+mod namespace;
+mod netlink;
 
 /// The file at a disk's root that says which disk it is. No dot begins its name: whoever empties a disk by `rm *` takes
 /// it along, and PID 1 starts nothing on a disk without one.
@@ -27,13 +31,16 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Entry of `roadstead guest ROLE ...`; `args` are those after `guest`. Roles: `enter`, `init` (and `root`, which
-/// `enter` starts itself).
+/// `enter` starts itself); on nodes `cni` (the plugin, see [`cni::plugin`]), `aws-node` and `aws-vpc-cni-init`.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<String> = args.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     let result = match args.split_first() {
         Some((role, [])) if role == "enter" => enter::enter(),
         Some((role, [])) if role == "root" => enter::root(),
         Some((role, rest)) if role == "init" => init::run(rest),
+        Some((role, [])) if role == "cni" => return cni::main(cni::PLUGINS[0]),
+        Some((role, [])) if role == "aws-node" => aws_node::run(),
+        Some((role, [])) if role == "aws-vpc-cni-init" => aws_node::install(),
         _ => Err(anyhow::anyhow!("usage: roadstead guest enter | init MARKS FILE (the host agent starts both)")),
     };
     match result {

@@ -121,7 +121,7 @@ pub fn ports<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> String {
     {jump}
   }}
   chain own {{
-    type nat hook output priority dstnat; policy accept;
+    type nat hook output priority -100; policy accept;
     {jump}
   }}
   chain hairpin {{

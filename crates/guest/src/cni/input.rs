@@ -120,8 +120,7 @@ impl Input {
             Err(why) => return Err(Failure::new(Code::Decode, "the network configuration can't be read", why)),
         };
         let version = Version::of(network.cni_version.as_deref(), verb == "VERSION")?;
-        let failing = |failure: Failure| Failure { version, ..failure };
-        Input::of(&verb, env, network, version).map_err(failing)
+        Input::of(&verb, env, network, version).map_err(|failure| failure.in_version(version))
     }
 
     fn of(

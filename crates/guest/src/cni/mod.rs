@@ -51,9 +51,9 @@ pub fn plugin(argv0: &OsStr) -> Option<&'static str> {
 /// Runs a plugin: the verb stands in the environment, the configuration comes by standard input, the result or the error
 /// leaves by standard output.
 pub fn main(plugin: &str) -> ExitCode {
-    let outcome = read_input().and_then(|input| match plugin {
-        "loopback" => loopback::run(&input),
-        _ => run(&input),
+    let outcome = read_input().and_then(|input| {
+        let outcome = if plugin == "loopback" { loopback::run(&input) } else { run(&input) };
+        outcome.map_err(|failure| failure.in_version(input.config.version))
     });
     let (text, code) = match outcome {
         Ok(outcome) => (outcome.text(), ExitCode::SUCCESS),
@@ -187,7 +187,7 @@ fn status(input: &Input) -> Result<Outcome, Failure> {
     match client(input).ask(Question::Status) {
         Ok(Answer::Ready) => Ok(Outcome::Nothing),
         Ok(other) => Err(daemon::unexpected(&other)),
-        Err(why) => Err(Failure { code: Code::NotAvailable, ..why }),
+        Err(why) => Err(Failure::new(Code::NotAvailable, why.message, why.details)),
     }
 }
 

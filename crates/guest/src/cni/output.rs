@@ -148,13 +148,18 @@ pub struct Failure {
     pub message: String,
     /// The cause, maybe empty.
     pub details: String,
-    pub(super) version: Version,
+    version: Version,
 }
 
 impl Failure {
     /// An error with its cause.
     pub fn new(code: Code, message: impl Into<String>, cause: impl Display) -> Failure {
         Failure { code, message: message.into(), details: cause.to_string(), version: Version::V1_0 }
+    }
+
+    /// Told in that version of the specification.
+    pub(super) fn in_version(self, version: Version) -> Failure {
+        Failure { version, ..self }
     }
 
     /// As JSON. The message has the cause, too: runtimes show people nothing else.

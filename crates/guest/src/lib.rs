@@ -13,10 +13,14 @@
 //! None of it asks to die with its parent: a machine outlives the agent that started it.
 
 pub mod ask;
+mod aws_node;
+pub mod cni;
 mod enter;
 pub mod hardware;
 mod init;
 mod launch;
+mod namespace;
+mod netlink;
 mod node;
 
 /// The file at a disk's root that says which disk it is. No dot begins its name: whoever empties a disk by `rm *` takes
@@ -30,7 +34,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Entry of `roadstead guest ROLE ...`; `args` are those after `guest`. Roles: `enter`, `init` (and `root`, which
-/// `enter` starts itself); on an EKS node `node` and `token`.
+/// `enter` starts itself); on an EKS node `node`, `token`, `cni` (the plugin, see [`cni::plugin`]), `aws-node` and
+/// `aws-vpc-cni-init`.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<String> = args.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     let result = match args.split_first() {
@@ -39,6 +44,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some((role, rest)) if role == "init" => init::run(rest),
         Some((role, rest)) if role == "node" => node::run(rest),
         Some((role, rest)) if role == "token" => node::token(rest),
+        Some((role, [])) if role == "cni" => return cni::main(cni::PLUGINS[0]),
+        Some((role, [])) if role == "aws-node" => aws_node::run(),
+        Some((role, [])) if role == "aws-vpc-cni-init" => aws_node::install(),
         _ => Err(anyhow::anyhow!("usage: roadstead guest ROLE, which the host agent and PID 1 start")),
     };
     match result {

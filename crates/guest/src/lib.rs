@@ -7,15 +7,17 @@
 //! ```text
 //! agent ──Launch (stdin)──▶ guest enter ──Launch──▶ guest root ──exec──▶ guest init ──spawns──▶ the processes
 //!       ◀─nothing, or why not (stdout)──────────────────┘                     │
-//!       ◀─Report, a JSON line per change (unix socket)────────────────────────┘
+//!       ◀─Report, a JSON line per change, or per question (unix socket)───────┘
 //! ```
 //!
 //! None of it asks to die with its parent: a machine outlives the agent that started it.
 
 pub mod ask;
 mod enter;
+mod handover;
 mod init;
 mod launch;
+pub mod vigil;
 
 /// The file at a disk's root that says which disk it is. No dot begins its name: whoever empties a disk by `rm *` takes
 /// it along, and PID 1 starts nothing on a disk without one.
@@ -27,13 +29,14 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Entry of `roadstead guest ROLE ...`; `args` are those after `guest`. Roles: `enter`, `init` (and `root`, which
-/// `enter` starts itself).
+/// `enter` starts itself), and `hand-over`, which a member of etcd has done before it ends.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<String> = args.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     let result = match args.split_first() {
         Some((role, [])) if role == "enter" => enter::enter(),
         Some((role, [])) if role == "root" => enter::root(),
         Some((role, rest)) if role == "init" => init::run(rest),
+        Some((role, rest)) if role == "hand-over" => handover::run(rest),
         _ => Err(anyhow::anyhow!("usage: roadstead guest enter | init MARKS FILE (the host agent starts both)")),
     };
     match result {

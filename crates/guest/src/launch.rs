@@ -143,11 +143,15 @@ pub struct ImageArchive {
     pub path: PathBuf,
 }
 
-/// What init says: a line of JSON to whoever connects, at once and at every change.
+/// What init says: a line of JSON to whoever connects, at once and at every change, and whenever it is asked: by a byte
+/// sent to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// In the order of the spec.
     pub processes: Vec<ProcessStatus>,
+    /// It answers when it is asked; one that an earlier agent started may not.
+    #[serde(default)]
+    pub answers: bool,
 }
 
 #[cfg(test)]

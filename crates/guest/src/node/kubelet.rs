@@ -164,7 +164,10 @@ fn config(instance: &Instance, node_config: &NodeConfig, hardware: &Hardware) ->
         "hairpinMode": "hairpin-veth",
         "serializeImagePulls": false,
         "maxPods": max_pods,
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%"},
+        // Ours: the root volume is a folder of the host's file system, of which kubelet sees the whole. So a tenth of the
+        // volume of 20 GiB is written out, and images, of which all but the user's came with the node, stay.
+        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "2Gi", "nodefs.inodesFree": "5%"},
+        "imageGCHighThresholdPercent": 100,
         "kubeReserved": {
             "cpu": format!("{}m", reserved_cpu(hardware.cpus)),
             "memory": format!("{}Mi", 11 * max_pods + 255),
@@ -290,7 +293,7 @@ mod tests {
             ("/kubeReserved", json!({"cpu": "70m", "memory": "574Mi", "ephemeral-storage": "1Gi"})),
             (
                 "/evictionHard",
-                json!({"memory.available": "100Mi", "nodefs.available": "10%", "nodefs.inodesFree": "5%"}),
+                json!({"memory.available": "100Mi", "nodefs.available": "2Gi", "nodefs.inodesFree": "5%"}),
             ),
             ("/authentication/x509/clientCAFile", json!("/etc/kubernetes/pki/ca.crt")),
             ("/authentication/anonymous/enabled", json!(false)),
@@ -317,7 +320,7 @@ mod tests {
         }});
         let config = config(&instance(), &node_config(&user), &LARGE).unwrap();
         assert_eq!(config["evictionHard"]["memory.available"], "5%");
-        assert_eq!(config["evictionHard"]["nodefs.available"], "10%");
+        assert_eq!(config["evictionHard"]["nodefs.available"], "2Gi");
         assert_eq!(config["clusterDNS"], json!(["169.254.20.10"]));
         assert_eq!(config["kubeReserved"], json!({"cpu": "100m", "memory": "1465Mi", "ephemeral-storage": "1Gi"}));
         assert_eq!((&config["maxPods"], &config["imageGCHighThresholdPercent"]), (&json!(110), &json!(70)));

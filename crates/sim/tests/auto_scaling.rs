@@ -105,10 +105,8 @@ fn terminate(world: &mut World, id: &str, shrink: bool) -> Result<api::ActivityT
 }
 
 fn activities(world: &mut World) -> Vec<api::Activity> {
-    let request = api::DescribeScalingActivitiesType {
-        auto_scaling_group_name: Some("g".into()),
-        ..Default::default()
-    };
+    let request =
+        api::DescribeScalingActivitiesType { auto_scaling_group_name: Some("g".into()), ..Default::default() };
     world.call(&api::DESCRIBE_SCALING_ACTIVITIES, request).unwrap().activities
 }
 
@@ -163,7 +161,10 @@ fn an_instance_that_its_user_calls_unhealthy_is_replaced_after_its_grace() {
     world.settle();
     assert_ne!(serving(&world), [id.clone()]);
     let why = refusal(world.call(&api::SET_INSTANCE_HEALTH, health("Unhealthy", false)));
-    assert_eq!(why, format!("ValidationError: Instance Id not found - No managed instance found for instance ID: {id}"));
+    assert_eq!(
+        why,
+        format!("ValidationError: Instance Id not found - No managed instance found for instance ID: {id}")
+    );
 }
 
 #[test]
@@ -216,7 +217,11 @@ fn hooks_hold_instances_until_they_are_completed_or_time_out() {
     let [held] = &in_state(&world, Lifecycle::PendingWait)[..] else { panic!("{:?}", members(&world)) };
     complete(&mut world, "in", held, "ABANDON").unwrap();
     world.wait(Millis::mins(2));
-    assert_eq!(in_state(&world, Lifecycle::TerminatingWait), [held.clone()], "what is abandoned is held on its way out, too");
+    assert_eq!(
+        in_state(&world, Lifecycle::TerminatingWait),
+        [held.clone()],
+        "what is abandoned is held on its way out, too"
+    );
     complete(&mut world, "out", held, "CONTINUE").unwrap();
     world.wait(Millis::mins(2));
     let [next] = &in_state(&world, Lifecycle::PendingWait)[..] else { panic!("{:?}", members(&world)) };
@@ -346,11 +351,26 @@ fn what_auto_scaling_refuses_changes_nothing() {
         change(CreateAutoScalingGroupType { auto_scaling_group_name: "h".into(), ..request(world, &id, 1) })
     };
     let wrong: [(fn(CreateAutoScalingGroupType) -> CreateAutoScalingGroupType, &str); 5] = [
-        (|r| CreateAutoScalingGroupType { min_size: 3, max_size: 2, ..r }, "Max bound, 2, must be greater than or equal to min bound, 3"),
-        (|r| CreateAutoScalingGroupType { desired_capacity: Some(12), ..r }, "Desired capacity:12 must be between the specified min size:0 and max size:9"),
-        (|r| CreateAutoScalingGroupType { launch_template: None, ..r }, "Valid requests must contain either launchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter."),
-        (|r| CreateAutoScalingGroupType { vpc_zone_identifier: None, ..r }, "At least one Availability Zone or VPC Subnet is required."),
-        (|r| CreateAutoScalingGroupType { vpc_zone_identifier: Some("subnet-x".into()), ..r }, "The subnet ID 'subnet-x' does not exist"),
+        (
+            |r| CreateAutoScalingGroupType { min_size: 3, max_size: 2, ..r },
+            "Max bound, 2, must be greater than or equal to min bound, 3",
+        ),
+        (
+            |r| CreateAutoScalingGroupType { desired_capacity: Some(12), ..r },
+            "Desired capacity:12 must be between the specified min size:0 and max size:9",
+        ),
+        (
+            |r| CreateAutoScalingGroupType { launch_template: None, ..r },
+            "Valid requests must contain either launchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.",
+        ),
+        (
+            |r| CreateAutoScalingGroupType { vpc_zone_identifier: None, ..r },
+            "At least one Availability Zone or VPC Subnet is required.",
+        ),
+        (
+            |r| CreateAutoScalingGroupType { vpc_zone_identifier: Some("subnet-x".into()), ..r },
+            "The subnet ID 'subnet-x' does not exist",
+        ),
     ];
     for (change, why) in wrong {
         let request = other(change, &world);

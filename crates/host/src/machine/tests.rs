@@ -93,7 +93,8 @@ impl World {
             root_key: dir.path().join("key/root.key"),
             program,
         });
-        let network = Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default(), plugged: Mutex::default() });
+        let network =
+            Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default(), plugged: Mutex::default() });
         let mut world = World { config, network, agent: None, _slot: held, _dir: dir };
         world.start_agent();
         world

@@ -157,6 +157,11 @@ impl World {
         self.members(cluster, name).iter().filter(serves).map(|(id, _)| id.clone()).collect()
     }
 
+    /// What an instance is to its cluster, if it is a node.
+    pub fn node(&self, instance: &str) -> Option<Node> {
+        self.seen.published.get(&Node::key(instance)).map(|record| record.body)
+    }
+
     /// What the region knows of an instance's node.
     pub fn node_state(&self, instance: &str) -> Option<NodeState> {
         let node = self.seen.published.get(&Node::key(instance))?.body;

@@ -148,7 +148,10 @@ impl Cgroups {
         if let Some((base, _)) = self.legacy.iter().find(|(_, controllers)| controllers.iter().any(|c| c == "cpuset")) {
             return Ok((base, "cpuset.cpus"));
         }
-        ensure!(self.controllers()?.contains("cpuset"), "no node runs without the cpuset controller: enable or mount it");
+        ensure!(
+            self.controllers()?.contains("cpuset"),
+            "no node runs without the cpuset controller: enable or mount it"
+        );
         Ok((&self.unified, "cpuset.cpus.effective"))
     }
 

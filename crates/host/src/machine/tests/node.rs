@@ -109,7 +109,8 @@ fn a_node_with_frozen_pods_ends_at_once_also_when_the_agent_was_killed() {
 fn a_node_larger_than_the_host_says_so_and_others_get_different_processors() {
     let w = World::new();
     w.put(1, &node("i-large", 4096, vec![shell("a", "exec sleep 1000")]));
-    let failed = |s: &MachineStatus| matches!(&s.phase, MachinePhase::Failed { why } if why.contains("4096 processors"));
+    let failed =
+        |s: &MachineStatus| matches!(&s.phase, MachinePhase::Failed { why } if why.contains("4096 processors"));
     w.await_status("i-large", failed);
     w.remove("i-large");
     let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();

@@ -12,11 +12,11 @@ fn pass(range: std::ops::Range<u64>) {
 }
 
 #[test]
-fn no_rule_is_broken_under_seeds_0_to_14() {
-    pass(0..15);
+fn no_rule_is_broken_under_seeds_0_to_11() {
+    pass(0..12);
 }
 
 #[test]
-fn no_rule_is_broken_under_seeds_15_to_29() {
-    pass(15..30);
+fn no_rule_is_broken_under_seeds_12_to_23() {
+    pass(12..24);
 }

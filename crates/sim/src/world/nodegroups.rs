@@ -30,8 +30,12 @@ impl World {
         self.call(&eks::CREATE_NODEGROUP, request).map(drop)
     }
 
-    /// A request for a node group, with all its defaults.
-    pub fn nodegroup_request(&self, cluster: &str, name: &str, size: i32) -> eks::CreateNodegroupRequest {
+    /// A request for a node group, with all its defaults; the role of its nodes is there from then on.
+    pub fn nodegroup_request(&mut self, cluster: &str, name: &str, size: i32) -> eks::CreateNodegroupRequest {
+        // While the region is down nothing is asked of it anyway.
+        if self.submit(setup::node_role).is_ok() {
+            self.seen.empty.insert(setup::node_role_key().any());
+        }
         setup::nodegroup_request(&*self.seen.published, cluster, name, size)
     }
 

@@ -9,6 +9,7 @@ use roadstead_cloud::autoscaling::{Group, Slot};
 use roadstead_cloud::ec2::instance::{self, Instance};
 use roadstead_cloud::ec2::network_interface::NetworkInterface;
 use roadstead_cloud::ec2::volume::Volume;
+use roadstead_cloud::eks::addon::AddonState;
 use roadstead_cloud::eks::cluster::{Cluster, Member, Placement, Stage, State};
 use roadstead_cloud::eks::etcd::{self, EtcdState};
 use roadstead_cloud::eks::kube::{self, KubeState};
@@ -300,7 +301,7 @@ fn deleting_stays(batch: &Batch) -> Result<(), String> {
 
 fn owner_outlives(batch: &Batch) -> Result<(), String> {
     let by_driver = |key: &AnyKey| {
-        let states = [KeyState::KIND, KubeState::KIND, EtcdState::KIND, NodesState::KIND];
+        let states = [KeyState::KIND, KubeState::KIND, EtcdState::KIND, NodesState::KIND, AddonState::KIND];
         server::is_saw(key.kind()) || states.contains(&key.kind())
     };
     for change in batch.changes {

@@ -1,5 +1,7 @@
 //! Stories of Auto Scaling groups of users. Every rule of [`roadstead_sim::CHECKS`] holds on the way, or the story fails.
 
+#![expect(clippy::unwrap_used, reason = "a story whose helper finds nothing has failed")]
+
 use roadstead_cloud::autoscaling::auto_scaling_group::{AutoScalingGroup, Lifecycle, Member};
 use roadstead_cloud::ec2::image;
 use roadstead_cloud::ec2::instance::{Instance, State, state};
@@ -156,10 +158,10 @@ fn an_instance_that_its_user_calls_unhealthy_is_replaced_after_its_grace() {
     world.call(&api::UPDATE_AUTO_SCALING_GROUP, update).unwrap();
     world.call(&api::SET_INSTANCE_HEALTH, health("Unhealthy", true)).unwrap();
     world.settle();
-    assert_eq!(serving(&world), [id.clone()], "its grace is not over");
+    assert_eq!(serving(&world), [id.as_str()], "its grace is not over");
     world.call(&api::SET_INSTANCE_HEALTH, health("Unhealthy", false)).unwrap();
     world.settle();
-    assert_ne!(serving(&world), [id.clone()]);
+    assert_ne!(serving(&world), [id.as_str()]);
     let why = refusal(world.call(&api::SET_INSTANCE_HEALTH, health("Unhealthy", false)));
     assert_eq!(
         why,
@@ -219,7 +221,7 @@ fn hooks_hold_instances_until_they_are_completed_or_time_out() {
     world.wait(Millis::mins(2));
     assert_eq!(
         in_state(&world, Lifecycle::TerminatingWait),
-        [held.clone()],
+        [held.as_str()],
         "what is abandoned is held on its way out, too"
     );
     complete(&mut world, "out", held, "CONTINUE").unwrap();
@@ -233,7 +235,7 @@ fn hooks_hold_instances_until_they_are_completed_or_time_out() {
     // On the way out: it times out.
     terminate(&mut world, next, true).unwrap();
     world.wait(Millis::mins(9));
-    assert_eq!(in_state(&world, Lifecycle::TerminatingWait), [next.clone()]);
+    assert_eq!(in_state(&world, Lifecycle::TerminatingWait), [next.as_str()]);
     assert_eq!(state(world.view(), next), State::Running);
     world.wait(Millis::mins(3));
     assert_eq!(state(world.view(), next), State::Terminated);
@@ -333,6 +335,8 @@ fn a_group_is_deleted_when_it_is_empty_or_by_force() {
     assert_eq!(why, "ValidationError: AutoScalingGroup name not found - AutoScalingGroup 'g' not found");
 }
 
+type Change = fn(CreateAutoScalingGroupType) -> CreateAutoScalingGroupType;
+
 #[test]
 fn what_auto_scaling_refuses_changes_nothing() {
     let mut world = with_group(2);
@@ -347,10 +351,10 @@ fn what_auto_scaling_refuses_changes_nothing() {
         refusal(world.call(&api::CREATE_AUTO_SCALING_GROUP, again)),
         "AlreadyExists: AutoScalingGroup by this name already exists - A group with the name g already exists"
     );
-    let other = |change: fn(CreateAutoScalingGroupType) -> CreateAutoScalingGroupType, world: &World| {
+    let other = |change: Change, world: &World| {
         change(CreateAutoScalingGroupType { auto_scaling_group_name: "h".into(), ..request(world, &id, 1) })
     };
-    let wrong: [(fn(CreateAutoScalingGroupType) -> CreateAutoScalingGroupType, &str); 5] = [
+    let wrong: [(Change, &str); 5] = [
         (
             |r| CreateAutoScalingGroupType { min_size: 3, max_size: 2, ..r },
             "Max bound, 2, must be greater than or equal to min bound, 3",

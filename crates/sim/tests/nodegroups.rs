@@ -1,6 +1,8 @@
 //! Stories of node groups: what is asked, what breaks, what is so in the end. Every rule of [`roadstead_sim::CHECKS`]
 //! holds on the way, or the story fails.
 
+#![expect(clippy::unwrap_used, reason = "a story whose helper finds nothing has failed")]
+
 use roadstead_cloud::autoscaling::auto_scaling_group::Lifecycle;
 use roadstead_cloud::ec2::subnet::Subnet;
 use roadstead_cloud::eks::nodegroup::{Phase, State as Group};

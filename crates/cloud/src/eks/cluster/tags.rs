@@ -55,8 +55,8 @@ pub fn list(
 
 /// What an ARN stands for.
 enum Tagged {
-    Cluster(Record<Cluster>),
-    Nodegroup(Record<Nodegroup>),
+    Cluster(Box<Record<Cluster>>),
+    Nodegroup(Box<Record<Nodegroup>>),
 }
 
 impl Tagged {
@@ -69,8 +69,8 @@ impl Tagged {
 
     fn put(self, tx: &mut Tx) {
         match self {
-            Tagged::Cluster(record) => tx.put(record),
-            Tagged::Nodegroup(record) => tx.put(record),
+            Tagged::Cluster(record) => tx.put(*record),
+            Tagged::Nodegroup(record) => tx.put(*record),
         }
     }
 }
@@ -83,10 +83,10 @@ fn find(read: &impl Read, caller: &Caller, arn: &str) -> Result<Tagged, Fault> {
     }
     let account = &parsed.account;
     let found = match parsed.resource.split('/').collect::<Vec<_>>()[..] {
-        ["cluster", name] => read.get(&Cluster::key(account, name)).map(Tagged::Cluster),
+        ["cluster", name] => read.get(&Cluster::key(account, name)).map(Box::new).map(Tagged::Cluster),
         ["nodegroup", cluster, name, id] => {
             let found = read.get(&Nodegroup::key(account, cluster, name));
-            found.filter(|record| record.body.spec.id == id).map(Tagged::Nodegroup)
+            found.filter(|record| record.body.spec.id == id).map(Box::new).map(Tagged::Nodegroup)
         }
         _ => None,
     };

@@ -2,9 +2,9 @@
 
 use roadstead_store::Tx;
 
-/// A UUID that no other has. It can be guessed: see [`Tx::fresh_id`].
+/// A UUID of version 4's form. No secret: it follows from the store's ids.
 pub fn fresh(tx: &mut Tx) -> String {
-    let (a, b) = (tx.fresh_id(""), tx.fresh_id(""));
-    let (a, b) = (&a[a.len() - 16..], &b[b.len() - 16..]);
-    format!("{}-{}-{}-{}-{}", &a[..8], &a[8..12], &a[12..], &b[..4], &b[4..])
+    let digits = tx.fresh_id("")[1..].to_owned() + &tx.fresh_id("")[1..];
+    let part = |from: usize, to: usize| &digits[from..to];
+    format!("{}-{}-4{}-8{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
 }

@@ -213,7 +213,9 @@ fn trouble(object: &Value, error: anyhow::Error) -> Trouble {
     let conflicts = addon::conflicts(object, &refusal.body);
     match status(&error) {
         Some(StatusCode::CONFLICT) if !conflicts.is_empty() => Trouble::Conflicts(conflicts),
-        Some(StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY) => Trouble::Refused(why),
+        Some(StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY) => {
+            Trouble::Refused(why)
+        }
         _ => Trouble::Later(why),
     }
 }

@@ -40,7 +40,10 @@ pub fn nodes_leave_drained(batch: &Batch) -> Result<(), String> {
         let limit = if nodegroup.deleting.is_some() { DELETE_DRAIN_LIMIT } else { DRAIN_LIMIT };
         let expired = batch.after.now().since(since) >= limit;
         if node.is_some() && !expired && !views.iter().any(empty) {
-            return Err(format!("{instance} is terminated, and its node may have pods: {:?}", node_state(batch.after, id)));
+            return Err(format!(
+                "{instance} is terminated, and its node may have pods: {:?}",
+                node_state(batch.after, id)
+            ));
         }
     }
     Ok(())
@@ -69,7 +72,8 @@ pub fn few_nodes_are_missing(batch: &Batch) -> Result<(), String> {
             let which = is.draining.keys().collect::<Vec<_>>();
             return Err(format!("{}: {which:?} and {leaving} more are missing, {limit} may be", change.key));
         }
-        let serves = |id: &String| [batch.before, batch.after].iter().any(|v| node_state(v, id).is_some_and(|s| s.ready));
+        let serves =
+            |id: &String| [batch.before, batch.after].iter().any(|v| node_state(v, id).is_some_and(|s| s.ready));
         let others = [&old, &new].into_iter().flat_map(|group| group.body.instances.keys());
         let others: std::collections::BTreeSet<&String> =
             others.filter(|id| !is.draining.contains_key(*id) && serves(id)).collect();
@@ -174,7 +178,8 @@ pub fn rest(view: &View) -> Result<(), String> {
             open && node_state(view, id).is_some_and(|state| state.ready)
         };
         let many = group.body.instances.keys().filter(ready).count();
-        if many != usize::try_from(group.body.spec.desired).unwrap_or(usize::MAX) || many != group.body.instances.len() {
+        if many != usize::try_from(group.body.spec.desired).unwrap_or(usize::MAX) || many != group.body.instances.len()
+        {
             return wrong(&format!("{many} nodes serve of {:?}", group.body.instances));
         }
     }
@@ -184,4 +189,3 @@ pub fn rest(view: &View) -> Result<(), String> {
         None => Ok(()),
     }
 }
-

@@ -5,6 +5,7 @@ use roadstead_cloud::ec2::vpc::{self, Vpc};
 use roadstead_cloud::eks::cluster::{CLUSTER_POLICY, Cluster};
 use roadstead_cloud::eks::nodegroup::Nodegroup;
 use roadstead_cloud::iam;
+use roadstead_cloud::iam::role::Role;
 use roadstead_cloud::settings::{KubernetesVersion, Settings, Zone};
 use roadstead_shapes::eks::{CreateClusterRequest, CreateNodegroupRequest, NodegroupScalingConfig, VpcConfigRequest};
 use roadstead_store::{Index, Key, Read, Tx};
@@ -23,9 +24,22 @@ const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
 
 /// The role of nodes.
-pub(crate) const NODE_ROLE: &str = "node";
+const NODE_ROLE: &str = "node";
 const NODE_TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
+
+/// The role of nodes, made when somebody needs it: a region without nodes is the same as before there were any.
+pub(crate) fn node_role(tx: &mut Tx) -> Result<(), Fault> {
+    if tx.get(&node_role_key()).is_none() {
+        iam::role::create(tx, ACCOUNT, NODE_ROLE, "/", NODE_TRUST, &[]);
+    }
+    Ok(())
+}
+
+/// Its key.
+pub(crate) fn node_role_key() -> Key<Role> {
+    Role::key(ACCOUNT, NODE_ROLE)
+}
 
 /// The key of a cluster.
 pub fn cluster_key(name: &str) -> Key<Cluster> {
@@ -53,7 +67,6 @@ pub(crate) fn region(tx: &mut Tx) -> Result<(), Fault> {
     tx.create(Settings::key(), None, settings.clone());
     iam::user::create(tx, ACCOUNT, "admin", "/");
     iam::role::create(tx, ACCOUNT, ROLE, "/", TRUST, &[CLUSTER_POLICY]);
-    iam::role::create(tx, ACCOUNT, NODE_ROLE, "/", NODE_TRUST, &[]);
     vpc::create_default(tx, &settings);
     let narrow = vpc::create(tx, ACCOUNT, Cidr::containing(Ipv4Addr::new(10, 20, 0, 0), 24), false);
     for (n, zone) in (0..).zip(settings.zones.iter().take(2)) {

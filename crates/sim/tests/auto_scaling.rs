@@ -1,5 +1,7 @@
 //! Stories of Auto Scaling groups of users. Every rule of [`roadstead_sim::CHECKS`] holds on the way, or the story fails.
 
+#![expect(clippy::unwrap_used, reason = "a story whose helper finds nothing has failed")]
+
 use roadstead_cloud::autoscaling::auto_scaling_group::{AutoScalingGroup, Lifecycle, Member};
 use roadstead_cloud::ec2::image;
 use roadstead_cloud::ec2::instance::{Instance, State, state};
@@ -105,10 +107,8 @@ fn terminate(world: &mut World, id: &str, shrink: bool) -> Result<api::ActivityT
 }
 
 fn activities(world: &mut World) -> Vec<api::Activity> {
-    let request = api::DescribeScalingActivitiesType {
-        auto_scaling_group_name: Some("g".into()),
-        ..Default::default()
-    };
+    let request =
+        api::DescribeScalingActivitiesType { auto_scaling_group_name: Some("g".into()), ..Default::default() };
     world.call(&api::DESCRIBE_SCALING_ACTIVITIES, request).unwrap().activities
 }
 
@@ -158,12 +158,15 @@ fn an_instance_that_its_user_calls_unhealthy_is_replaced_after_its_grace() {
     world.call(&api::UPDATE_AUTO_SCALING_GROUP, update).unwrap();
     world.call(&api::SET_INSTANCE_HEALTH, health("Unhealthy", true)).unwrap();
     world.settle();
-    assert_eq!(serving(&world), [id.clone()], "its grace is not over");
+    assert_eq!(serving(&world), [id.as_str()], "its grace is not over");
     world.call(&api::SET_INSTANCE_HEALTH, health("Unhealthy", false)).unwrap();
     world.settle();
-    assert_ne!(serving(&world), [id.clone()]);
+    assert_ne!(serving(&world), [id.as_str()]);
     let why = refusal(world.call(&api::SET_INSTANCE_HEALTH, health("Unhealthy", false)));
-    assert_eq!(why, format!("ValidationError: Instance Id not found - No managed instance found for instance ID: {id}"));
+    assert_eq!(
+        why,
+        format!("ValidationError: Instance Id not found - No managed instance found for instance ID: {id}")
+    );
 }
 
 #[test]
@@ -216,7 +219,11 @@ fn hooks_hold_instances_until_they_are_completed_or_time_out() {
     let [held] = &in_state(&world, Lifecycle::PendingWait)[..] else { panic!("{:?}", members(&world)) };
     complete(&mut world, "in", held, "ABANDON").unwrap();
     world.wait(Millis::mins(2));
-    assert_eq!(in_state(&world, Lifecycle::TerminatingWait), [held.clone()], "what is abandoned is held on its way out, too");
+    assert_eq!(
+        in_state(&world, Lifecycle::TerminatingWait),
+        [held.as_str()],
+        "what is abandoned is held on its way out, too"
+    );
     complete(&mut world, "out", held, "CONTINUE").unwrap();
     world.wait(Millis::mins(2));
     let [next] = &in_state(&world, Lifecycle::PendingWait)[..] else { panic!("{:?}", members(&world)) };
@@ -228,7 +235,7 @@ fn hooks_hold_instances_until_they_are_completed_or_time_out() {
     // On the way out: it times out.
     terminate(&mut world, next, true).unwrap();
     world.wait(Millis::mins(9));
-    assert_eq!(in_state(&world, Lifecycle::TerminatingWait), [next.clone()]);
+    assert_eq!(in_state(&world, Lifecycle::TerminatingWait), [next.as_str()]);
     assert_eq!(state(world.view(), next), State::Running);
     world.wait(Millis::mins(3));
     assert_eq!(state(world.view(), next), State::Terminated);
@@ -328,6 +335,8 @@ fn a_group_is_deleted_when_it_is_empty_or_by_force() {
     assert_eq!(why, "ValidationError: AutoScalingGroup name not found - AutoScalingGroup 'g' not found");
 }
 
+type Change = fn(CreateAutoScalingGroupType) -> CreateAutoScalingGroupType;
+
 #[test]
 fn what_auto_scaling_refuses_changes_nothing() {
     let mut world = with_group(2);
@@ -342,15 +351,30 @@ fn what_auto_scaling_refuses_changes_nothing() {
         refusal(world.call(&api::CREATE_AUTO_SCALING_GROUP, again)),
         "AlreadyExists: AutoScalingGroup by this name already exists - A group with the name g already exists"
     );
-    let other = |change: fn(CreateAutoScalingGroupType) -> CreateAutoScalingGroupType, world: &World| {
+    let other = |change: Change, world: &World| {
         change(CreateAutoScalingGroupType { auto_scaling_group_name: "h".into(), ..request(world, &id, 1) })
     };
-    let wrong: [(fn(CreateAutoScalingGroupType) -> CreateAutoScalingGroupType, &str); 5] = [
-        (|r| CreateAutoScalingGroupType { min_size: 3, max_size: 2, ..r }, "Max bound, 2, must be greater than or equal to min bound, 3"),
-        (|r| CreateAutoScalingGroupType { desired_capacity: Some(12), ..r }, "Desired capacity:12 must be between the specified min size:0 and max size:9"),
-        (|r| CreateAutoScalingGroupType { launch_template: None, ..r }, "Valid requests must contain either launchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter."),
-        (|r| CreateAutoScalingGroupType { vpc_zone_identifier: None, ..r }, "At least one Availability Zone or VPC Subnet is required."),
-        (|r| CreateAutoScalingGroupType { vpc_zone_identifier: Some("subnet-x".into()), ..r }, "The subnet ID 'subnet-x' does not exist"),
+    let wrong: [(Change, &str); 5] = [
+        (
+            |r| CreateAutoScalingGroupType { min_size: 3, max_size: 2, ..r },
+            "Max bound, 2, must be greater than or equal to min bound, 3",
+        ),
+        (
+            |r| CreateAutoScalingGroupType { desired_capacity: Some(12), ..r },
+            "Desired capacity:12 must be between the specified min size:0 and max size:9",
+        ),
+        (
+            |r| CreateAutoScalingGroupType { launch_template: None, ..r },
+            "Valid requests must contain either launchTemplate, LaunchConfigurationName, InstanceId or MixedInstancesPolicy parameter.",
+        ),
+        (
+            |r| CreateAutoScalingGroupType { vpc_zone_identifier: None, ..r },
+            "At least one Availability Zone or VPC Subnet is required.",
+        ),
+        (
+            |r| CreateAutoScalingGroupType { vpc_zone_identifier: Some("subnet-x".into()), ..r },
+            "The subnet ID 'subnet-x' does not exist",
+        ),
     ];
     for (change, why) in wrong {
         let request = other(change, &world);

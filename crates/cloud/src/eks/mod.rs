@@ -8,9 +8,8 @@ pub mod kube;
 pub mod node;
 pub mod nodegroup;
 pub mod update;
-mod uuid;
 
-pub use uuid::uuid;
+pub use crate::uuid::fresh as uuid;
 
 use roadstead_kernel::Service;
 use roadstead_shapes::eks as api;

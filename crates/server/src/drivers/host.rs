@@ -295,7 +295,6 @@ impl Dialer {
     pub fn new(socket: PathBuf) -> Dialer {
         Dialer { socket }
     }
-
 }
 
 impl Dial for Dialer {

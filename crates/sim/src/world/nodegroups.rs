@@ -30,8 +30,12 @@ impl World {
         self.call(&eks::CREATE_NODEGROUP, request).map(drop)
     }
 
-    /// A request for a node group, with all its defaults.
-    pub fn nodegroup_request(&self, cluster: &str, name: &str, size: i32) -> eks::CreateNodegroupRequest {
+    /// A request for a node group, with all its defaults; the role of its nodes is there from then on.
+    pub fn nodegroup_request(&mut self, cluster: &str, name: &str, size: i32) -> eks::CreateNodegroupRequest {
+        // While the region is down nothing is asked of it anyway.
+        if self.submit(setup::node_role).is_ok() {
+            self.seen.empty.insert(setup::node_role_key().any());
+        }
         setup::nodegroup_request(&*self.seen.published, cluster, name, size)
     }
 
@@ -155,6 +159,11 @@ impl World {
             member.state == Lifecycle::InService && open && self.node_state(id).is_some_and(|state| state.ready)
         };
         self.members(cluster, name).iter().filter(serves).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What an instance is to its cluster, if it is a node.
+    pub fn node(&self, instance: &str) -> Option<Node> {
+        self.seen.published.get(&Node::key(instance)).map(|record| record.body)
     }
 
     /// What the region knows of an instance's node.

@@ -52,13 +52,13 @@ pub fn set(tx: &mut Tx, key: &Key<AutoScalingGroup>, number: u64, state: Activit
 
 /// A group's activities, the newest first.
 pub fn of(read: &impl Read, key: &Key<AutoScalingGroup>) -> Vec<Activity> {
-    let all = read.list(Index::<Activity>::prefix(format!("{}/", key.name())));
+    let all = read.list(Index::<Activity>::owner(&key.any()));
     all.into_iter().rev().map(|record| record.body).collect()
 }
 
 /// Forgets a group's activities.
 pub fn remove_all(tx: &mut Tx, key: &Key<AutoScalingGroup>) {
-    for record in tx.list(Index::<Activity>::prefix(format!("{}/", key.name()))) {
+    for record in tx.list(Index::<Activity>::owner(&key.any())) {
         tx.remove(&record.key);
     }
 }

@@ -39,6 +39,9 @@ pub(super) fn groups(read: &impl Read, caller: &Caller) -> Vec<Record<AutoScalin
 pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateAutoScalingGroupType) -> Result<(), Fault> {
     let account = &caller.identity.account;
     let name = input.auto_scaling_group_name;
+    if name.contains(':') {
+        return Err(invalid(format!("The name {name} is not valid: it may not have a colon in it")));
+    }
     if super::find(tx, account, &name).is_some() {
         let why = format!("AutoScalingGroup by this name already exists - A group with the name {name} already exists");
         return Err(api::ALREADY_EXISTS_FAULT.fault(why));

@@ -93,8 +93,11 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// What was due before now has had its turn in this plan.
     fn wake_at(&mut self, at: Millis) {
-        self.wakes = Some(self.wakes.map_or(at, |earlier| earlier.min(at)));
+        if at > self.tx.now() {
+            self.wakes = Some(self.wakes.map_or(at, |earlier| earlier.min(at)));
+        }
     }
 
     fn works(&self, process: Process) -> bool {
@@ -291,7 +294,8 @@ impl Plan<'_> {
     fn balance(&mut self) {
         let quiet = self.group.instances.values().all(|member| member.state == Lifecycle::InService);
         let works = [Process::AzRebalance, Process::Launch, Process::Terminate].iter().all(|p| self.works(*p));
-        if !quiet || !works || self.group.spec.terminate_first {
+        // While its owner has it larger for a while, it has its reasons for where instances are, too.
+        if !quiet || !works || self.group.spec.terminate_first || self.group.spec.surge > 0 {
             return;
         }
         let zones = self.zones();

@@ -80,7 +80,9 @@ impl Planner for AddonPlanner {
         let cluster = tx.shared(&Cluster::key(&spec.account, &spec.cluster_name));
         let cluster = cluster.filter(|cluster| cluster.body.spec.id == spec.cluster && cluster.deleting.is_none());
         let kube = tx.shared(&kube::key(&spec.cluster));
-        let (Some(cluster), Some(kube)) = (cluster, kube) else { return Next::settled("the cluster goes, and this with it") };
+        let (Some(cluster), Some(kube)) = (cluster, kube) else {
+            return Next::settled("the cluster goes, and this with it");
+        };
         if record.deleting.is_some() && spec.preserve {
             return end(tx, &record);
         }
@@ -147,10 +149,14 @@ fn conclude(addon: &mut Addon, state: Option<AddonState>, now: Millis) -> (Optio
         Outcome::Refused(why) => (failed(status.state), Some(refusal(&why))),
         // That the cluster's API is away for a moment is the cluster's matter.
         Outcome::Pending(_) | Outcome::Gone if !in_motion => (status.state, None),
-        Outcome::Pending(why) if left == Millis(0) => (State::Degraded, Some(Issue::new("ClusterUnreachable", why, &[]))),
+        Outcome::Pending(why) if left == Millis(0) => {
+            (State::Degraded, Some(Issue::new("ClusterUnreachable", why, &[])))
+        }
         Outcome::Pending(_) | Outcome::Gone => (status.state, None),
         Outcome::Applied if well => (State::Active, None),
-        Outcome::Applied if left == Millis(0) => (State::Degraded, Some(unwell_issue(&addon.spec.name, workload.as_ref()))),
+        Outcome::Applied if left == Millis(0) => {
+            (State::Degraded, Some(unwell_issue(&addon.spec.name, workload.as_ref())))
+        }
         Outcome::Applied => (status.state, status.issues.first().cloned()),
     };
     let waits = unwell.is_some() && left > Millis(0) && !matches!(next, State::CreateFailed | State::UpdateFailed);

@@ -114,6 +114,9 @@ mod tests {
         let refusal = json!({"code": 409, "details": {"causes": [cause, {"reason": "Other"}]}});
         let who = "conflict with \"kubectl-edit\" using v1".to_owned();
         let object_name = "ConfigMap kube-system/coredns".to_owned();
-        assert_eq!(conflicts(&object, &refusal), [Conflict { object: object_name, field: ".data.Corefile".into(), who }]);
+        assert_eq!(
+            conflicts(&object, &refusal),
+            [Conflict { object: object_name, field: ".data.Corefile".into(), who }]
+        );
     }
 }

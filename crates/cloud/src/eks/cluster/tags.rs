@@ -1,6 +1,7 @@
-//! Tags of a cluster. These operations have errors of their own (`BadRequestException`, `NotFoundException`).
+//! Tags of clusters and of what belongs to them. These operations have errors of their own (`BadRequestException`, `NotFoundException`).
 
 use super::model::Cluster;
+use crate::eks::nodegroup::Nodegroup;
 use roadstead_kernel::Caller;
 use roadstead_shapes::eks::{
     BAD_REQUEST_EXCEPTION, ListTagsForResourceRequest, ListTagsForResourceResponse, NOT_FOUND_EXCEPTION,
@@ -26,19 +27,19 @@ pub fn check_new(tags: &Tags) -> Result<(), String> {
 
 /// EKS TagResource: adds to the tags that are there.
 pub fn tag(tx: &mut Tx, caller: &Caller, input: TagResourceRequest) -> Result<TagResourceResponse, Fault> {
-    let mut record = find(tx, caller, &input.resource_arn)?;
+    let mut tagged = find(tx, caller, &input.resource_arn)?;
     let new: Tags = input.tags.into_iter().collect();
-    record.body.tags.extend(new.clone());
-    check_new(&new).and_then(|()| check_new(&record.body.tags)).map_err(|why| BAD_REQUEST_EXCEPTION.fault(why))?;
-    tx.put(record);
+    tagged.tags().extend(new.clone());
+    check_new(&new).and_then(|()| check_new(tagged.tags())).map_err(|why| BAD_REQUEST_EXCEPTION.fault(why))?;
+    tagged.put(tx);
     Ok(TagResourceResponse {})
 }
 
 /// EKS UntagResource: keys that are not there are fine.
 pub fn untag(tx: &mut Tx, caller: &Caller, input: UntagResourceRequest) -> Result<UntagResourceResponse, Fault> {
-    let mut record = find(tx, caller, &input.resource_arn)?;
-    record.body.tags.retain(|key, _| !input.tag_keys.contains(key));
-    tx.put(record);
+    let mut tagged = find(tx, caller, &input.resource_arn)?;
+    tagged.tags().retain(|key, _| !input.tag_keys.contains(key));
+    tagged.put(tx);
     Ok(UntagResourceResponse {})
 }
 
@@ -48,17 +49,46 @@ pub fn list(
     caller: &Caller,
     input: ListTagsForResourceRequest,
 ) -> Result<ListTagsForResourceResponse, Fault> {
-    let record = find(view, caller, &input.resource_arn)?;
-    Ok(ListTagsForResourceResponse { tags: Some(record.body.tags.into_iter().collect()) })
+    let mut tagged = find(view, caller, &input.resource_arn)?;
+    Ok(ListTagsForResourceResponse { tags: Some(tagged.tags().clone().into_iter().collect()) })
 }
 
-fn find(read: &impl Read, caller: &Caller, arn: &str) -> Result<Record<Cluster>, Fault> {
+/// What an ARN stands for.
+enum Tagged {
+    Cluster(Box<Record<Cluster>>),
+    Nodegroup(Box<Record<Nodegroup>>),
+}
+
+impl Tagged {
+    fn tags(&mut self) -> &mut Tags {
+        match self {
+            Tagged::Cluster(record) => &mut record.body.tags,
+            Tagged::Nodegroup(record) => &mut record.body.tags,
+        }
+    }
+
+    fn put(self, tx: &mut Tx) {
+        match self {
+            Tagged::Cluster(record) => tx.put(*record),
+            Tagged::Nodegroup(record) => tx.put(*record),
+        }
+    }
+}
+
+fn find(read: &impl Read, caller: &Caller, arn: &str) -> Result<Tagged, Fault> {
     let bad = || BAD_REQUEST_EXCEPTION.fault(format!("Invalid parameter: resourceArn '{arn}' is not an ARN of EKS"));
     let parsed: Arn = arn.parse().map_err(|_| bad())?;
     if parsed.service != "eks" || parsed.region != caller.region {
         return Err(bad());
     }
-    let missing = || NOT_FOUND_EXCEPTION.fault(format!("Resource not found: {arn}"));
-    let name = parsed.resource.strip_prefix("cluster/").ok_or_else(missing)?;
-    read.get(&Cluster::key(&parsed.account, name)).ok_or_else(missing)
+    let account = &parsed.account;
+    let found = match parsed.resource.split('/').collect::<Vec<_>>()[..] {
+        ["cluster", name] => read.get(&Cluster::key(account, name)).map(Box::new).map(Tagged::Cluster),
+        ["nodegroup", cluster, name, id] => {
+            let found = read.get(&Nodegroup::key(account, cluster, name));
+            found.filter(|record| record.body.spec.id == id).map(Box::new).map(Tagged::Nodegroup)
+        }
+        _ => None,
+    };
+    found.ok_or_else(|| NOT_FOUND_EXCEPTION.fault(format!("Resource not found: {arn}")))
 }

@@ -239,13 +239,13 @@ pub fn instance_types(named: Option<Vec<String>>) -> Result<Vec<String>, Fault> 
 /// Labels: in Kubernetes' form, and not of its own or of EKS's.
 pub fn labels(labels: &BTreeMap<String, String>) -> Result<(), Fault> {
     for (key, value) in labels {
-        let reserved = |prefix: &&str| {
+        let reserved = |prefix: &str| {
             key.split('/').next().is_some_and(|domain| {
                 let prefix = prefix.trim_end_matches('/');
                 key.contains('/') && (domain == prefix || domain.ends_with(&format!(".{prefix}")))
             })
         };
-        if RESERVED.iter().any(|prefix| reserved(&prefix)) {
+        if RESERVED.iter().any(|prefix| reserved(prefix)) {
             return Err(invalid(format!("Label cannot contain reserved prefixes [{}]", RESERVED.join(", "))));
         }
         if !is_key(key) || !is_value(value) {

@@ -80,8 +80,11 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// What was due before now has had its turn in this plan.
     pub fn wake_at(&mut self, at: Millis) {
-        self.wakes = Some(self.wakes.map_or(at, |earlier| earlier.min(at)));
+        if at > self.tx.now() {
+            self.wakes = Some(self.wakes.map_or(at, |earlier| earlier.min(at)));
+        }
     }
 
     /// Its Auto Scaling group, if that is there and stays.

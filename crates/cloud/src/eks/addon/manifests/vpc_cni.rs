@@ -68,7 +68,8 @@ fn rules() -> Value {
 fn eni_configs(labels: &Value) -> Value {
     let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     let version = json!({"name": "v1alpha1", "served": true, "storage": true, "schema": schema});
-    let names = json!({"kind": "ENIConfig", "listKind": "ENIConfigList", "plural": "eniconfigs", "singular": "eniconfig"});
+    let names =
+        json!({"kind": "ENIConfig", "listKind": "ENIConfigList", "plural": "eniconfigs", "singular": "eniconfig"});
     let spec = json!({"group": "crd.k8s.amazonaws.com", "names": names, "scope": "Cluster", "versions": [version]});
     let name = "eniconfigs.crd.k8s.amazonaws.com";
     cluster_wide("apiextensions.k8s.io/v1", "CustomResourceDefinition", name, labels, json!({"spec": spec}))
@@ -99,7 +100,8 @@ fn daemon_set(release: &Release) -> Value {
         "securityContext": {"privileged": true},
         "volumeMounts": [mount("cni-bin-dir", "/host/opt/cni/bin")],
     });
-    let volumes = FOLDERS.map(|(name, path, _)| json!({"name": name, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}));
+    let volumes =
+        FOLDERS.map(|(name, path, _)| json!({"name": name, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}));
     let selector = json!({"k8s-app": "aws-node"});
     let labels = json!({"app.kubernetes.io/instance": "aws-vpc-cni", "app.kubernetes.io/name": "aws-node", "k8s-app": "aws-node"});
     let mut template = json!({

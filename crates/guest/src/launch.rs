@@ -33,6 +33,21 @@ pub struct Launch {
     pub files: Vec<Placed>,
     /// What init supervises.
     pub processes: Vec<Process>,
+    /// The computer that it is; none: it is a service's machine, and has hardly any privilege.
+    pub node: Option<Node>,
+}
+
+/// What a machine of [`Profile::Node`](roadstead_hostspec::Profile::Node) is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Ids of the host's processors that it has, ascending.
+    pub cpus: Vec<u32>,
+    /// Its memory, bytes.
+    pub memory_bytes: u64,
+    /// The cgroup of version 2, below the one in [`Launch::cgroups`], that PID 1 and its processes live in. The machine's
+    /// own root stays free of processes, or nobody inside could hand controllers out from it (cgroup-v2.rst, "No
+    /// Internal Process Constraint").
+    pub cgroup: PathBuf,
 }
 
 /// A folder of the host in a machine.
@@ -99,11 +114,44 @@ impl Marks {
     }
 }
 
-/// What init says: a line of JSON to whoever connects, at once and at every change.
+/// What a node's containerd is to begin with: the agent writes it as JSON to the standard input of `guest node snapshot`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotOrder {
+    /// Where to make it: an empty folder, which becomes a root of containerd's.
+    pub folder: PathBuf,
+    /// The folder with the nodes' `containerd` and `ctr`.
+    pub programs: PathBuf,
+    /// The region whose registry the images are called by.
+    pub region: String,
+    /// What is in it.
+    pub archives: Vec<ImageArchive>,
+}
+
+impl SnapshotOrder {
+    /// The file in a snapshot's folder that tells it from others. The agent writes it, last of all.
+    pub const KEY: &str = "roadstead-snapshot";
+}
+
+/// An image in a file: an OCI image layout in a tar archive, in which it is called by its tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageArchive {
+    /// Its repository in EKS's registry, e.g. `eks/pause`.
+    pub repository: String,
+    /// E.g. `v3.10.2`.
+    pub tag: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// What init says: a line of JSON to whoever connects, at once and at every change, and whenever it is asked: by a byte
+/// sent to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// In the order of the spec.
     pub processes: Vec<ProcessStatus>,
+    /// It answers when it is asked; one that an earlier agent started may not.
+    #[serde(default)]
+    pub answers: bool,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use proptest::prelude::*;
-use roadstead_shapes::{ec2, eks, iam, sts};
+use roadstead_shapes::{ec2, eks, iam, ssm, sts};
 use roadstead_types::{AccountId, Millis, Region};
 use roadstead_wire::fault::{Common, Fault};
 use roadstead_wire::schema::{AnyOperation, Data, Kind, Schema, Shape, Struct, Value, canonical, is_supported};
@@ -14,7 +14,8 @@ use serde_json::{Value as J, json};
 use std::collections::BTreeSet;
 
 fn operations() -> impl Iterator<Item = &'static AnyOperation> {
-    [ec2::OPERATIONS, eks::OPERATIONS, iam::OPERATIONS, sts::OPERATIONS].into_iter().flatten().copied()
+    let services = [ec2::OPERATIONS, eks::OPERATIONS, iam::OPERATIONS, ssm::OPERATIONS, sts::OPERATIONS];
+    services.into_iter().flatten().copied()
 }
 
 fn router() -> Router {
@@ -31,12 +32,14 @@ fn text<'j>(json: &'j J, key: &str) -> &'j str {
 }
 
 fn request(recorded: &J) -> Request<Bytes> {
-    Request::builder()
+    let mut request = Request::builder()
         .method(text(recorded, "method"))
         .uri(text(recorded, "url"))
-        .header("content-type", text(recorded, "content_type"))
-        .body(text(recorded, "body").to_owned().into())
-        .unwrap()
+        .header("content-type", text(recorded, "content_type"));
+    if let Some(target) = recorded["target"].as_str() {
+        request = request.header("x-amz-target", target);
+    }
+    request.body(text(recorded, "body").to_owned().into()).unwrap()
 }
 
 fn form(body: &str) -> Request<Bytes> {

@@ -3,14 +3,17 @@
 
 use crate::host::{self, Host};
 use crate::ledger::{self, Changed, Ledger, Meta};
+use crate::node_checks;
 use crate::server::{self, PRIVATE};
 use roadstead_cloud::autoscaling::{Group, Slot};
 use roadstead_cloud::ec2::instance::{self, Instance};
 use roadstead_cloud::ec2::network_interface::NetworkInterface;
 use roadstead_cloud::ec2::volume::Volume;
+use roadstead_cloud::eks::addon::AddonState;
 use roadstead_cloud::eks::cluster::{Cluster, Member, Placement, Stage, State};
-use roadstead_cloud::eks::etcd::EtcdState;
+use roadstead_cloud::eks::etcd::{self, EtcdState};
 use roadstead_cloud::eks::kube::{self, KubeState};
+use roadstead_cloud::eks::node::NodesState;
 use roadstead_cloud::elb::load_balancer::LoadBalancer;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_cloud::keys::KeyState;
@@ -162,7 +165,8 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "one-member-at-a-time",
-        rule: "of an etcd at most one member is on its way; it begins to leave only while both others are ready",
+        rule: "of an etcd at most one member is on its way; it begins to leave only while both others are ready, and if it \
+               is ready itself only because its disk is lost or it is no member",
         test: Test::Batch(one_member_at_a_time),
     },
     Check {
@@ -207,6 +211,29 @@ pub const CHECKS: &[Check] = &[
         rule: "what was published is there after a crash of the region, unchanged",
         test: Test::World,
     },
+    Check {
+        name: "nodes-leave-drained",
+        rule: "of a node group planners terminate no instance whose node may have pods, unless it had its time to be \
+               drained",
+        test: Test::Batch(node_checks::nodes_leave_drained),
+    },
+    Check {
+        name: "few-nodes-are-missing",
+        rule: "an update of a node group takes no more nodes at once than it may, and none that serves while as many do \
+               not as may be missing",
+        test: Test::Batch(node_checks::few_nodes_are_missing),
+    },
+    Check {
+        name: "groups-keep-their-size",
+        rule: "an Auto Scaling group's size is within its bounds, and it launches no instance beyond it",
+        test: Test::Batch(node_checks::groups_keep_their_size),
+    },
+    Check {
+        name: "node-groups-move-on",
+        rule: "a node group goes CREATING → ACTIVE | CREATE_FAILED, anything → DELETING → gone, and never back; an update \
+               ends once",
+        test: Test::Batch(node_checks::node_groups_move_on),
+    },
     Check { name: "settles", rule: "a world that nobody disturbs comes to rest", test: Test::World },
     Check {
         name: "all-is-well-in-the-end",
@@ -243,7 +270,7 @@ pub fn event(event: &host::Event, view: &View, at: Millis) -> Result<(), Violati
 
 impl Batch<'_> {
     /// The changed records of a kind, as they were and as they are.
-    fn of<T: Object>(&self) -> impl Iterator<Item = (&Changed, Option<Record<T>>, Option<Record<T>>)> {
+    pub(crate) fn of<T: Object>(&self) -> impl Iterator<Item = (&Changed, Option<Record<T>>, Option<Record<T>>)> {
         self.changes.iter().filter_map(|change| {
             let key = change.key.typed::<T>()?;
             Some((change, self.before.get(&key), self.after.get(&key)))
@@ -274,7 +301,8 @@ fn deleting_stays(batch: &Batch) -> Result<(), String> {
 
 fn owner_outlives(batch: &Batch) -> Result<(), String> {
     let by_driver = |key: &AnyKey| {
-        server::is_saw(key.kind()) || [KeyState::KIND, KubeState::KIND, EtcdState::KIND].contains(&key.kind())
+        let states = [KeyState::KIND, KubeState::KIND, EtcdState::KIND, NodesState::KIND, AddonState::KIND];
+        server::is_saw(key.kind()) || states.contains(&key.kind())
     };
     for change in batch.changes {
         let orphans = batch.after.owned_by(&change.key);
@@ -552,7 +580,7 @@ fn members_stay(batch: &Batch) -> Result<(), String> {
 
 fn one_member_at_a_time(batch: &Batch) -> Result<(), String> {
     for (change, before, after) in batch.of::<Cluster>() {
-        let group = after.as_ref().map(|record| record.body.spec.group_name("etcd")).unwrap_or_default();
+        let id = after.as_ref().map(|record| record.body.spec.id.clone()).unwrap_or_default();
         let placement = |record: Option<Record<Cluster>>| record.and_then(|record| record.body.placement);
         let (Some(was), Some(is)) = (placement(before), placement(after)) else { continue };
         let passing = is.members.iter().filter(|member| member.stage != Stage::Voting).count();
@@ -561,23 +589,33 @@ fn one_member_at_a_time(batch: &Batch) -> Result<(), String> {
         }
         let leaves = |n: &usize| was.members[*n].stage == Stage::Voting && is.members[*n].stage != Stage::Voting;
         if let Some(n) = (0..is.members.len()).find(leaves).filter(|_| !is_another(change)) {
-            begins_safely(batch, &is, n, &group).map_err(|why| format!("{}: {why}", change.key))?;
+            begins_safely(batch, &is, n, &id).map_err(|why| format!("{}: {why}", change.key))?;
         }
     }
     Ok(())
 }
 
 /// A member begins to leave: the others must have been seen to be ready, by the host's own words.
-fn begins_safely(batch: &Batch, placement: &Placement, n: usize, group: &str) -> Result<(), String> {
+fn begins_safely(batch: &Batch, placement: &Placement, n: usize, cluster: &str) -> Result<(), String> {
     let ready = |view: &View, name: &str| {
-        let group = view.get(&Group::key(SERVICE_ACCOUNT, group));
+        let group = view.get(&Group::key(SERVICE_ACCOUNT, &format!("eks-{cluster}-etcd")));
         group.and_then(|group| group.body.instances.get(name).cloned()).is_some_and(|id| is_ready(view, &id))
     };
     let others = placement.members.iter().enumerate().filter(|(other, _)| *other != n).map(|(_, member)| member);
     let unready = |other: &&Member| !ready(batch.before, &other.name) && !ready(batch.after, &other.name);
-    match { others }.find(unready) {
-        Some(other) => Err(format!("{} leaves while {} is not ready", placement.members[n].name, other.name)),
-        None => Ok(()),
+    let leaves = &placement.members[n];
+    if let Some(other) = { others }.find(unready) {
+        return Err(format!("{} leaves while {} is not ready", leaves.name, other.name));
+    }
+    let has_cause = |view: &View| {
+        let volume = view.get(&Volume::key(&leaves.volume));
+        let seen = view.get(&etcd::state_key(cluster)).and_then(|state| state.body.members);
+        let listed = seen.is_none_or(|seen| seen.iter().any(|seen| seen.peer_url == etcd::peer_url(leaves.address)));
+        !ready(view, &leaves.name) || !listed || volume.is_none_or(|volume| volume.body.status.lost.is_some())
+    };
+    match [batch.before, batch.after].iter().any(|view| has_cause(view)) {
+        true => Ok(()),
+        false => Err(format!("{} leaves, and is ready", leaves.name)),
     }
 }
 

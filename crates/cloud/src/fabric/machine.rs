@@ -2,13 +2,11 @@
 
 use crate::ec2::instance::{self, Instance, Phase, Power, SHOWN_AFTER_TERMINATION};
 use crate::ec2::network_interface;
-use crate::fabric::metadata;
-use crate::fabric::plan::finish;
-use crate::fabric::{saw, unwant, want};
+use crate::fabric::{Saw, metadata, saw, unwant, want};
 use crate::sts::session;
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::planner::{Next, Planner};
-use roadstead_store::{Read as _, Record, Tx};
+use roadstead_store::{Key, Read as _, Record, Tx};
 use roadstead_types::Millis;
 
 /// Instance → machine and metadata, and the machine's state → the instance's status.
@@ -21,7 +19,7 @@ impl Planner for MachinePlanner {
     fn plan(&self, record: Record<Instance>, tx: &mut Tx) -> Next {
         let power = record.body.spec.launch.as_ref().map(|launch| launch.power);
         match (power, record.deleting) {
-            (None, Some(_)) => finish::<_, hostspec::Machine>(tx, &record.key, &record.body.spec.id),
+            (None, Some(_)) => end(record, tx),
             (Some(_), Some(since)) => terminate(record, tx, since),
             (Some(Power::Off), None) => stop(record, tx),
             (Some(Power::On) | None, None) => run(record, tx),
@@ -56,6 +54,31 @@ fn stop(mut record: Record<Instance>, tx: &mut Tx) -> Next {
     }
     note(&mut record, tx.now(), phase, Seen { ready: false, began: false, why: why.into() });
     tx.put(record);
+    Next::settled(why)
+}
+
+/// Removes the record of a service's machine once nothing of it is left, and says meanwhile if it was killed and does not
+/// end.
+fn end(mut record: Record<Instance>, tx: &mut Tx) -> Next {
+    let id = record.body.spec.id.clone();
+    if unwant::<hostspec::Machine>(tx, &id) {
+        tx.remove(&record.key);
+        return Next::settled("deleted");
+    }
+    // Whatever body it was seen under: it is no longer wanted in any.
+    let seen = tx.get(&Key::<Saw<hostspec::Machine>>::new(id)).and_then(|saw| saw.body.status);
+    let remains = seen.and_then(|seen| match seen.phase {
+        hostspec::MachinePhase::Remains { why } => Some(why),
+        _ => None,
+    });
+    let why = remains.as_ref().map(|why| format!("deleting: killed, without network, and not gone: {why}"));
+    let why = why.unwrap_or_else(|| "deleting: a host still has it".into());
+    let now = tx.now();
+    let status = &mut record.body.status;
+    if status.remains != remains {
+        *status = instance::Status { ready: false, why: why.clone(), since: now, remains, ..status.clone() };
+        tx.put(record);
+    }
     Next::settled(why)
 }
 
@@ -118,6 +141,7 @@ fn note(record: &mut Record<Instance>, now: Millis, phase: Phase, seen: Seen) {
         machine_since: if status.machine == phase { status.machine_since } else { now },
         machine: phase,
         ran,
+        remains: None,
     };
 }
 
@@ -157,7 +181,7 @@ fn phase(seen: &hostspec::MachineStatus) -> Phase {
     match seen.phase {
         hostspec::MachinePhase::Waiting { .. } => Phase::Waiting,
         hostspec::MachinePhase::Running => Phase::Running,
-        hostspec::MachinePhase::Failed { .. } => Phase::Failed,
+        hostspec::MachinePhase::Failed { .. } | hostspec::MachinePhase::Remains { .. } => Phase::Failed,
     }
 }
 
@@ -167,7 +191,7 @@ fn readiness(seen: Option<hostspec::MachineStatus>) -> (bool, String) {
     let Some(seen) = seen else { return (false, "no host has reported it yet".into()) };
     match seen.phase {
         MachinePhase::Waiting { for_what } => return (false, format!("waits for {for_what}")),
-        MachinePhase::Failed { why } => return (false, why),
+        MachinePhase::Failed { why } | MachinePhase::Remains { why } => return (false, why),
         MachinePhase::Running => {}
     }
     if seen.processes.is_empty() {

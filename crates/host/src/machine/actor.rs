@@ -20,8 +20,13 @@ use tokio::sync::watch;
 const GRACE: Duration = Duration::from_secs(5);
 /// Between looks whether what a machine waits for is there.
 const LOOK: Duration = Duration::from_millis(200);
-/// A machine that ran so long has earned a first pause again.
+/// A machine that ran so long has earned a first pause again, and the first patience.
 const STEADY: Duration = Duration::from_secs(60);
+/// From the first question without an answer until PID 1 is taken for frozen and its machine killed. It doubles with each
+/// time in a row, so a host on which everything is slow kills little.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// It doubles so often.
+const DOUBLINGS: u32 = 3;
 
 /// What a task is told.
 #[derive(Clone, Debug)]
@@ -56,6 +61,8 @@ pub(super) struct Actor {
     /// What was said last, under which generation.
     said: Option<(u64, MachineStatus)>,
     backoff: Backoff,
+    /// How often in a row PID 1 did not answer.
+    silences: u32,
     /// The network knows what is plugged into the machine that runs.
     plugged: bool,
 }
@@ -85,7 +92,17 @@ impl Actor {
     pub fn new(area: Machines, id: String, want: watch::Receiver<Want>) -> Actor {
         let phase = MachinePhase::Waiting { for_what: "its turn".to_owned() };
         let status = MachineStatus { phase, since: now(), processes: Vec::new() };
-        Actor { area, id, want, generation: 0, status, said: None, backoff: Backoff::new(), plugged: false }
+        Actor {
+            area,
+            id,
+            want,
+            generation: 0,
+            status,
+            said: None,
+            backoff: Backoff::new(),
+            silences: 0,
+            plugged: false,
+        }
     }
 
     /// Makes what is wanted true, and keeps it so until nothing is wanted.
@@ -95,7 +112,7 @@ impl Actor {
             match want {
                 Want::Run { generation, machine } => {
                     self.generation = generation;
-                    let Err(Changed) = self.keep(&machine).await;
+                    let Err(Changed) = self.keep(machine).await;
                 }
                 Want::Gone => {
                     if let Err(why) = self.clear().await {
@@ -109,19 +126,20 @@ impl Actor {
         }
     }
 
-    /// Keeps a machine running until something else is wanted.
-    async fn keep(&mut self, machine: &Arc<Machine>) -> Result<std::convert::Infallible, Changed> {
-        let body = body_of(machine);
+    /// Keeps a machine running until something else is wanted. Other ports are nothing else: they are plugged in, and
+    /// taken out, as it runs.
+    async fn keep(&mut self, mut machine: Arc<Machine>) -> Result<std::convert::Infallible, Changed> {
+        let body = body_of(&machine);
         loop {
-            let obstacle = match self.up(machine, &body).await {
-                Ok(life) => Obstacle::Failed(self.live(life, machine).await?),
+            let obstacle = match self.up(&machine, &body).await {
+                Ok(life) => Obstacle::Failed(self.live(life, &mut machine).await?),
                 Err(obstacle) => obstacle,
             };
             match obstacle {
                 Obstacle::Missing(what) => {
                     let (Missing::Component(name) | Missing::Disk(name) | Missing::Port(name)) = &what;
                     self.phase(MachinePhase::Waiting { for_what: name.clone() });
-                    self.look_again(&what, machine).await?;
+                    self.look_again(&what, &machine).await?;
                 }
                 Obstacle::Failed(why) => {
                     tracing::warn!(machine = self.id, "it failed: {why:#}");
@@ -137,8 +155,8 @@ impl Actor {
 
     /// Finds it running with `body`, or starts it so.
     async fn up(&mut self, machine: &Arc<Machine>, body: &str) -> Result<Life, Obstacle> {
-        let driver = self.area.0.driver.clone();
-        match driver.watch(&self.id) {
+        let (driver, patience) = (self.area.0.driver.clone(), PATIENCE * 2u32.pow(self.silences.min(DOUBLINGS)));
+        match driver.watch(&self.id, patience) {
             Some(life) if life.marks.body == body => {
                 self.plugged = false;
                 return Ok(life);
@@ -153,7 +171,10 @@ impl Actor {
         self.plugged = true;
         blocking(move || driver.start(start)).await.map_err(Obstacle::Failed)?;
         let driver = &self.area.0.driver;
-        driver.watch(&self.id).context("PID 1 ended at once; its log is roadstead/init.log").map_err(Obstacle::Failed)
+        driver
+            .watch(&self.id, patience)
+            .context("PID 1 ended at once; its log is roadstead/init.log")
+            .map_err(Obstacle::Failed)
     }
 
     /// Gathers all that the machine needs.
@@ -170,7 +191,7 @@ impl Actor {
         if let Some(port) = area.network.missing(&machine.ports) {
             return Err(Obstacle::Missing(Missing::Port(format!("port {port}"))));
         }
-        let netns = area.network.attach(&self.id, &machine.ports).await.map_err(Obstacle::Failed)?;
+        let netns = area.network.attach(machine).await.map_err(Obstacle::Failed)?;
         let files = self.open(&machine.files).map_err(Obstacle::Failed)?;
         let ids = machine.disks.iter().map(|d| d.disk.clone()).collect();
         let marks = Marks { machine: self.id.clone(), body: body.to_owned(), disks: ids };
@@ -193,17 +214,20 @@ impl Actor {
     }
 
     /// Passes on what a running machine says, until it ends (why) or something else is wanted.
-    async fn live(&mut self, mut life: Life, machine: &Arc<Machine>) -> Result<anyhow::Error, Changed> {
+    async fn live(&mut self, mut life: Life, machine: &mut Arc<Machine>) -> Result<anyhow::Error, Changed> {
         let (began, network) = (Instant::now(), self.area.0.network.clone());
         loop {
             tokio::select! {
                 news = life.news.recv() => match news {
                     Some(News::Report(processes)) => self.report(MachinePhase::Running, processes),
                     Some(News::Ended(why)) => {
-                        if began.elapsed() >= STEADY {
-                            self.backoff = Backoff::new();
-                        }
+                        self.forgive(began);
                         return Ok(anyhow::Error::msg(why));
+                    }
+                    Some(News::Silent(why)) => {
+                        self.forgive(began);
+                        self.silences += 1;
+                        return Ok(self.kill().await.err().unwrap_or_else(|| anyhow::Error::msg(why)));
                     }
                     // The listener broke, not the machine: find it again.
                     None => return Ok(anyhow::Error::msg("lost sight of PID 1")),
@@ -214,22 +238,32 @@ impl Actor {
         }
     }
 
-    /// Tells the network of a new agent what is plugged in where. What is wrong there is the network's to repair.
-    async fn plug(&mut self, machine: &Arc<Machine>) {
+    /// One that ran for long begins anew.
+    fn forgive(&mut self, began: Instant) {
+        if began.elapsed() >= STEADY {
+            (self.backoff, self.silences) = (Backoff::new(), 0);
+        }
+    }
+
+    /// Tells the network, which may be a new agent's, what is plugged in where. What is wrong there is the network's to
+    /// repair.
+    async fn plug(&mut self, machine: &Machine) {
         self.plugged = true;
-        if let Err(why) = self.area.0.network.attach(&self.id, &machine.ports).await {
+        if let Err(why) = self.area.0.network.attach(machine).await {
             tracing::warn!(machine = self.id, "its ports: {why:#}");
         }
     }
 
-    /// A want with the same body changes nothing but the generation that is reported.
-    fn still(&mut self, running: &Arc<Machine>) -> Result<(), Changed> {
+    /// A want with the same body changes nothing but the generation that is reported, and perhaps what is plugged in.
+    fn still(&mut self, running: &mut Arc<Machine>) -> Result<(), Changed> {
         let Want::Run { generation, machine } = self.want.borrow_and_update().clone() else { return Err(Changed) };
-        if machine != *running {
+        if body_of(&machine) != body_of(running) {
             // So that `run` sees it again.
             self.want.mark_changed();
             return Err(Changed);
         }
+        self.plugged &= machine.ports == running.ports;
+        *running = machine;
         self.generation = generation;
         self.say();
         Ok(())
@@ -254,15 +288,24 @@ impl Actor {
 
     /// Returns when no process of it is left.
     async fn stop(&self) -> Result<()> {
+        self.end(GRACE).await
+    }
+
+    /// The same, without a word to PID 1.
+    async fn kill(&self) -> Result<()> {
+        self.end(Duration::ZERO).await
+    }
+
+    async fn end(&self, grace: Duration) -> Result<()> {
         self.area.0.roster.stops(&self.id);
         let (driver, id) = (self.area.0.driver.clone(), self.id.clone());
-        blocking(move || driver.stop(&id, GRACE)).await?;
+        blocking(move || driver.stop(&id, grace)).await?;
         self.area.0.disks.give_back(&self.id);
         Ok(())
     }
 
-    /// Removes all of it but its disks.
-    async fn clear(&self) -> Result<()> {
+    /// Removes all of it but its disks. Says so if its processes do not end.
+    async fn clear(&mut self) -> Result<()> {
         if !is_name(&self.id) {
             // It never was, and its paths could be anybody's.
             return Ok(());
@@ -270,7 +313,10 @@ impl Actor {
         let stopped = self.stop().await;
         // Killed or not: who waits for a disk does not end, but must not keep an address that another machine is to have.
         self.area.0.network.detach(&self.id).await?;
-        stopped?;
+        if let Err(why) = stopped {
+            self.phase(MachinePhase::Remains { why: format!("{why:#}") });
+            return Err(why);
+        }
         let (driver, id) = (self.area.0.driver.clone(), self.id.clone());
         blocking(move || driver.clear(&id)).await
     }
@@ -317,5 +363,6 @@ fn missing_component(config: &Config, machine: &Machine) -> Option<String> {
 
 /// Names a machine's body: what runs with another one must be started anew.
 fn body_of(machine: &Machine) -> String {
-    digest(&serde_json::to_vec(machine).expect("a machine's map keys are strings"))
+    let body = Machine { ports: Vec::new(), ..machine.clone() };
+    digest(&serde_json::to_vec(&body).expect("a machine's map keys are strings"))
 }

@@ -11,6 +11,7 @@ use roadstead_hostspec as hostspec;
 use roadstead_hostspec::{FromHost, ItemKey, ItemKind, Status, ToHost, Versioned};
 use roadstead_inspect::Metrics;
 use roadstead_kernel::region::Handle;
+use roadstead_kube::Dial;
 use roadstead_store::{AnyKey, Index, Key, Read as _, Tx, View};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -263,10 +264,11 @@ async fn listen(handle: Handle, mut from: OwnedReadHalf) -> Result<()> {
     }
 }
 
-/// A status counts only for what was told and is not yet gone, and never replaces a newer generation's.
+/// A status counts only for what was told and is not yet gone, and never replaces a newer generation's, unless nobody
+/// wants the item any more: then it is of whatever is left of it.
 fn record_saw<T: HostItem>(tx: &mut Tx, id: &str, generation: u64, status: Status) {
     let Some(mut record) = tx.get(&saw_key::<T>(id)) else { return };
-    if generation < record.body.generation {
+    if generation < record.body.generation && tx.get(&Key::<Want<T>>::new(id)).is_some() {
         return;
     }
     if let Some(status) = T::status(status) {
@@ -294,8 +296,10 @@ impl Dialer {
         Dialer { socket }
     }
 
-    /// A connection inside a network.
-    pub async fn dial(&self, network: &str, address: Ipv4Addr, port: u16) -> Result<TcpStream> {
+}
+
+impl Dial for Dialer {
+    async fn dial(&self, network: &str, address: Ipv4Addr, port: u16) -> Result<TcpStream> {
         let dialled = roadstead_host::dial::request(&self.socket, network, address, port).await;
         dialled.with_context(|| format!("cannot reach {address}:{port} in {network}"))
     }

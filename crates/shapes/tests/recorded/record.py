@@ -58,8 +58,46 @@ CALLS = {
         "GetRole": {"RoleName": "a=b,c@d"},
         "ListAttachedRolePolicies": {"RoleName": "eks", "MaxItems": 2},
         "ListRoles": {"PathPrefix": "/a/", "Marker": "m", "MaxItems": 10},
+        "UpdateRole": {"RoleName": "eks", "Description": "", "MaxSessionDuration": 7200},
+        "UpdateAssumeRolePolicy": {"RoleName": "eks", "PolicyDocument": DOCUMENT},
+        "TagRole": {"RoleName": "eks", "Tags": [{"Key": "k", "Value": "ü"}]},
+        "UntagRole": {"RoleName": "eks", "TagKeys": ["k", "a b"]},
+        "ListRoleTags": {"RoleName": "eks"},
+        "PutRolePolicy": {"RoleName": "eks", "PolicyName": "inline", "PolicyDocument": DOCUMENT},
+        "GetRolePolicy": {"RoleName": "eks", "PolicyName": "inline"},
+        "ListRolePolicies": {"RoleName": "eks", "MaxItems": 1},
+        "DeleteRolePolicy": {"RoleName": "eks", "PolicyName": "inline"},
+        "CreateInstanceProfile": {"InstanceProfileName": "nodes", "Path": "/a/", "Tags": [{"Key": "k", "Value": "v"}]},
+        "GetInstanceProfile": {"InstanceProfileName": "nodes"},
+        "ListInstanceProfiles": {"PathPrefix": "/a/"},
+        "ListInstanceProfilesForRole": {"RoleName": "eks"},
+        "AddRoleToInstanceProfile": {"InstanceProfileName": "nodes", "RoleName": "eks"},
+        "RemoveRoleFromInstanceProfile": {"InstanceProfileName": "nodes", "RoleName": "eks"},
+        "DeleteInstanceProfile": {"InstanceProfileName": "nodes"},
+        "TagInstanceProfile": {"InstanceProfileName": "nodes", "Tags": [{"Key": "k", "Value": ""}]},
+        "UntagInstanceProfile": {"InstanceProfileName": "nodes", "TagKeys": ["k"]},
+        "ListInstanceProfileTags": {"InstanceProfileName": "nodes"},
+        "GetUser": {},
+        "ListUsers": {"MaxItems": 3},
+        "DeleteUser": {"UserName": "ada"},
+        "ListAccessKeys": {"UserName": "ada"},
     },
-    "sts": {"GetCallerIdentity": {}},
+    "sts": {
+        "GetCallerIdentity": {},
+        "AssumeRole": {
+            "RoleArn": "arn:aws:iam::111122223333:role/eks",
+            "RoleSessionName": "ada@example.com",
+            "DurationSeconds": 900,
+            "ExternalId": "a/b:c",
+            "Tags": [{"Key": "k", "Value": "v"}],
+        },
+        "GetSessionToken": {"DurationSeconds": 900},
+    },
+    "ssm": {
+        "GetParameter": {"Name": "/aws/service/ü", "WithDecryption": True},
+        "GetParameters": {"Names": ["/a/b", "/a/c:1"]},
+        "GetParametersByPath": {"Path": "/a", "Recursive": True, "MaxResults": 10, "NextToken": "a/b+c=="},
+    },
     "ec2": {
         "AssignPrivateIpAddresses": {"NetworkInterfaceId": "eni-1", "PrivateIpAddresses": ["10.0.0.5", "10.0.0.6"]},
         "AttachNetworkInterface": {"NetworkInterfaceId": "eni-1", "InstanceId": "i-1", "DeviceIndex": 1},
@@ -166,8 +204,10 @@ def record(session, service, operation, params):
             content_type=request.headers.get("Content-Type", b""),
             body=request.body or b"",
         )
-        for key in ("content_type", "body"):
-            if isinstance(caught[key], bytes):
+        if "X-Amz-Target" in request.headers:
+            caught["target"] = request.headers["X-Amz-Target"]
+        for key in ("content_type", "body", "target"):
+            if isinstance(caught.get(key), bytes):
                 caught[key] = caught[key].decode()
         raise KeyboardInterrupt
 

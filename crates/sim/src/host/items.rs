@@ -94,6 +94,8 @@ pub struct Items {
     pub cut: BTreeSet<String>,
     /// Machines in which nothing becomes ready any more, whatever is started again in them.
     pub wedged: BTreeSet<String>,
+    /// Disks that take nothing: whoever waits for one waits on, and does not even end when it is killed.
+    pub stalled: BTreeSet<String>,
 }
 
 impl Items {
@@ -277,6 +279,7 @@ fn machine_status(state: &State) -> MachineStatus {
         Phase::Waiting { for_what } => (MachinePhase::Waiting { for_what: for_what.clone() }, vec![]),
         Phase::Running { processes } => (MachinePhase::Running, processes.clone()),
         Phase::Failed { why } => (MachinePhase::Failed { why: why.clone() }, vec![]),
+        Phase::Remains { why } => (MachinePhase::Remains { why: why.clone() }, vec![]),
     };
     MachineStatus { phase, since: state.since, processes }
 }

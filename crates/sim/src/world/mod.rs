@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod nodegroups;
 
 pub use faults::Crash;
 
@@ -11,6 +12,7 @@ use crate::disk::Disk;
 use crate::host::{Event, Host};
 use crate::ledger::{Changed, Ledger};
 use crate::log::Log;
+use crate::nodes::Nodes;
 use crate::rng::Rng;
 use crate::server::{Part, Server};
 use crate::setup::{self, Ground};
@@ -22,6 +24,8 @@ use std::sync::Arc;
 
 /// How long a world may take to come to rest, unless a story says otherwise.
 const REST: Millis = Millis::mins(20);
+/// And one with nodes: an update that does not go on fails after so long, and what follows takes its time, too.
+const LONG_REST: Millis = Millis::mins(200);
 /// Things that happen within one call of [`World::settle`]; more is a world that spins.
 const STEPS_MAX: usize = 200_000;
 
@@ -31,6 +35,7 @@ pub struct World {
     rng: Rng,
     process: Process,
     host: Host,
+    nodes: Nodes,
     seen: Seen,
     user: User,
     log: Log,
@@ -95,6 +100,8 @@ impl World {
     pub(crate) fn with(mut rng: Rng, log: Log) -> World {
         let (now, disk, ledger) = (setup::START, Disk::default(), Ledger::default());
         let host = Host::new(rng.fork(), now);
+        // A source of its own: what happens without nodes hangs on the seed as before.
+        let nodes = Nodes::new(rng.clone());
         let server = Server::start(&disk, &mut rng, Limits::default(), now, &ledger);
         let published = server.region.view().clone();
         let mut world = World {
@@ -102,6 +109,7 @@ impl World {
             rng,
             process: Process { disk, server: Some(server), returns: now },
             host,
+            nodes,
             seen: Seen { ledger, published, served: BTreeSet::new(), empty: BTreeSet::new() },
             user: User { api: Api::new(), awaited: vec![], broken: None },
             log,
@@ -120,6 +128,19 @@ impl World {
     /// If a rule is broken.
     pub fn settle(&mut self) {
         self.try_settle().unwrap_or_else(|violation| self.fail(&violation));
+    }
+
+    /// As [`World::settle`]; where there are instances of users, for as long as nodes may take to be replaced and what was
+    /// terminated is shown.
+    ///
+    /// # Errors
+    /// The rule that was broken.
+    pub fn try_rest(&mut self) -> Result<(), Violation> {
+        self.try_settle()?;
+        match self.has_had_instances() {
+            true => self.try_run_until(self.now + LONG_REST),
+            false => Ok(()),
+        }
     }
 
     /// The same, looking on after everything that happens.
@@ -215,7 +236,7 @@ impl World {
         let mut all = vec![(Actor::Host, self.host.wakes())];
         match &mut self.process.server {
             Some(server) => {
-                let parts = server.wakes(self.now, &mut self.host);
+                let parts = server.wakes(self.now, &mut self.host, &mut self.nodes);
                 all.splice(0..0, parts.map(|(part, wakes)| (Actor::Server(part), wakes)));
             }
             None => all.insert(0, (Actor::Restart, Some(self.process.returns))),
@@ -231,7 +252,7 @@ impl World {
             Actor::Server(Part::Region) => self.turn()?,
             Actor::Server(part) => {
                 let server = self.process.server.as_mut().expect("it was asked what it has to do");
-                let served = server.drive(part, self.now, &mut self.host, &self.seen.ledger);
+                let served = server.drive(part, self.now, &mut self.host, &mut self.nodes, &self.seen.ledger);
                 self.seen.served.extend(served);
             }
         }
@@ -286,6 +307,7 @@ impl World {
             let batch = Batch { before, after: &after, changes: &changes, frame: &frame, served, troubled: &troubled };
             checks::batch(&batch, self.now)?;
             server.notice(&changes, self.now);
+            self.nodes.notice(&changes);
             self.log.batch(self.now, before, &after, &changes);
         }
         self.log.plans(self.now, &server.region, &after, &self.seen.ledger);
@@ -294,6 +316,7 @@ impl World {
 
     fn end_server(&mut self, away: Millis) {
         self.process.server = None;
+        self.nodes.forget();
         self.host.disconnect();
         self.process.returns = self.now + away;
         self.log.say(self.now, "the region is down".to_owned());

@@ -48,6 +48,11 @@ pub fn terminate(tx: &mut Tx, id: &str) {
     tx.delete(&Instance::key(id));
 }
 
+/// The state of an instance; one that is no longer shown is terminated, too.
+pub fn state(read: &impl Read, id: &str) -> State {
+    read.shared(&Instance::key(id)).map_or(State::Terminated, |record| State::of(&record))
+}
+
 /// The primary address of an instance's first interface.
 pub fn address(read: &impl Read, spec: &Spec) -> Option<Ipv4Addr> {
     let first = spec.interfaces.first()?;

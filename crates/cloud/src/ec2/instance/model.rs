@@ -127,7 +127,7 @@ pub struct Status {
     pub began: bool,
     /// Why not, for people.
     pub why: String,
-    /// When `ready` or `began` last changed.
+    /// When `ready`, `began` or whether it remains last changed.
     pub since: Millis,
     /// What has become of its machine.
     #[serde(default)]
@@ -138,6 +138,10 @@ pub struct Status {
     /// It ran since it was last started.
     #[serde(default)]
     pub ran: bool,
+    /// It is being terminated, was killed and has no interface any more, and does not end: why, for people. It holds its
+    /// volumes and nothing else.
+    #[serde(default)]
+    pub remains: Option<String>,
 }
 
 /// What has become of an instance's machine.

@@ -126,6 +126,9 @@ impl Client {
             ("ec2", "describe_vpcs"),
             ("ec2", "describe_subnets"),
             ("ec2", "describe_security_groups"),
+            ("ec2", "describe_network_interfaces"),
+            ("ec2", "describe_instances"),
+            ("ec2", "describe_launch_templates"),
         ];
         let answers = self.boto(reads.iter().map(|(service, name)| call(service, name, json!({}))).collect());
         answers.into_iter().map(Answer::value).collect()

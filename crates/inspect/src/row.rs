@@ -59,6 +59,9 @@ impl Row {
         if row.deleting.is_some() {
             row.glance = Glance { state: Some("Deleting".into()), ails: true, ..row.glance };
         }
+        if let Some(state) = rests(&row) {
+            row.glance = Glance { state: Some(state.into()), ails: false, ..row.glance };
+        }
         Some(row)
     }
 
@@ -78,6 +81,16 @@ impl Row {
             let news = |why: &String| self.glance.state.as_ref() != Some(why);
             self.glance.why = whys.first().and_then(|why| why.clone().ok()).filter(news);
         }
+    }
+}
+
+/// The state of a user's instance that is as it was asked to be and does not run.
+fn rests(row: &Row) -> Option<&'static str> {
+    let text = |path: &str| row.body.pointer(path).and_then(Value::as_str);
+    match (text("/spec/launch/power")?, text("/status/machine")?) {
+        (_, "Released") if row.deleting.is_some() => Some("Terminated"),
+        ("Off", "Gone") if row.deleting.is_none() => Some("Stopped"),
+        _ => None,
     }
 }
 
@@ -133,6 +146,20 @@ fn first_text(fields: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instance_that_was_stopped_or_terminated_does_not_ail() {
+        let key: AnyKey = "ec2/instance/i-1".parse().unwrap();
+        let row = |power: &str, machine: &str, deleting| Row {
+            body: json!({"spec": {"launch": {"power": power}}, "status": {"ready": false, "machine": machine}}),
+            deleting,
+            ..Row::removed(key.clone(), Millis(0))
+        };
+        assert_eq!(rests(&row("Off", "Gone", None)), Some("Stopped"));
+        assert_eq!(rests(&row("On", "Released", Some(Millis(1)))), Some("Terminated"));
+        assert_eq!(rests(&row("Off", "Running", None)), None);
+        assert_eq!(rests(&row("On", "Gone", None)), None);
+    }
 
     fn looks(body: Value) -> (String, String, bool) {
         let Glance { state, why, ails, .. } = glance(&body);

@@ -1,6 +1,8 @@
 //! Stories of instances that users run, and of their interfaces. Every rule of [`roadstead_sim::CHECKS`] holds on the
 //! way, or the story fails.
 
+#![expect(clippy::unwrap_used, reason = "it is a test: what goes wrong ends it")]
+
 use roadstead_hostspec::ItemKind;
 use roadstead_shapes::{ec2, iam};
 use roadstead_sim::{Crash, World};
@@ -541,24 +543,25 @@ fn an_instance_acts_as_its_profiles_role_until_it_ends() {
     let trust = r#"{"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
     let role = iam::CreateRoleRequest {
-        role_name: "node".into(),
+        role_name: "machine".into(),
         assume_role_policy_document: trust.into(),
         ..Default::default()
     };
     world.call(&iam::CREATE_ROLE, role).unwrap();
-    let profile = iam::CreateInstanceProfileRequest { instance_profile_name: "node".into(), ..Default::default() };
+    let profile = iam::CreateInstanceProfileRequest { instance_profile_name: "machine".into(), ..Default::default() };
     world.call(&iam::CREATE_INSTANCE_PROFILE, profile).unwrap();
-    let add = iam::AddRoleToInstanceProfileRequest { instance_profile_name: "node".into(), role_name: "node".into() };
+    let add =
+        iam::AddRoleToInstanceProfileRequest { instance_profile_name: "machine".into(), role_name: "machine".into() };
     world.call(&iam::ADD_ROLE_TO_INSTANCE_PROFILE, add).unwrap();
     let with =
         |name: &str| Some(ec2::IamInstanceProfileSpecification { name: Some(name.into()), ..Default::default() });
     let request = request(&mut world);
     let unknown = ec2::RunInstancesRequest { iam_instance_profile: with("nobody"), ..request.clone() };
     assert_eq!(code(run_as(&mut world, unknown)), "InvalidParameterValue");
-    let id = run_as(&mut world, ec2::RunInstancesRequest { iam_instance_profile: with("node"), ..request }).unwrap();
+    let id = run_as(&mut world, ec2::RunInstancesRequest { iam_instance_profile: with("machine"), ..request }).unwrap();
     world.settle();
     let credentials = world.host().metadata(&id).unwrap().credentials.clone().unwrap();
-    assert_eq!(credentials.role, "node");
+    assert_eq!(credentials.role, "machine");
     assert!(world.host().has(ItemKind::Credential, &credentials.access_key_id));
     terminate(&mut world, &id).unwrap();
     world.settle();

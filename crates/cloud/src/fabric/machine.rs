@@ -107,7 +107,7 @@ fn away(tx: &mut Tx, record: &Record<Instance>, done: &'static str, under_way: &
     let id = record.body.spec.id.as_str();
     // Both are asked for before either is waited for.
     let gone = [unwant::<hostspec::Machine>(tx, id), unwant::<hostspec::Metadata>(tx, id)];
-    if gone == [true; 2] { (Phase::Gone, done) } else { (record.body.status.phase, under_way) }
+    if gone == [true; 2] { (Phase::Gone, done) } else { (record.body.status.machine, under_way) }
 }
 
 /// Lets go of the interfaces that were to be detached: the machine no longer has them.
@@ -130,7 +130,7 @@ fn note(record: &mut Record<Instance>, now: Millis, phase: Phase, seen: Seen) {
     let same = (status.ready, status.began) == (seen.ready, seen.began);
     let ran = match phase {
         Phase::Running => true,
-        Phase::Waiting | Phase::Failed => status.ran && status.phase != Phase::Gone,
+        Phase::Waiting | Phase::Failed => status.ran && status.machine != Phase::Gone,
         Phase::Gone | Phase::Released => false,
     };
     *status = instance::Status {
@@ -138,8 +138,8 @@ fn note(record: &mut Record<Instance>, now: Millis, phase: Phase, seen: Seen) {
         began: seen.began,
         why: seen.why,
         since: if same { status.since } else { now },
-        phase_since: if status.phase == phase { status.phase_since } else { now },
-        phase,
+        machine_since: if status.machine == phase { status.machine_since } else { now },
+        machine: phase,
         ran,
         remains: None,
     };

@@ -38,7 +38,7 @@ pub fn launch(
         image,
         launch: None,
     };
-    let status = Status { why: "launching".into(), since: tx.now(), phase_since: tx.now(), ..Status::default() };
+    let status = Status { why: "launching".into(), since: tx.now(), machine_since: tx.now(), ..Status::default() };
     tx.create(Instance::key(&id), Some(owner.clone()), Instance { spec, status });
     id
 }

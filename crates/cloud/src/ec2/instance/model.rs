@@ -131,10 +131,10 @@ pub struct Status {
     pub since: Millis,
     /// What has become of its machine.
     #[serde(default)]
-    pub phase: Phase,
-    /// When `phase` last changed.
+    pub machine: Phase,
+    /// When `machine` last changed.
     #[serde(default)]
-    pub phase_since: Millis,
+    pub machine_since: Millis,
     /// It ran since it was last started.
     #[serde(default)]
     pub ran: bool,
@@ -195,10 +195,10 @@ impl State {
     /// The state of an instance: what is asked of it, and how much of that was seen.
     pub fn of(record: &Record<Instance>) -> State {
         let Instance { spec, status } = &record.body;
-        let is_gone = matches!(status.phase, Phase::Gone | Phase::Released);
+        let is_gone = matches!(status.machine, Phase::Gone | Phase::Released);
         let power = spec.launch.as_ref().map_or(Power::On, |launch| launch.power);
         match power {
-            _ if record.deleting.is_some() && status.phase == Phase::Released => State::Terminated,
+            _ if record.deleting.is_some() && status.machine == Phase::Released => State::Terminated,
             _ if record.deleting.is_some() => State::ShuttingDown,
             Power::Off => {
                 if is_gone {

@@ -260,7 +260,7 @@ impl Checked {
             image: image::machine(&ami, &region, &hostname, size.into(), launch.boots),
             launch: Some(launch),
         };
-        let status = Status { why: "launching".into(), since: launched, phase_since: launched, ..Status::default() };
+        let status = Status { why: "launching".into(), since: launched, machine_since: launched, ..Status::default() };
         tx.create(Instance::key(&id), owner.cloned(), Instance { spec, status });
         network_interface::attach(tx, &eni.id, &id, 0, !extras.keeps_interface);
         let attachment =

@@ -117,7 +117,7 @@ fn reason(record: &Record<Instance>) -> Option<api::StateReason> {
             let code = "Client.UserInitiatedShutdown";
             (code, format!("{code}: User initiated shutdown"))
         }
-        State::Pending | State::Running if status.phase == Phase::Failed => {
+        State::Pending | State::Running if status.machine == Phase::Failed => {
             let code = "Server.InternalError";
             (code, format!("{code}: {}", status.why))
         }
@@ -130,8 +130,8 @@ fn reason(record: &Record<Instance>) -> Option<api::StateReason> {
 /// `User initiated (2026-01-02 03:04:05 GMT)`.
 fn transition(record: &Record<Instance>) -> String {
     let at = match State::of(record) {
-        State::ShuttingDown | State::Terminated => record.deleting.unwrap_or(record.body.status.phase_since),
-        State::Stopping | State::Stopped => record.body.status.phase_since,
+        State::ShuttingDown | State::Terminated => record.deleting.unwrap_or(record.body.status.machine_since),
+        State::Stopping | State::Stopped => record.body.status.machine_since,
         State::Pending | State::Running => return String::new(),
     };
     format!("User initiated ({})", gmt(at))

@@ -100,7 +100,8 @@ fn status(record: &Record<Instance>) -> api::InstanceStatus {
         details: Some(vec![api::InstanceStatusDetails {
             name: Some(api::StatusName::Reachability),
             status: Some(reachability(record)),
-            impaired_since: (summary(record) == api::SummaryStatus::Impaired).then_some(record.body.status.phase_since),
+            impaired_since: (summary(record) == api::SummaryStatus::Impaired)
+                .then_some(record.body.status.machine_since),
         }]),
     };
     api::InstanceStatus {
@@ -115,7 +116,7 @@ fn status(record: &Record<Instance>) -> api::InstanceStatus {
 
 /// Both of EC2's checks are one here: whether the machine is there and PID 1 answers.
 fn summary(record: &Record<Instance>) -> api::SummaryStatus {
-    match (State::of(record), record.body.status.phase) {
+    match (State::of(record), record.body.status.machine) {
         (State::Running, Phase::Running) => api::SummaryStatus::Ok,
         (State::Running | State::Pending, Phase::Failed) => api::SummaryStatus::Impaired,
         (State::Running | State::Pending, _) => api::SummaryStatus::Initializing,

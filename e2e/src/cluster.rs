@@ -102,9 +102,23 @@ impl Cluster {
     /// `kubectl` with the kubeconfig that `aws eks update-kubeconfig` wrote.
     #[track_caller]
     pub fn kubectl(&self, arguments: &[&str]) -> Said {
+        self.kubectl_within(PATIENCE, arguments)
+    }
+
+    /// The same, for what may take longer.
+    #[track_caller]
+    pub fn kubectl_within(&self, limit: Duration, arguments: &[&str]) -> Said {
         let mut command = self.client.command("kubectl", arguments);
         command.env("KUBECONFIG", &self.kubeconfig);
-        run(command, None, PATIENCE)
+        run(command, None, limit)
+    }
+
+    /// `kubectl apply` of an object, or of a List of them.
+    #[track_caller]
+    pub fn apply(&self, object: &Value) {
+        let mut command = self.client.command("kubectl", &["apply", "--filename", "-"]);
+        command.env("KUBECONFIG", &self.kubeconfig);
+        run(command, Some(object.to_string()), PATIENCE).text();
     }
 
     /// What `kubectl ... --output json` prints.

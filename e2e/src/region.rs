@@ -60,6 +60,17 @@ impl Region {
         Region::with(Options { clusters: true, ..Options::default() })
     }
 
+    /// A region that runs, for clusters with nodes.
+    #[track_caller]
+    pub fn for_nodes() -> Region {
+        let needed = ["containerd-", "runc-", "coredns-", "agnhost-"];
+        let sets = fs::read_dir(components()).into_iter().flatten().flatten();
+        let sets: Vec<String> = sets.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let missing: Vec<&str> = needed.into_iter().filter(|set| !sets.iter().any(|s| s.starts_with(set))).collect();
+        assert!(missing.is_empty(), "no {missing:?} is built: cargo xtask components --nodes");
+        Region::for_clusters()
+    }
+
     /// A region that runs.
     #[track_caller]
     pub fn with(options: Options) -> Region {

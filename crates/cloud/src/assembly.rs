@@ -1,15 +1,21 @@
 //! The product put together: every kind and every planner, in one place.
 
+use crate::autoscaling::auto_scaling_group::{Activity, AutoScalingGroup, AutoScalingGroupPlanner};
 use crate::autoscaling::{Group, GroupPlanner};
 use crate::ec2::instance::Instance;
+use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
+use crate::eks::access_entry::AccessEntry;
 use crate::eks::cluster::{Cluster, ClusterPlanner, MembershipPlanner};
 use crate::eks::etcd::{EtcdSpec, EtcdState};
 use crate::eks::kube::{KubeSpec, KubeState};
+use crate::eks::node::{Node, NodesPlanner, NodesSpec, NodesState};
+use crate::eks::nodegroup::{Nodegroup, NodegroupPlanner};
+use crate::eks::update::Update;
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{self, HostItem, Saw, Want};
 use crate::iam::access_key::AccessKey;
@@ -19,7 +25,7 @@ use crate::iam::user::User;
 use crate::keys::{KeySpec, KeyState};
 use crate::settings::Settings;
 use crate::sts::session::{Session, SessionPlanner};
-use crate::{ec2, eks, iam, ssm, sts};
+use crate::{autoscaling, ec2, eks, iam, ssm, sts};
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::Service;
 use roadstead_kernel::planner::Planners;
@@ -41,13 +47,22 @@ pub fn registry() -> Registry {
     registry.add::<NetworkInterface>();
     registry.add::<Volume>();
     registry.add::<Instance>();
+    registry.add::<LaunchTemplate>();
     registry.add::<Group>();
+    registry.add::<AutoScalingGroup>();
+    registry.add::<Activity>();
     registry.add::<LoadBalancer>();
     registry.add::<Cluster>();
     registry.add::<EtcdSpec>();
     registry.add::<EtcdState>();
     registry.add::<KubeSpec>();
     registry.add::<KubeState>();
+    registry.add::<Node>();
+    registry.add::<Nodegroup>();
+    registry.add::<Update>();
+    registry.add::<NodesSpec>();
+    registry.add::<NodesState>();
+    registry.add::<AccessEntry>();
     registry.add::<KeySpec>();
     registry.add::<KeyState>();
     host_item::<hostspec::Network>(&mut registry);
@@ -73,7 +88,10 @@ pub fn planners() -> Planners {
     planners
         .add(ClusterPlanner)
         .add(MembershipPlanner)
+        .add(NodesPlanner)
+        .add(NodegroupPlanner)
         .add(GroupPlanner)
+        .add(AutoScalingGroupPlanner)
         .add(SessionPlanner)
         .add(fabric::NetworkPlanner)
         .add(fabric::PortPlanner)
@@ -87,5 +105,5 @@ pub fn planners() -> Planners {
 
 /// Every service of a region.
 pub fn services() -> Vec<Service> {
-    vec![eks::service(), ec2::service(), iam::service(), sts::service(), ssm::service()]
+    vec![eks::service(), autoscaling::service(), ec2::service(), iam::service(), sts::service(), ssm::service()]
 }

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod settings;
 pub mod ssm;
 pub mod sts;
+mod uuid;
 mod vacancy;
 
 pub use assembly::{planners, registry, services};

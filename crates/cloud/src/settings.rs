@@ -24,6 +24,18 @@ pub struct Settings {
     pub kubernetes: Vec<KubernetesVersion>,
     /// The etcd component set, e.g. `etcd-3.6.16`.
     pub etcd: String,
+    /// The containerd component set, e.g. `containerd-2.3.7`.
+    #[serde(default)]
+    pub containerd: String,
+    /// The runc component set, e.g. `runc-1.5.2`.
+    #[serde(default)]
+    pub runc: String,
+    /// The CoreDNS component set, e.g. `coredns-1.14.7`.
+    #[serde(default)]
+    pub coredns: String,
+    /// Processors of the host, of which no instance may have more; 0 = not known.
+    #[serde(default)]
+    pub vcpus: u32,
 }
 
 /// An availability zone.
@@ -48,6 +60,9 @@ pub struct KubernetesVersion {
     pub default: bool,
     /// When upstream released the minor.
     pub released: Millis,
+    /// The date of its node images, `20261013`: when the newest of what is in them was released.
+    #[serde(default)]
+    pub image_date: String,
 }
 
 impl Object for Settings {

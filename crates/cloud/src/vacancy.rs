@@ -13,7 +13,7 @@ pub fn order(size: u64, who: &str) -> impl Iterator<Item = u64> + use<> {
 }
 
 /// FNV-1a, 64 bits: the same everywhere and for ever.
-fn scatter(text: &str) -> u64 {
+pub fn scatter(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -33,6 +33,21 @@ pub struct Launch {
     pub files: Vec<Placed>,
     /// What init supervises.
     pub processes: Vec<Process>,
+    /// The computer that it is; none: it is a service's machine, and has hardly any privilege.
+    pub node: Option<Node>,
+}
+
+/// What a machine of [`Profile::Node`](roadstead_hostspec::Profile::Node) is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Ids of the host's processors that it has, ascending.
+    pub cpus: Vec<u32>,
+    /// Its memory, bytes.
+    pub memory_bytes: u64,
+    /// The cgroup of version 2, below the one in [`Launch::cgroups`], that PID 1 and its processes live in. The machine's
+    /// own root stays free of processes, or nobody inside could hand controllers out from it (cgroup-v2.rst, "No
+    /// Internal Process Constraint").
+    pub cgroup: PathBuf,
 }
 
 /// A folder of the host in a machine.
@@ -97,6 +112,24 @@ impl Marks {
         let [_, guest, init, rest @ ..] = args.as_slice() else { return None };
         (guest == "guest" && init == "init").then(|| Marks::from_args(rest))?.map(|(marks, _)| marks)
     }
+}
+
+/// An image in the folder that the agent shows to nodes; [`NodeImage::INDEX`] there lists them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeImage {
+    /// Its repository in EKS's registry, e.g. `eks/pause`.
+    pub name: String,
+    /// E.g. `v3.10.2`.
+    pub tag: String,
+    /// Of its manifest, e.g. `sha256:…`.
+    pub digest: String,
+    /// The file beside the list that holds it: an OCI image layout in a tar archive, in which it is called by its tag.
+    pub archive: String,
+}
+
+impl NodeImage {
+    /// The list's file: a JSON array.
+    pub const INDEX: &str = "images.json";
 }
 
 /// What init says: a line of JSON to whoever connects, at once and at every change.

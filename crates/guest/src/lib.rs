@@ -14,27 +14,31 @@
 
 pub mod ask;
 mod enter;
+pub mod hardware;
 mod init;
 mod launch;
+mod node;
 
 /// The file at a disk's root that says which disk it is. No dot begins its name: whoever empties a disk by `rm *` takes
 /// it along, and PID 1 starts nothing on a disk without one.
 pub const DISK_MARK: &str = "roadstead-disk";
 
-pub use launch::{Bind, Launch, Marks, Placed, Report};
+pub use launch::{Bind, Launch, Marks, Node, NodeImage, Placed, Report};
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Entry of `roadstead guest ROLE ...`; `args` are those after `guest`. Roles: `enter`, `init` (and `root`, which
-/// `enter` starts itself).
+/// `enter` starts itself); on an EKS node `node` and `token`.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<String> = args.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     let result = match args.split_first() {
         Some((role, [])) if role == "enter" => enter::enter(),
         Some((role, [])) if role == "root" => enter::root(),
         Some((role, rest)) if role == "init" => init::run(rest),
-        _ => Err(anyhow::anyhow!("usage: roadstead guest enter | init MARKS FILE (the host agent starts both)")),
+        Some((role, rest)) if role == "node" => node::run(rest),
+        Some((role, rest)) if role == "token" => node::token(rest),
+        _ => Err(anyhow::anyhow!("usage: roadstead guest ROLE, which the host agent and PID 1 start")),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

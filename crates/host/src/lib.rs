@@ -7,6 +7,7 @@ mod config;
 pub mod dial;
 pub mod disk;
 pub mod doctor;
+pub mod images;
 pub mod logs;
 pub mod machine;
 pub mod net;

@@ -5,7 +5,7 @@
 mod rig;
 
 use rig::{Machine, Rig, dial, dial_from_host, ip, lines, network, port, run};
-use roadstead_host::net::{Frontend, Nets, Part};
+use roadstead_host::net::{Frontend, Nets, Part, Setup};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::Ipv4Addr;
@@ -97,7 +97,7 @@ async fn all_removed_leaves_no_trace() {
     vpc.nets.remove_port("eni-b").await;
     vpc.nets.remove_network("vpc-1").await;
     assert_eq!(vpc.rig.traces(), Vec::<String>::new());
-    let error = vpc.nets.attach("i-a", "/run/netns/none".as_ref(), &[]).await.unwrap_err();
+    let error = vpc.nets.attach("i-a", "/run/netns/none".as_ref(), &[], Setup::All).await.unwrap_err();
     assert!(error.to_string().contains("make it first"), "{error}");
 }
 
@@ -143,6 +143,71 @@ async fn a_second_interface_reaches_its_own_network() {
     assert_eq!(vpc.a.dial((ip("10.0.2.5"), 80)).await.unwrap().seen_as, ip("10.0.1.5"));
     assert_eq!(vpc.a.dial((ip("10.9.2.5"), 80)).await.unwrap().seen_as, ip("10.9.1.5"));
     assert!(vpc.b.dial((ip("10.9.2.5"), 80)).await.is_err(), "a machine in two networks joins them for nobody else");
+}
+
+/// As a CNI does it: the pod's address is on no interface of the node's, only routed into the pod.
+fn pod(node: &Machine, rig: &Rig, id: &str, address: &str) -> Machine {
+    let pod = rig.machine(id);
+    node.run("ip", &["link", "add", id, "type", "veth", "peer", "name", "eth0", "netns", &pod.namespace]);
+    node.run("ip", &["link", "set", id, "up"]);
+    node.run("ip", &["route", "add", &format!("{address}/32"), "dev", id]);
+    node.sysctl("net/ipv4/ip_forward", "1");
+    node.sysctl(&format!("net/ipv4/conf/{id}/proxy_arp"), "1");
+    pod.run("ip", &["link", "set", "eth0", "up"]);
+    pod.run("ip", &["addr", "add", &format!("{address}/32"), "dev", "eth0"]);
+    pod.run("ip", &["route", "add", "default", "dev", "eth0"]);
+    pod
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secondary_address_leads_to_a_pod_within_milliseconds() {
+    let vpc = vpc().await;
+    let mut eni = port("eni-a", "vpc-1", "10.0.1.0/24", "10.0.1.5");
+    eni.secondary = vec![ip("10.0.1.77")];
+    let began = Instant::now();
+    vpc.nets.put_port(2, eni.clone()).await;
+    let took = began.elapsed();
+    let pod = pod(&vpc.a, &vpc.rig, "i-pod", "10.0.1.77");
+    let _servers = (pod.serve(80), vpc.b.serve(80));
+    let began = Instant::now();
+    assert_eq!(vpc.b.dial((ip("10.0.1.77"), 80)).await.unwrap().server, "i-pod");
+    assert_eq!(pod.dial((ip("10.0.2.5"), 80)).await.unwrap().seen_as, ip("10.0.1.77"));
+    println!("the address was there after {took:?}, two contacts took {:?}", began.elapsed());
+    assert!(took < Duration::from_millis(50), "{took:?}");
+    assert!(began.elapsed() < Duration::from_millis(1500), "no ARP is waited for in vain");
+    let wires = vpc.wires();
+    vpc.nets.put_port(3, port("eni-a", "vpc-1", "10.0.1.0/24", "10.0.1.5")).await;
+    assert!(vpc.b.dial((ip("10.0.1.77"), 80)).await.is_err(), "it is taken away");
+    assert_eq!(vpc.wires(), wires, "and no wire was touched");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn further_interfaces_of_a_node_come_up_bare_and_go_as_they_came() {
+    let vpc = vpc().await;
+    let mut eni = port("eni-a2", "vpc-1", "10.0.1.0/24", "10.0.1.6");
+    eni.secondary = vec![ip("10.0.1.78")];
+    vpc.nets.put_port(1, eni).await;
+    let (one, two) = ([("eni-a", "eth0")], [("eni-a", "eth0"), ("eni-a2", "eth1")]);
+    let _server = vpc.b.serve(80);
+    let mut open = vpc.a.dial((ip("10.0.2.5"), 80)).await.unwrap();
+    let began = Instant::now();
+    vpc.a.attach_as(&vpc.nets, &two, Setup::First).await;
+    println!("plugged in within {:?}", began.elapsed());
+    let netns = &vpc.a.namespace;
+    let address = || lines("ip", &["-n", netns, "-o", "-4", "address"], " eth1 ");
+    assert_eq!(lines("ip", &["-n", netns, "-o", "link", "show", "eth1"], ",UP").len(), 1);
+    assert_eq!(address(), Vec::<String>::new());
+    // Its secondary address leads there all the same, and its pods speak through it by the rules of the node.
+    let pod = pod(&vpc.a, &vpc.rig, "i-pod", "10.0.1.78");
+    vpc.a.run("ip", &["rule", "add", "from", "10.0.1.78", "table", "2"]);
+    vpc.a.run("ip", &["route", "add", "10.0.1.1", "dev", "eth1", "table", "2"]);
+    vpc.a.run("ip", &["route", "add", "default", "via", "10.0.1.1", "dev", "eth1", "table", "2"]);
+    let _pod = pod.serve(80);
+    assert_eq!(vpc.b.dial((ip("10.0.1.78"), 80)).await.unwrap().server, "i-pod");
+    assert_eq!(pod.dial((ip("10.0.2.5"), 80)).await.unwrap().seen_as, ip("10.0.1.78"));
+    vpc.a.attach_as(&vpc.nets, &one, Setup::First).await;
+    assert_eq!(lines("ip", &["-n", netns, "-o", "link"], " eth1"), Vec::<String>::new());
+    open.echo().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rig::{LONG, Machine, Rig, eventually, ip, lines, network, port};
-use roadstead_host::net::{Nets, netns, router_namespace};
+use roadstead_host::net::{Nets, Setup, netns, router_namespace};
 use roadstead_host::tokens::Reviewers;
 use roadstead_hostspec::{
     Credential, ItemKey, ItemKind, MachinePort, Mapping, Principal, Reviewer, ReviewerStatus, Status,
@@ -259,7 +259,7 @@ async fn a_router_that_was_made_anew_is_listened_in_again() {
     world.nets.audit().await;
     // The wires of the old one stay for as long as somebody listens in it.
     let ports = [MachinePort { port: "eni-a".into(), name: "eth0".into() }];
-    eventually(async || world.nets.attach("i-api", &netns::path(&world.api.namespace), &ports).await).await;
+    eventually(async || world.nets.attach("i-api", &netns::path(&world.api.namespace), &ports, Setup::All).await).await;
     let status = eventually(async || world.review(&token("dev")).await).await;
     assert_eq!(status["authenticated"], true);
 }

@@ -23,6 +23,14 @@ impl SystemImage {
     pub const ALL: [SystemImage; 5] =
         [SystemImage::Pause, SystemImage::VpcCni, SystemImage::KubeProxy, SystemImage::CoreDns, SystemImage::Agnhost];
 
+    /// The version of [`Pause`](SystemImage::Pause): upstream's, at the Kubernetes version that it is built from.
+    pub const PAUSE_VERSION: &str = "3.10.2";
+
+    /// The host name of EKS's registry in a region.
+    pub fn registry(region: &str) -> String {
+        format!("{REGISTRY}.dkr.ecr.{region}.amazonaws.com")
+    }
+
     /// Its repository in EKS's registry.
     pub fn repository(self) -> &'static str {
         match self {
@@ -36,6 +44,6 @@ impl SystemImage {
 
     /// Its full name at a version of what is in it, e.g. `602401143452.dkr.ecr.us-east-1.amazonaws.com/eks/coredns:v1.14.7`.
     pub fn reference(self, region: &str, version: &str) -> String {
-        format!("{REGISTRY}.dkr.ecr.{region}.amazonaws.com/{}:v{version}", self.repository())
+        format!("{}/{}:v{version}", SystemImage::registry(region), self.repository())
     }
 }

@@ -39,7 +39,8 @@ pub enum DiskStatus {
 }
 
 /// One instance: its own namespaces, a private root over the host's read-only `/usr`, a process tree under PID 1.
-/// The id names one life: a replacement has another id. A changed body of the same id restarts the machine.
+/// The id names one life: a replacement has another id. A changed body of the same id restarts the machine, but for its
+/// ports: they are plugged in and taken out while it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// E.g. `i-0123456789abcdef0`.
@@ -53,7 +54,8 @@ pub struct Machine {
     pub cpu_millis: u32,
     /// Limit of memory, bytes; 0 = none.
     pub memory_bytes: u64,
-    /// Its interfaces, in order; the first carries the default route.
+    /// Its interfaces, in order; the first carries the default route. In a [`Profile::Node`] the others come up without
+    /// an address: the node's own programs see to that.
     pub ports: Vec<MachinePort>,
     /// Disks mounted before any process starts. A disk is in one running machine at a time.
     pub disks: Vec<MachineDisk>,
@@ -220,6 +222,12 @@ pub enum MachinePhase {
     Running,
     /// PID 1 is gone though the spec wants it; the host starts it again with backoff.
     Failed {
+        /// What was seen, for people.
+        why: String,
+    },
+    /// Nobody wants it any more. It was killed and has no interface left, and there are processes of it that do not end:
+    /// they wait for a disk. What it has mounted stays in use until they do; all else of it may be another's.
+    Remains {
         /// What was seen, for people.
         why: String,
     },

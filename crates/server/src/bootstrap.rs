@@ -68,10 +68,14 @@ fn furnish(tx: &mut Tx, settings: Settings, access_key_id: String, secret: Seale
 fn settings(config: &Config, address: SocketAddr, slot: u8) -> Result<Settings> {
     let components = components()?;
     let zones = (1..).zip(&config.zones).map(|(n, name)| Zone { name: name.clone(), id: zone_id(&config.region, n) });
+    let set = |family: &str| {
+        let set = components.iter().find(|c| c.family == family && c.default);
+        set.with_context(|| format!("no {family} among the components"))
+    };
+    let (containerd, runc) = (set("containerd")?, set("runc")?);
     let kubernetes = components.iter().filter(|c| c.family == "kubernetes");
-    let mut kubernetes = kubernetes.map(kubernetes_version).collect::<Result<Vec<_>>>()?;
+    let mut kubernetes = kubernetes.map(|c| kubernetes_version(c, [containerd, runc])).collect::<Result<Vec<_>>>()?;
     kubernetes.sort_by(|a, b| b.minor.cmp(&a.minor));
-    let etcd = components.iter().find(|c| c.family == "etcd" && c.default).context("no etcd among the components")?;
     Ok(Settings {
         region: config.region.clone(),
         account: config.account.clone(),
@@ -79,19 +83,26 @@ fn settings(config: &Config, address: SocketAddr, slot: u8) -> Result<Settings> 
         public_pool: Cidr::containing(Ipv4Addr::new(127, 43, slot, 0), 24),
         sts_hosts: vec![address.to_string(), format!("localhost:{}", address.port())],
         kubernetes,
-        etcd: format!("etcd-{}", etcd.version),
+        etcd: set("etcd")?.id(),
+        containerd: containerd.id(),
+        runc: runc.id(),
+        coredns: set("coredns")?.id(),
+        vcpus: std::thread::available_parallelism().map_or(0, |n| n.get().try_into().unwrap_or(u32::MAX)),
     })
 }
 
-fn kubernetes_version(component: &Component) -> Result<KubernetesVersion> {
+/// A version as it is offered, and the date of its node images, in which are `others` too.
+fn kubernetes_version(component: &Component, others: [&Component; 2]) -> Result<KubernetesVersion> {
     let released = component.minor_date.as_deref().context("a Kubernetes set of the components has no minor-date")?;
     let released = OffsetDateTime::parse(released, &Rfc3339)?.unix_timestamp();
+    let newest = others.iter().map(|other| &other.date).fold(&component.date, |newest, date| newest.max(date));
     Ok(KubernetesVersion {
         minor: component.name.trim_start_matches("kubernetes-").to_owned(),
         patch: component.version.clone(),
-        components: format!("{}-{}", component.family, component.version),
+        components: component.id(),
         default: component.default,
         released: Millis::secs(released.try_into()?),
+        image_date: newest.split('T').next().unwrap_or_default().replace('-', ""),
     })
 }
 
@@ -115,10 +126,19 @@ struct Component {
     name: String,
     family: String,
     version: String,
+    /// When this version came out, RFC 3339 in UTC.
+    date: String,
     #[serde(default)]
     default: bool,
     /// When the first release of its minor came out.
     minor_date: Option<String>,
+}
+
+impl Component {
+    /// The set's name where machines find its programs.
+    fn id(&self) -> String {
+        format!("{}-{}", self.family, self.version)
+    }
 }
 
 fn components() -> Result<Vec<Component>> {

@@ -21,15 +21,92 @@ pub static SERVICE: Service = Service {
 };
 
 pub static OPERATIONS: &[&AnyOperation] = &[
+    CREATE_ACCESS_ENTRY.any(),
+    CREATE_ADDON.any(),
     CREATE_CLUSTER.any(),
+    CREATE_NODEGROUP.any(),
+    DELETE_ACCESS_ENTRY.any(),
+    DELETE_ADDON.any(),
     DELETE_CLUSTER.any(),
+    DELETE_NODEGROUP.any(),
+    DESCRIBE_ACCESS_ENTRY.any(),
+    DESCRIBE_ADDON.any(),
+    DESCRIBE_ADDON_CONFIGURATION.any(),
+    DESCRIBE_ADDON_VERSIONS.any(),
     DESCRIBE_CLUSTER.any(),
     DESCRIBE_CLUSTER_VERSIONS.any(),
+    DESCRIBE_NODEGROUP.any(),
+    DESCRIBE_UPDATE.any(),
+    LIST_ACCESS_ENTRIES.any(),
+    LIST_ADDONS.any(),
     LIST_CLUSTERS.any(),
+    LIST_NODEGROUPS.any(),
     LIST_TAGS_FOR_RESOURCE.any(),
+    LIST_UPDATES.any(),
     TAG_RESOURCE.any(),
     UNTAG_RESOURCE.any(),
+    UPDATE_ACCESS_ENTRY.any(),
+    UPDATE_ADDON.any(),
+    UPDATE_NODEGROUP_CONFIG.any(),
+    UPDATE_NODEGROUP_VERSION.any(),
 ];
+
+pub static CREATE_ACCESS_ENTRY: Operation<CreateAccessEntryRequest, CreateAccessEntryResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateAccessEntry",
+        method: "POST",
+        uri: "/clusters/{name}/access-entries",
+        status: 200,
+        input: &schema::CREATE_ACCESS_ENTRY_REQUEST,
+        output: &schema::CREATE_ACCESS_ENTRY_RESPONSE,
+        action: "eks:CreateAccessEntry",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:cluster/{clusterName}"],
+        pass_role: &[],
+        errors: &[
+            &SERVER_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+            &INVALID_PARAMETER_EXCEPTION,
+            &RESOURCE_LIMIT_EXCEEDED_EXCEPTION,
+            &RESOURCE_IN_USE_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: Some("clientRequestToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static CREATE_ADDON: Operation<CreateAddonRequest, CreateAddonResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "CreateAddon",
+    method: "POST",
+    uri: "/clusters/{name}/addons",
+    status: 200,
+    input: &schema::CREATE_ADDON_REQUEST,
+    output: &schema::CREATE_ADDON_RESPONSE,
+    action: "eks:CreateAddon",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:cluster/{clusterName}"],
+    pass_role: &["serviceAccountRoleArn"],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &INVALID_REQUEST_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+        &RESOURCE_IN_USE_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &SERVER_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: false,
+    idempotency_token: Some("clientRequestToken"),
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
 
 pub static CREATE_CLUSTER: Operation<CreateClusterRequest, CreateClusterResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -55,6 +132,85 @@ pub static CREATE_CLUSTER: Operation<CreateClusterRequest, CreateClusterResponse
     invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
     readonly: false,
     idempotency_token: Some("clientRequestToken"),
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static CREATE_NODEGROUP: Operation<CreateNodegroupRequest, CreateNodegroupResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateNodegroup",
+        method: "POST",
+        uri: "/clusters/{name}/node-groups",
+        status: 200,
+        input: &schema::CREATE_NODEGROUP_REQUEST,
+        output: &schema::CREATE_NODEGROUP_RESPONSE,
+        action: "eks:CreateNodegroup",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:cluster/{clusterName}"],
+        pass_role: &["nodeRole"],
+        errors: &[
+            &RESOURCE_IN_USE_EXCEPTION,
+            &RESOURCE_LIMIT_EXCEEDED_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+            &INVALID_PARAMETER_EXCEPTION,
+            &CLIENT_EXCEPTION,
+            &SERVER_EXCEPTION,
+            &SERVICE_UNAVAILABLE_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: Some("clientRequestToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DELETE_ACCESS_ENTRY: Operation<DeleteAccessEntryRequest, DeleteAccessEntryResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeleteAccessEntry",
+        method: "DELETE",
+        uri: "/clusters/{name}/access-entries/{principalArn}",
+        status: 200,
+        input: &schema::DELETE_ACCESS_ENTRY_REQUEST,
+        output: &schema::DELETE_ACCESS_ENTRY_RESPONSE,
+        action: "eks:DeleteAccessEntry",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:access-entry/{clusterName}/*"],
+        pass_role: &[],
+        errors: &[&SERVER_EXCEPTION, &RESOURCE_NOT_FOUND_EXCEPTION, &INVALID_REQUEST_EXCEPTION],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DELETE_ADDON: Operation<DeleteAddonRequest, DeleteAddonResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteAddon",
+    method: "DELETE",
+    uri: "/clusters/{name}/addons/{addonName}",
+    status: 200,
+    input: &schema::DELETE_ADDON_REQUEST,
+    output: &schema::DELETE_ADDON_RESPONSE,
+    action: "eks:DeleteAddon",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:addon/{clusterName}/{addonName}/*"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &INVALID_REQUEST_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &SERVER_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: false,
+    idempotency_token: None,
     pagination: None,
     waiter: false,
     unsigned: false,
@@ -87,6 +243,136 @@ pub static DELETE_CLUSTER: Operation<DeleteClusterRequest, DeleteClusterResponse
     waiter: false,
     unsigned: false,
 });
+
+pub static DELETE_NODEGROUP: Operation<DeleteNodegroupRequest, DeleteNodegroupResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeleteNodegroup",
+        method: "DELETE",
+        uri: "/clusters/{name}/node-groups/{nodegroupName}",
+        status: 200,
+        input: &schema::DELETE_NODEGROUP_REQUEST,
+        output: &schema::DELETE_NODEGROUP_RESPONSE,
+        action: "eks:DeleteNodegroup",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:nodegroup/{clusterName}/{nodegroupName}/*"],
+        pass_role: &[],
+        errors: &[
+            &RESOURCE_IN_USE_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_PARAMETER_EXCEPTION,
+            &CLIENT_EXCEPTION,
+            &SERVER_EXCEPTION,
+            &SERVICE_UNAVAILABLE_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DESCRIBE_ACCESS_ENTRY: Operation<DescribeAccessEntryRequest, DescribeAccessEntryResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeAccessEntry",
+        method: "GET",
+        uri: "/clusters/{name}/access-entries/{principalArn}",
+        status: 200,
+        input: &schema::DESCRIBE_ACCESS_ENTRY_REQUEST,
+        output: &schema::DESCRIBE_ACCESS_ENTRY_RESPONSE,
+        action: "eks:DescribeAccessEntry",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:access-entry/{clusterName}/*"],
+        pass_role: &[],
+        errors: &[&SERVER_EXCEPTION, &RESOURCE_NOT_FOUND_EXCEPTION, &INVALID_REQUEST_EXCEPTION],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: true,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DESCRIBE_ADDON: Operation<DescribeAddonRequest, DescribeAddonResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DescribeAddon",
+    method: "GET",
+    uri: "/clusters/{name}/addons/{addonName}",
+    status: 200,
+    input: &schema::DESCRIBE_ADDON_REQUEST,
+    output: &schema::DESCRIBE_ADDON_RESPONSE,
+    action: "eks:DescribeAddon",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:addon/{clusterName}/{addonName}/*"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &INVALID_REQUEST_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &SERVER_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: true,
+    unsigned: false,
+});
+
+pub static DESCRIBE_ADDON_CONFIGURATION: Operation<
+    DescribeAddonConfigurationRequest,
+    DescribeAddonConfigurationResponse,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DescribeAddonConfiguration",
+    method: "GET",
+    uri: "/addons/configuration-schemas",
+    status: 200,
+    input: &schema::DESCRIBE_ADDON_CONFIGURATION_REQUEST,
+    output: &schema::DESCRIBE_ADDON_CONFIGURATION_RESPONSE,
+    action: "eks:DescribeAddonConfiguration",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[&SERVER_EXCEPTION, &RESOURCE_NOT_FOUND_EXCEPTION, &INVALID_PARAMETER_EXCEPTION],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DESCRIBE_ADDON_VERSIONS: Operation<DescribeAddonVersionsRequest, DescribeAddonVersionsResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeAddonVersions",
+        method: "GET",
+        uri: "/addons/supported-versions",
+        status: 200,
+        input: &schema::DESCRIBE_ADDON_VERSIONS_REQUEST,
+        output: &schema::DESCRIBE_ADDON_VERSIONS_RESPONSE,
+        action: "eks:DescribeAddonVersions",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&SERVER_EXCEPTION, &RESOURCE_NOT_FOUND_EXCEPTION, &INVALID_PARAMETER_EXCEPTION],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "nextToken",
+            output_token: "nextToken",
+            limit_key: Some("maxResults"),
+            result_key: "addons",
+            more_results: None,
+        }),
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static DESCRIBE_CLUSTER: Operation<DescribeClusterRequest, DescribeClusterResponse> =
     Operation::new(AnyOperation {
@@ -138,6 +424,121 @@ pub static DESCRIBE_CLUSTER_VERSIONS: Operation<DescribeClusterVersionsRequest, 
         unsigned: false,
     });
 
+pub static DESCRIBE_NODEGROUP: Operation<DescribeNodegroupRequest, DescribeNodegroupResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeNodegroup",
+        method: "GET",
+        uri: "/clusters/{name}/node-groups/{nodegroupName}",
+        status: 200,
+        input: &schema::DESCRIBE_NODEGROUP_REQUEST,
+        output: &schema::DESCRIBE_NODEGROUP_RESPONSE,
+        action: "eks:DescribeNodegroup",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:nodegroup/{clusterName}/{nodegroupName}/*"],
+        pass_role: &[],
+        errors: &[
+            &INVALID_PARAMETER_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &CLIENT_EXCEPTION,
+            &SERVER_EXCEPTION,
+            &SERVICE_UNAVAILABLE_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: true,
+        idempotency_token: None,
+        pagination: None,
+        waiter: true,
+        unsigned: false,
+    });
+
+pub static DESCRIBE_UPDATE: Operation<DescribeUpdateRequest, DescribeUpdateResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DescribeUpdate",
+    method: "GET",
+    uri: "/clusters/{name}/updates/{updateId}",
+    status: 200,
+    input: &schema::DESCRIBE_UPDATE_REQUEST,
+    output: &schema::DESCRIBE_UPDATE_RESPONSE,
+    action: "eks:DescribeUpdate",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:cluster/{name}"],
+    pass_role: &[],
+    errors: &[&INVALID_PARAMETER_EXCEPTION, &CLIENT_EXCEPTION, &SERVER_EXCEPTION, &RESOURCE_NOT_FOUND_EXCEPTION],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: true,
+    unsigned: false,
+});
+
+pub static LIST_ACCESS_ENTRIES: Operation<ListAccessEntriesRequest, ListAccessEntriesResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListAccessEntries",
+        method: "GET",
+        uri: "/clusters/{name}/access-entries",
+        status: 200,
+        input: &schema::LIST_ACCESS_ENTRIES_REQUEST,
+        output: &schema::LIST_ACCESS_ENTRIES_RESPONSE,
+        action: "eks:ListAccessEntries",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:cluster/{clusterName}"],
+        pass_role: &[],
+        errors: &[
+            &SERVER_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+            &INVALID_PARAMETER_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "nextToken",
+            output_token: "nextToken",
+            limit_key: Some("maxResults"),
+            result_key: "accessEntries",
+            more_results: None,
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_ADDONS: Operation<ListAddonsRequest, ListAddonsResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListAddons",
+    method: "GET",
+    uri: "/clusters/{name}/addons",
+    status: 200,
+    input: &schema::LIST_ADDONS_REQUEST,
+    output: &schema::LIST_ADDONS_RESPONSE,
+    action: "eks:ListAddons",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:cluster/{clusterName}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &INVALID_REQUEST_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+        &SERVER_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "nextToken",
+        output_token: "nextToken",
+        limit_key: Some("maxResults"),
+        result_key: "addons",
+        more_results: None,
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
 pub static LIST_CLUSTERS: Operation<ListClustersRequest, ListClustersResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "ListClusters",
@@ -165,6 +566,39 @@ pub static LIST_CLUSTERS: Operation<ListClustersRequest, ListClustersResponse> =
     unsigned: false,
 });
 
+pub static LIST_NODEGROUPS: Operation<ListNodegroupsRequest, ListNodegroupsResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListNodegroups",
+    method: "GET",
+    uri: "/clusters/{name}/node-groups",
+    status: 200,
+    input: &schema::LIST_NODEGROUPS_REQUEST,
+    output: &schema::LIST_NODEGROUPS_RESPONSE,
+    action: "eks:ListNodegroups",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:cluster/{clusterName}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &SERVER_EXCEPTION,
+        &SERVICE_UNAVAILABLE_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "nextToken",
+        output_token: "nextToken",
+        limit_key: Some("maxResults"),
+        result_key: "nodegroups",
+        more_results: None,
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
 pub static LIST_TAGS_FOR_RESOURCE: Operation<ListTagsForResourceRequest, ListTagsForResourceResponse> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -186,6 +620,33 @@ pub static LIST_TAGS_FOR_RESOURCE: Operation<ListTagsForResourceRequest, ListTag
         waiter: false,
         unsigned: false,
     });
+
+pub static LIST_UPDATES: Operation<ListUpdatesRequest, ListUpdatesResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListUpdates",
+    method: "GET",
+    uri: "/clusters/{name}/updates",
+    status: 200,
+    input: &schema::LIST_UPDATES_REQUEST,
+    output: &schema::LIST_UPDATES_RESPONSE,
+    action: "eks:ListUpdates",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:cluster/{name}"],
+    pass_role: &[],
+    errors: &[&INVALID_PARAMETER_EXCEPTION, &CLIENT_EXCEPTION, &SERVER_EXCEPTION, &RESOURCE_NOT_FOUND_EXCEPTION],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "nextToken",
+        output_token: "nextToken",
+        limit_key: Some("maxResults"),
+        result_key: "updateIds",
+        more_results: None,
+    }),
+    waiter: false,
+    unsigned: false,
+});
 
 pub static TAG_RESOURCE: Operation<TagResourceRequest, TagResourceResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -228,6 +689,119 @@ pub static UNTAG_RESOURCE: Operation<UntagResourceRequest, UntagResourceResponse
     waiter: false,
     unsigned: false,
 });
+
+pub static UPDATE_ACCESS_ENTRY: Operation<UpdateAccessEntryRequest, UpdateAccessEntryResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "UpdateAccessEntry",
+        method: "POST",
+        uri: "/clusters/{name}/access-entries/{principalArn}",
+        status: 200,
+        input: &schema::UPDATE_ACCESS_ENTRY_REQUEST,
+        output: &schema::UPDATE_ACCESS_ENTRY_RESPONSE,
+        action: "eks:UpdateAccessEntry",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:access-entry/{clusterName}/*"],
+        pass_role: &[],
+        errors: &[
+            &SERVER_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+            &INVALID_PARAMETER_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: Some("clientRequestToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static UPDATE_ADDON: Operation<UpdateAddonRequest, UpdateAddonResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UpdateAddon",
+    method: "POST",
+    uri: "/clusters/{name}/addons/{addonName}/update",
+    status: 200,
+    input: &schema::UPDATE_ADDON_REQUEST,
+    output: &schema::UPDATE_ADDON_RESPONSE,
+    action: "eks:UpdateAddon",
+    open: false,
+    resources: &["arn:aws:eks:{region}:{account}:addon/{clusterName}/{addonName}/*"],
+    pass_role: &["serviceAccountRoleArn"],
+    errors: &[
+        &INVALID_PARAMETER_EXCEPTION,
+        &INVALID_REQUEST_EXCEPTION,
+        &RESOURCE_NOT_FOUND_EXCEPTION,
+        &RESOURCE_IN_USE_EXCEPTION,
+        &CLIENT_EXCEPTION,
+        &SERVER_EXCEPTION,
+    ],
+    invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+    readonly: false,
+    idempotency_token: Some("clientRequestToken"),
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static UPDATE_NODEGROUP_CONFIG: Operation<UpdateNodegroupConfigRequest, UpdateNodegroupConfigResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "UpdateNodegroupConfig",
+        method: "POST",
+        uri: "/clusters/{name}/node-groups/{nodegroupName}/update-config",
+        status: 200,
+        input: &schema::UPDATE_NODEGROUP_CONFIG_REQUEST,
+        output: &schema::UPDATE_NODEGROUP_CONFIG_RESPONSE,
+        action: "eks:UpdateNodegroupConfig",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:nodegroup/{clusterName}/{nodegroupName}/*"],
+        pass_role: &[],
+        errors: &[
+            &INVALID_PARAMETER_EXCEPTION,
+            &CLIENT_EXCEPTION,
+            &SERVER_EXCEPTION,
+            &RESOURCE_IN_USE_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: Some("clientRequestToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static UPDATE_NODEGROUP_VERSION: Operation<UpdateNodegroupVersionRequest, UpdateNodegroupVersionResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "UpdateNodegroupVersion",
+        method: "POST",
+        uri: "/clusters/{name}/node-groups/{nodegroupName}/update-version",
+        status: 200,
+        input: &schema::UPDATE_NODEGROUP_VERSION_REQUEST,
+        output: &schema::UPDATE_NODEGROUP_VERSION_RESPONSE,
+        action: "eks:UpdateNodegroupVersion",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:nodegroup/{clusterName}/{nodegroupName}/*"],
+        pass_role: &[],
+        errors: &[
+            &INVALID_PARAMETER_EXCEPTION,
+            &CLIENT_EXCEPTION,
+            &SERVER_EXCEPTION,
+            &RESOURCE_IN_USE_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: Some("clientRequestToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static BAD_REQUEST_EXCEPTION: ErrorShape = ErrorShape {
     name: "BadRequestException",
@@ -317,6 +891,8 @@ pub static UNSUPPORTED_AVAILABILITY_ZONE_EXCEPTION: ErrorShape = ErrorShape {
     schema: &schema::UNSUPPORTED_AVAILABILITY_ZONE_EXCEPTION,
 };
 
+string_enum!(AMITypes { Al2X8664 = "AL2_x86_64", Al2X8664Gpu = "AL2_x86_64_GPU", Al2Arm64 = "AL2_ARM_64", Custom = "CUSTOM", BottlerocketArm64 = "BOTTLEROCKET_ARM_64", BottlerocketX8664 = "BOTTLEROCKET_x86_64", BottlerocketArm64Fips = "BOTTLEROCKET_ARM_64_FIPS", BottlerocketX8664Fips = "BOTTLEROCKET_x86_64_FIPS", BottlerocketArm64Nvidia = "BOTTLEROCKET_ARM_64_NVIDIA", BottlerocketX8664Nvidia = "BOTTLEROCKET_x86_64_NVIDIA", BottlerocketArm64NvidiaFips = "BOTTLEROCKET_ARM_64_NVIDIA_FIPS", BottlerocketX8664NvidiaFips = "BOTTLEROCKET_x86_64_NVIDIA_FIPS", WindowsCore2019X8664 = "WINDOWS_CORE_2019_x86_64", WindowsFull2019X8664 = "WINDOWS_FULL_2019_x86_64", WindowsCore2022X8664 = "WINDOWS_CORE_2022_x86_64", WindowsFull2022X8664 = "WINDOWS_FULL_2022_x86_64", WindowsCore2025X8664 = "WINDOWS_CORE_2025_x86_64", WindowsFull2025X8664 = "WINDOWS_FULL_2025_x86_64", Al2023X8664Standard = "AL2023_x86_64_STANDARD", Al2023Arm64Standard = "AL2023_ARM_64_STANDARD", Al2023X8664Neuron = "AL2023_x86_64_NEURON", Al2023X8664Nvidia = "AL2023_x86_64_NVIDIA", Al2023Arm64Nvidia = "AL2023_ARM_64_NVIDIA",  });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct AccessConfigResponse {
     pub bootstrap_cluster_creator_admin_permissions: Option<bool>,
@@ -331,12 +907,182 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct AccessEntry {
+    pub cluster_name: Option<String>,
+    pub principal_arn: Option<String>,
+    pub kubernetes_groups: Option<Vec<String>>,
+    pub access_entry_arn: Option<String>,
+    pub created_at: Option<Millis>,
+    pub modified_at: Option<Millis>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub username: Option<String>,
+    pub r#type: Option<String>,
+}
+
+shape!(
+    AccessEntry = schema::ACCESS_ENTRY {
+        cluster_name: "clusterName",
+        principal_arn: "principalArn",
+        kubernetes_groups: "kubernetesGroups",
+        access_entry_arn: "accessEntryArn",
+        created_at: "createdAt",
+        modified_at: "modifiedAt",
+        tags: "tags",
+        username: "username",
+        r#type: "type",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ActiveCertificateAuthority {
     pub id: Option<String>,
     pub activated_by: Option<CertificateAuthorityActivatedBy>,
 }
 
 shape!(ActiveCertificateAuthority = schema::ACTIVE_CERTIFICATE_AUTHORITY { id: "id", activated_by: "activatedBy" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Addon {
+    pub addon_name: Option<String>,
+    pub cluster_name: Option<String>,
+    pub status: Option<AddonStatus>,
+    pub addon_version: Option<String>,
+    pub health: Option<AddonHealth>,
+    pub addon_arn: Option<String>,
+    pub created_at: Option<Millis>,
+    pub modified_at: Option<Millis>,
+    pub service_account_role_arn: Option<String>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub publisher: Option<String>,
+    pub owner: Option<String>,
+    pub marketplace_information: Option<MarketplaceInformation>,
+    pub configuration_values: Option<String>,
+    pub pod_identity_associations: Option<Vec<String>>,
+    pub namespace_config: Option<AddonNamespaceConfigResponse>,
+}
+
+shape!(
+    Addon = schema::ADDON {
+        addon_name: "addonName",
+        cluster_name: "clusterName",
+        status: "status",
+        addon_version: "addonVersion",
+        health: "health",
+        addon_arn: "addonArn",
+        created_at: "createdAt",
+        modified_at: "modifiedAt",
+        service_account_role_arn: "serviceAccountRoleArn",
+        tags: "tags",
+        publisher: "publisher",
+        owner: "owner",
+        marketplace_information: "marketplaceInformation",
+        configuration_values: "configurationValues",
+        pod_identity_associations: "podIdentityAssociations",
+        namespace_config: "namespaceConfig",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonHealth {
+    pub issues: Option<Vec<AddonIssue>>,
+}
+
+shape!(AddonHealth = schema::ADDON_HEALTH { issues: "issues" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonInfo {
+    pub addon_name: Option<String>,
+    pub r#type: Option<String>,
+    pub addon_versions: Option<Vec<AddonVersionInfo>>,
+    pub publisher: Option<String>,
+    pub owner: Option<String>,
+    pub marketplace_information: Option<MarketplaceInformation>,
+    pub default_namespace: Option<String>,
+}
+
+shape!(
+    AddonInfo = schema::ADDON_INFO {
+        addon_name: "addonName",
+        r#type: "type",
+        addon_versions: "addonVersions",
+        publisher: "publisher",
+        owner: "owner",
+        marketplace_information: "marketplaceInformation",
+        default_namespace: "defaultNamespace",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonIssue {
+    pub code: Option<AddonIssueCode>,
+    pub message: Option<String>,
+    pub resource_ids: Option<Vec<String>>,
+}
+
+shape!(AddonIssue = schema::ADDON_ISSUE { code: "code", message: "message", resource_ids: "resourceIds" });
+
+string_enum!(AddonIssueCode { AccessDenied = "AccessDenied", InternalFailure = "InternalFailure", ClusterUnreachable = "ClusterUnreachable", InsufficientNumberOfReplicas = "InsufficientNumberOfReplicas", ConfigurationConflict = "ConfigurationConflict", AdmissionRequestDenied = "AdmissionRequestDenied", UnsupportedAddonModification = "UnsupportedAddonModification", K8sResourceNotFound = "K8sResourceNotFound", AddonSubscriptionNeeded = "AddonSubscriptionNeeded", AddonPermissionFailure = "AddonPermissionFailure",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonNamespaceConfigRequest {
+    pub namespace: Option<String>,
+}
+
+shape!(AddonNamespaceConfigRequest = schema::ADDON_NAMESPACE_CONFIG_REQUEST { namespace: "namespace" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonNamespaceConfigResponse {
+    pub namespace: Option<String>,
+}
+
+shape!(AddonNamespaceConfigResponse = schema::ADDON_NAMESPACE_CONFIG_RESPONSE { namespace: "namespace" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonPodIdentityAssociations {
+    pub service_account: String,
+    pub role_arn: String,
+}
+
+shape!(
+    AddonPodIdentityAssociations =
+        schema::ADDON_POD_IDENTITY_ASSOCIATIONS { service_account: "serviceAccount", role_arn: "roleArn" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonPodIdentityConfiguration {
+    pub service_account: Option<String>,
+    pub recommended_managed_policies: Option<Vec<String>>,
+}
+
+shape!(
+    AddonPodIdentityConfiguration = schema::ADDON_POD_IDENTITY_CONFIGURATION {
+        service_account: "serviceAccount",
+        recommended_managed_policies: "recommendedManagedPolicies",
+    }
+);
+
+string_enum!(AddonStatus { Creating = "CREATING", Active = "ACTIVE", CreateFailed = "CREATE_FAILED", Updating = "UPDATING", Deleting = "DELETING", DeleteFailed = "DELETE_FAILED", Degraded = "DEGRADED", UpdateFailed = "UPDATE_FAILED",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddonVersionInfo {
+    pub addon_version: Option<String>,
+    pub architecture: Option<Vec<String>>,
+    pub compute_types: Option<Vec<String>>,
+    pub compatibilities: Option<Vec<Compatibility>>,
+    pub requires_configuration: Option<bool>,
+    pub requires_iam_permissions: Option<bool>,
+}
+
+shape!(
+    AddonVersionInfo = schema::ADDON_VERSION_INFO {
+        addon_version: "addonVersion",
+        architecture: "architecture",
+        compute_types: "computeTypes",
+        compatibilities: "compatibilities",
+        requires_configuration: "requiresConfiguration",
+        requires_iam_permissions: "requiresIamPermissions",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct AllowedValuesConstraint {
@@ -348,11 +1094,30 @@ shape!(AllowedValuesConstraint = schema::ALLOWED_VALUES_CONSTRAINT { allowed_val
 string_enum!(AuthenticationMode { Api = "API", ApiAndConfigMap = "API_AND_CONFIG_MAP", ConfigMap = "CONFIG_MAP",  });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct AutoScalingGroup {
+    pub name: Option<String>,
+}
+
+shape!(AutoScalingGroup = schema::AUTO_SCALING_GROUP { name: "name" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct BlockStorage {
     pub enabled: Option<bool>,
 }
 
 shape!(BlockStorage = schema::BLOCK_STORAGE { enabled: "enabled" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Cancellation {
+    pub status: Option<CancellationStatus>,
+    pub reason: Option<String>,
+}
+
+shape!(Cancellation = schema::CANCELLATION { status: "status", reason: "reason" });
+
+string_enum!(CancellationStatus { InProgress = "InProgress", Failed = "Failed", Successful = "Successful",  });
+
+string_enum!(CapacityTypes { OnDemand = "ON_DEMAND", Spot = "SPOT", CapacityBlock = "CAPACITY_BLOCK",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct Certificate {
@@ -491,6 +1256,21 @@ shape!(
 string_enum!(ClusterVersionStatus { Unsupported = "unsupported", StandardSupport = "standard-support", ExtendedSupport = "extended-support",  });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct Compatibility {
+    pub cluster_version: Option<String>,
+    pub platform_versions: Option<Vec<String>>,
+    pub default_version: Option<bool>,
+}
+
+shape!(
+    Compatibility = schema::COMPATIBILITY {
+        cluster_version: "clusterVersion",
+        platform_versions: "platformVersions",
+        default_version: "defaultVersion",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ComputeConfigRequest {
     pub enabled: Option<bool>,
     pub node_pools: Option<Vec<String>>,
@@ -619,6 +1399,72 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct CreateAccessEntryRequest {
+    pub cluster_name: String,
+    pub principal_arn: String,
+    pub kubernetes_groups: Option<Vec<String>>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub client_request_token: Option<String>,
+    pub username: Option<String>,
+    pub r#type: Option<String>,
+}
+
+shape!(
+    CreateAccessEntryRequest = schema::CREATE_ACCESS_ENTRY_REQUEST {
+        cluster_name: "clusterName",
+        principal_arn: "principalArn",
+        kubernetes_groups: "kubernetesGroups",
+        tags: "tags",
+        client_request_token: "clientRequestToken",
+        username: "username",
+        r#type: "type",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateAccessEntryResponse {
+    pub access_entry: Option<AccessEntry>,
+}
+
+shape!(CreateAccessEntryResponse = schema::CREATE_ACCESS_ENTRY_RESPONSE { access_entry: "accessEntry" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateAddonRequest {
+    pub cluster_name: String,
+    pub addon_name: String,
+    pub addon_version: Option<String>,
+    pub service_account_role_arn: Option<String>,
+    pub resolve_conflicts: Option<ResolveConflicts>,
+    pub client_request_token: Option<String>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub configuration_values: Option<String>,
+    pub pod_identity_associations: Option<Vec<AddonPodIdentityAssociations>>,
+    pub namespace_config: Option<AddonNamespaceConfigRequest>,
+}
+
+shape!(
+    CreateAddonRequest = schema::CREATE_ADDON_REQUEST {
+        cluster_name: "clusterName",
+        addon_name: "addonName",
+        addon_version: "addonVersion",
+        service_account_role_arn: "serviceAccountRoleArn",
+        resolve_conflicts: "resolveConflicts",
+        client_request_token: "clientRequestToken",
+        tags: "tags",
+        configuration_values: "configurationValues",
+        pod_identity_associations: "podIdentityAssociations",
+        namespace_config: "namespaceConfig",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateAddonResponse {
+    pub addon: Option<Addon>,
+}
+
+shape!(CreateAddonResponse = schema::CREATE_ADDON_RESPONSE { addon: "addon" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct CreateClusterRequest {
     pub name: String,
     pub version: Option<String>,
@@ -679,6 +1525,97 @@ pub struct CreateClusterResponse {
 shape!(CreateClusterResponse = schema::CREATE_CLUSTER_RESPONSE { cluster: "cluster" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct CreateNodegroupRequest {
+    pub cluster_name: String,
+    pub nodegroup_name: String,
+    pub scaling_config: Option<NodegroupScalingConfig>,
+    pub disk_size: Option<i32>,
+    pub subnets: Vec<String>,
+    pub instance_types: Option<Vec<String>>,
+    pub ami_type: Option<AMITypes>,
+    pub remote_access: Option<RemoteAccessConfig>,
+    pub node_role: String,
+    pub labels: Option<BTreeMap<String, String>>,
+    pub taints: Option<Vec<Taint>>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub client_request_token: Option<String>,
+    pub launch_template: Option<LaunchTemplateSpecification>,
+    pub update_config: Option<NodegroupUpdateConfig>,
+    pub node_repair_config: Option<NodeRepairConfig>,
+    pub capacity_type: Option<CapacityTypes>,
+    pub version: Option<String>,
+    pub release_version: Option<String>,
+    pub warm_pool_config: Option<WarmPoolConfig>,
+}
+
+shape!(
+    CreateNodegroupRequest = schema::CREATE_NODEGROUP_REQUEST {
+        cluster_name: "clusterName",
+        nodegroup_name: "nodegroupName",
+        scaling_config: "scalingConfig",
+        disk_size: "diskSize",
+        subnets: "subnets",
+        instance_types: "instanceTypes",
+        ami_type: "amiType",
+        remote_access: "remoteAccess",
+        node_role: "nodeRole",
+        labels: "labels",
+        taints: "taints",
+        tags: "tags",
+        client_request_token: "clientRequestToken",
+        launch_template: "launchTemplate",
+        update_config: "updateConfig",
+        node_repair_config: "nodeRepairConfig",
+        capacity_type: "capacityType",
+        version: "version",
+        release_version: "releaseVersion",
+        warm_pool_config: "warmPoolConfig",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateNodegroupResponse {
+    pub nodegroup: Option<Nodegroup>,
+}
+
+shape!(CreateNodegroupResponse = schema::CREATE_NODEGROUP_RESPONSE { nodegroup: "nodegroup" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteAccessEntryRequest {
+    pub cluster_name: String,
+    pub principal_arn: String,
+}
+
+shape!(
+    DeleteAccessEntryRequest =
+        schema::DELETE_ACCESS_ENTRY_REQUEST { cluster_name: "clusterName", principal_arn: "principalArn" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteAccessEntryResponse {}
+
+shape!(DeleteAccessEntryResponse = schema::DELETE_ACCESS_ENTRY_RESPONSE {});
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteAddonRequest {
+    pub cluster_name: String,
+    pub addon_name: String,
+    pub preserve: Option<bool>,
+}
+
+shape!(
+    DeleteAddonRequest =
+        schema::DELETE_ADDON_REQUEST { cluster_name: "clusterName", addon_name: "addonName", preserve: "preserve" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteAddonResponse {
+    pub addon: Option<Addon>,
+}
+
+shape!(DeleteAddonResponse = schema::DELETE_ADDON_RESPONSE { addon: "addon" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DeleteClusterRequest {
     pub name: String,
 }
@@ -691,6 +1628,119 @@ pub struct DeleteClusterResponse {
 }
 
 shape!(DeleteClusterResponse = schema::DELETE_CLUSTER_RESPONSE { cluster: "cluster" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteNodegroupRequest {
+    pub cluster_name: String,
+    pub nodegroup_name: String,
+}
+
+shape!(
+    DeleteNodegroupRequest =
+        schema::DELETE_NODEGROUP_REQUEST { cluster_name: "clusterName", nodegroup_name: "nodegroupName" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteNodegroupResponse {
+    pub nodegroup: Option<Nodegroup>,
+}
+
+shape!(DeleteNodegroupResponse = schema::DELETE_NODEGROUP_RESPONSE { nodegroup: "nodegroup" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAccessEntryRequest {
+    pub cluster_name: String,
+    pub principal_arn: String,
+}
+
+shape!(
+    DescribeAccessEntryRequest =
+        schema::DESCRIBE_ACCESS_ENTRY_REQUEST { cluster_name: "clusterName", principal_arn: "principalArn" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAccessEntryResponse {
+    pub access_entry: Option<AccessEntry>,
+}
+
+shape!(DescribeAccessEntryResponse = schema::DESCRIBE_ACCESS_ENTRY_RESPONSE { access_entry: "accessEntry" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonConfigurationRequest {
+    pub addon_name: String,
+    pub addon_version: String,
+}
+
+shape!(
+    DescribeAddonConfigurationRequest =
+        schema::DESCRIBE_ADDON_CONFIGURATION_REQUEST { addon_name: "addonName", addon_version: "addonVersion" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonConfigurationResponse {
+    pub addon_name: Option<String>,
+    pub addon_version: Option<String>,
+    pub configuration_schema: Option<String>,
+    pub pod_identity_configuration: Option<Vec<AddonPodIdentityConfiguration>>,
+}
+
+shape!(
+    DescribeAddonConfigurationResponse = schema::DESCRIBE_ADDON_CONFIGURATION_RESPONSE {
+        addon_name: "addonName",
+        addon_version: "addonVersion",
+        configuration_schema: "configurationSchema",
+        pod_identity_configuration: "podIdentityConfiguration",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonRequest {
+    pub cluster_name: String,
+    pub addon_name: String,
+}
+
+shape!(DescribeAddonRequest = schema::DESCRIBE_ADDON_REQUEST { cluster_name: "clusterName", addon_name: "addonName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonResponse {
+    pub addon: Option<Addon>,
+}
+
+shape!(DescribeAddonResponse = schema::DESCRIBE_ADDON_RESPONSE { addon: "addon" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonVersionsRequest {
+    pub kubernetes_version: Option<String>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub addon_name: Option<String>,
+    pub types: Option<Vec<String>>,
+    pub publishers: Option<Vec<String>>,
+    pub owners: Option<Vec<String>>,
+}
+
+shape!(
+    DescribeAddonVersionsRequest = schema::DESCRIBE_ADDON_VERSIONS_REQUEST {
+        kubernetes_version: "kubernetesVersion",
+        max_results: "maxResults",
+        next_token: "nextToken",
+        addon_name: "addonName",
+        types: "types",
+        publishers: "publishers",
+        owners: "owners",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddonVersionsResponse {
+    pub addons: Option<Vec<AddonInfo>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeAddonVersionsResponse =
+        schema::DESCRIBE_ADDON_VERSIONS_RESPONSE { addons: "addons", next_token: "nextToken" }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DescribeClusterRequest {
@@ -743,6 +1793,50 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DescribeNodegroupRequest {
+    pub cluster_name: String,
+    pub nodegroup_name: String,
+}
+
+shape!(
+    DescribeNodegroupRequest =
+        schema::DESCRIBE_NODEGROUP_REQUEST { cluster_name: "clusterName", nodegroup_name: "nodegroupName" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeNodegroupResponse {
+    pub nodegroup: Option<Nodegroup>,
+}
+
+shape!(DescribeNodegroupResponse = schema::DESCRIBE_NODEGROUP_RESPONSE { nodegroup: "nodegroup" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeUpdateRequest {
+    pub name: String,
+    pub update_id: String,
+    pub nodegroup_name: Option<String>,
+    pub addon_name: Option<String>,
+    pub capability_name: Option<String>,
+}
+
+shape!(
+    DescribeUpdateRequest = schema::DESCRIBE_UPDATE_REQUEST {
+        name: "name",
+        update_id: "updateId",
+        nodegroup_name: "nodegroupName",
+        addon_name: "addonName",
+        capability_name: "capabilityName",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeUpdateResponse {
+    pub update: Option<Update>,
+}
+
+shape!(DescribeUpdateResponse = schema::DESCRIBE_UPDATE_RESPONSE { update: "update" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DurationConstraints {
     pub min: Option<String>,
     pub max: Option<String>,
@@ -776,6 +1870,20 @@ pub struct EncryptionConfig {
 }
 
 shape!(EncryptionConfig = schema::ENCRYPTION_CONFIG { resources: "resources", provider: "provider" });
+
+string_enum!(ErrorCode { SubnetNotFound = "SubnetNotFound", SecurityGroupNotFound = "SecurityGroupNotFound", EniLimitReached = "EniLimitReached", IpNotAvailable = "IpNotAvailable", AccessDenied = "AccessDenied", OperationNotPermitted = "OperationNotPermitted", VpcIdNotFound = "VpcIdNotFound", Unknown = "Unknown", NodeCreationFailure = "NodeCreationFailure", PodEvictionFailure = "PodEvictionFailure", InsufficientFreeAddresses = "InsufficientFreeAddresses", ClusterUnreachable = "ClusterUnreachable", InsufficientNumberOfReplicas = "InsufficientNumberOfReplicas", ConfigurationConflict = "ConfigurationConflict", AdmissionRequestDenied = "AdmissionRequestDenied", UnsupportedAddonModification = "UnsupportedAddonModification", K8sResourceNotFound = "K8sResourceNotFound",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ErrorDetail {
+    pub error_code: Option<ErrorCode>,
+    pub error_message: Option<String>,
+    pub resource_ids: Option<Vec<String>>,
+}
+
+shape!(
+    ErrorDetail =
+        schema::ERROR_DETAIL { error_code: "errorCode", error_message: "errorMessage", resource_ids: "resourceIds" }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct EtcdPlacementRequest {
@@ -866,6 +1974,15 @@ pub struct IntegerRangeConstraint {
 shape!(IntegerRangeConstraint = schema::INTEGER_RANGE_CONSTRAINT { min: "min", max: "max" });
 
 string_enum!(IpFamily { Ipv4 = "ipv4", Ipv6 = "ipv6",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Issue {
+    pub code: Option<NodegroupIssueCode>,
+    pub message: Option<String>,
+    pub resource_ids: Option<Vec<String>>,
+}
+
+shape!(Issue = schema::ISSUE { code: "code", message: "message", resource_ids: "resourceIds" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct KubeApiServerConfigRequest {
@@ -999,6 +2116,65 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct LaunchTemplateSpecification {
+    pub name: Option<String>,
+    pub version: Option<String>,
+    pub id: Option<String>,
+}
+
+shape!(
+    LaunchTemplateSpecification = schema::LAUNCH_TEMPLATE_SPECIFICATION { name: "name", version: "version", id: "id" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAccessEntriesRequest {
+    pub cluster_name: String,
+    pub associated_policy_arn: Option<String>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    ListAccessEntriesRequest = schema::LIST_ACCESS_ENTRIES_REQUEST {
+        cluster_name: "clusterName",
+        associated_policy_arn: "associatedPolicyArn",
+        max_results: "maxResults",
+        next_token: "nextToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAccessEntriesResponse {
+    pub access_entries: Option<Vec<String>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    ListAccessEntriesResponse =
+        schema::LIST_ACCESS_ENTRIES_RESPONSE { access_entries: "accessEntries", next_token: "nextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAddonsRequest {
+    pub cluster_name: String,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    ListAddonsRequest =
+        schema::LIST_ADDONS_REQUEST { cluster_name: "clusterName", max_results: "maxResults", next_token: "nextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAddonsResponse {
+    pub addons: Option<Vec<String>>,
+    pub next_token: Option<String>,
+}
+
+shape!(ListAddonsResponse = schema::LIST_ADDONS_RESPONSE { addons: "addons", next_token: "nextToken" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ListClustersRequest {
     pub max_results: Option<i32>,
     pub next_token: Option<String>,
@@ -1019,6 +2195,29 @@ pub struct ListClustersResponse {
 shape!(ListClustersResponse = schema::LIST_CLUSTERS_RESPONSE { clusters: "clusters", next_token: "nextToken" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ListNodegroupsRequest {
+    pub cluster_name: String,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    ListNodegroupsRequest = schema::LIST_NODEGROUPS_REQUEST {
+        cluster_name: "clusterName",
+        max_results: "maxResults",
+        next_token: "nextToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListNodegroupsResponse {
+    pub nodegroups: Option<Vec<String>>,
+    pub next_token: Option<String>,
+}
+
+shape!(ListNodegroupsResponse = schema::LIST_NODEGROUPS_RESPONSE { nodegroups: "nodegroups", next_token: "nextToken" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ListTagsForResourceRequest {
     pub resource_arn: String,
 }
@@ -1031,6 +2230,35 @@ pub struct ListTagsForResourceResponse {
 }
 
 shape!(ListTagsForResourceResponse = schema::LIST_TAGS_FOR_RESOURCE_RESPONSE { tags: "tags" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListUpdatesRequest {
+    pub name: String,
+    pub nodegroup_name: Option<String>,
+    pub addon_name: Option<String>,
+    pub capability_name: Option<String>,
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+}
+
+shape!(
+    ListUpdatesRequest = schema::LIST_UPDATES_REQUEST {
+        name: "name",
+        nodegroup_name: "nodegroupName",
+        addon_name: "addonName",
+        capability_name: "capabilityName",
+        next_token: "nextToken",
+        max_results: "maxResults",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListUpdatesResponse {
+    pub update_ids: Option<Vec<String>>,
+    pub next_token: Option<String>,
+}
+
+shape!(ListUpdatesResponse = schema::LIST_UPDATES_RESPONSE { update_ids: "updateIds", next_token: "nextToken" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct LogSetup {
@@ -1050,6 +2278,52 @@ pub struct Logging {
 shape!(Logging = schema::LOGGING { cluster_logging: "clusterLogging" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct MarketplaceInformation {
+    pub product_id: Option<String>,
+    pub product_url: Option<String>,
+}
+
+shape!(MarketplaceInformation = schema::MARKETPLACE_INFORMATION { product_id: "productId", product_url: "productUrl" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NodeRepairConfig {
+    pub enabled: Option<bool>,
+    pub max_unhealthy_node_threshold_count: Option<i32>,
+    pub max_unhealthy_node_threshold_percentage: Option<i32>,
+    pub max_parallel_nodes_repaired_count: Option<i32>,
+    pub max_parallel_nodes_repaired_percentage: Option<i32>,
+    pub node_repair_config_overrides: Option<Vec<NodeRepairConfigOverrides>>,
+}
+
+shape!(
+    NodeRepairConfig = schema::NODE_REPAIR_CONFIG {
+        enabled: "enabled",
+        max_unhealthy_node_threshold_count: "maxUnhealthyNodeThresholdCount",
+        max_unhealthy_node_threshold_percentage: "maxUnhealthyNodeThresholdPercentage",
+        max_parallel_nodes_repaired_count: "maxParallelNodesRepairedCount",
+        max_parallel_nodes_repaired_percentage: "maxParallelNodesRepairedPercentage",
+        node_repair_config_overrides: "nodeRepairConfigOverrides",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NodeRepairConfigOverrides {
+    pub node_monitoring_condition: Option<String>,
+    pub node_unhealthy_reason: Option<String>,
+    pub min_repair_wait_time_mins: Option<i32>,
+    pub repair_action: Option<RepairAction>,
+}
+
+shape!(
+    NodeRepairConfigOverrides = schema::NODE_REPAIR_CONFIG_OVERRIDES {
+        node_monitoring_condition: "nodeMonitoringCondition",
+        node_unhealthy_reason: "nodeUnhealthyReason",
+        min_repair_wait_time_mins: "minRepairWaitTimeMins",
+        repair_action: "repairAction",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct NodeResourcesFitConfig {
     pub scoring_strategy: Option<ScoringStrategy>,
 }
@@ -1064,6 +2338,118 @@ pub struct NodeResourcesFitVersionConfig {
 shape!(
     NodeResourcesFitVersionConfig = schema::NODE_RESOURCES_FIT_VERSION_CONFIG { scoring_strategy: "scoringStrategy" }
 );
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Nodegroup {
+    pub nodegroup_name: Option<String>,
+    pub nodegroup_arn: Option<String>,
+    pub cluster_name: Option<String>,
+    pub version: Option<String>,
+    pub release_version: Option<String>,
+    pub created_at: Option<Millis>,
+    pub modified_at: Option<Millis>,
+    pub status: Option<NodegroupStatus>,
+    pub capacity_type: Option<CapacityTypes>,
+    pub scaling_config: Option<NodegroupScalingConfig>,
+    pub instance_types: Option<Vec<String>>,
+    pub subnets: Option<Vec<String>>,
+    pub remote_access: Option<RemoteAccessConfig>,
+    pub ami_type: Option<AMITypes>,
+    pub node_role: Option<String>,
+    pub labels: Option<BTreeMap<String, String>>,
+    pub taints: Option<Vec<Taint>>,
+    pub resources: Option<NodegroupResources>,
+    pub disk_size: Option<i32>,
+    pub health: Option<NodegroupHealth>,
+    pub update_config: Option<NodegroupUpdateConfig>,
+    pub node_repair_config: Option<NodeRepairConfig>,
+    pub launch_template: Option<LaunchTemplateSpecification>,
+    pub tags: Option<BTreeMap<String, String>>,
+    pub warm_pool_config: Option<WarmPoolConfig>,
+}
+
+shape!(
+    Nodegroup = schema::NODEGROUP {
+        nodegroup_name: "nodegroupName",
+        nodegroup_arn: "nodegroupArn",
+        cluster_name: "clusterName",
+        version: "version",
+        release_version: "releaseVersion",
+        created_at: "createdAt",
+        modified_at: "modifiedAt",
+        status: "status",
+        capacity_type: "capacityType",
+        scaling_config: "scalingConfig",
+        instance_types: "instanceTypes",
+        subnets: "subnets",
+        remote_access: "remoteAccess",
+        ami_type: "amiType",
+        node_role: "nodeRole",
+        labels: "labels",
+        taints: "taints",
+        resources: "resources",
+        disk_size: "diskSize",
+        health: "health",
+        update_config: "updateConfig",
+        node_repair_config: "nodeRepairConfig",
+        launch_template: "launchTemplate",
+        tags: "tags",
+        warm_pool_config: "warmPoolConfig",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NodegroupHealth {
+    pub issues: Option<Vec<Issue>>,
+}
+
+shape!(NodegroupHealth = schema::NODEGROUP_HEALTH { issues: "issues" });
+
+string_enum!(NodegroupIssueCode { AutoScalingGroupNotFound = "AutoScalingGroupNotFound", AutoScalingGroupInvalidConfiguration = "AutoScalingGroupInvalidConfiguration", Ec2SecurityGroupNotFound = "Ec2SecurityGroupNotFound", Ec2SecurityGroupDeletionFailure = "Ec2SecurityGroupDeletionFailure", Ec2LaunchTemplateNotFound = "Ec2LaunchTemplateNotFound", Ec2LaunchTemplateVersionMismatch = "Ec2LaunchTemplateVersionMismatch", Ec2SubnetNotFound = "Ec2SubnetNotFound", Ec2SubnetInvalidConfiguration = "Ec2SubnetInvalidConfiguration", IamInstanceProfileNotFound = "IamInstanceProfileNotFound", Ec2SubnetMissingIpv6Assignment = "Ec2SubnetMissingIpv6Assignment", IamLimitExceeded = "IamLimitExceeded", IamNodeRoleNotFound = "IamNodeRoleNotFound", NodeCreationFailure = "NodeCreationFailure", AsgInstanceLaunchFailures = "AsgInstanceLaunchFailures", InstanceLimitExceeded = "InstanceLimitExceeded", InsufficientFreeAddresses = "InsufficientFreeAddresses", AccessDenied = "AccessDenied", InternalFailure = "InternalFailure", ClusterUnreachable = "ClusterUnreachable", AmiIdNotFound = "AmiIdNotFound", AutoScalingGroupOptInRequired = "AutoScalingGroupOptInRequired", AutoScalingGroupRateLimitExceeded = "AutoScalingGroupRateLimitExceeded", Ec2LaunchTemplateDeletionFailure = "Ec2LaunchTemplateDeletionFailure", Ec2LaunchTemplateInvalidConfiguration = "Ec2LaunchTemplateInvalidConfiguration", Ec2LaunchTemplateMaxLimitExceeded = "Ec2LaunchTemplateMaxLimitExceeded", Ec2SubnetListTooLong = "Ec2SubnetListTooLong", IamThrottling = "IamThrottling", NodeTerminationFailure = "NodeTerminationFailure", PodEvictionFailure = "PodEvictionFailure", SourceEc2LaunchTemplateNotFound = "SourceEc2LaunchTemplateNotFound", LimitExceeded = "LimitExceeded", Unknown = "Unknown", AutoScalingGroupInstanceRefreshActive = "AutoScalingGroupInstanceRefreshActive", KubernetesLabelInvalid = "KubernetesLabelInvalid", Ec2LaunchTemplateVersionMaxLimitExceeded = "Ec2LaunchTemplateVersionMaxLimitExceeded", Ec2InstanceTypeDoesNotExist = "Ec2InstanceTypeDoesNotExist",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NodegroupResources {
+    pub auto_scaling_groups: Option<Vec<AutoScalingGroup>>,
+    pub remote_access_security_group: Option<String>,
+}
+
+shape!(
+    NodegroupResources = schema::NODEGROUP_RESOURCES {
+        auto_scaling_groups: "autoScalingGroups",
+        remote_access_security_group: "remoteAccessSecurityGroup",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NodegroupScalingConfig {
+    pub min_size: Option<i32>,
+    pub max_size: Option<i32>,
+    pub desired_size: Option<i32>,
+}
+
+shape!(
+    NodegroupScalingConfig =
+        schema::NODEGROUP_SCALING_CONFIG { min_size: "minSize", max_size: "maxSize", desired_size: "desiredSize" }
+);
+
+string_enum!(NodegroupStatus { Creating = "CREATING", Active = "ACTIVE", Updating = "UPDATING", Deleting = "DELETING", CreateFailed = "CREATE_FAILED", DeleteFailed = "DELETE_FAILED", Degraded = "DEGRADED",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NodegroupUpdateConfig {
+    pub max_unavailable: Option<i32>,
+    pub max_unavailable_percentage: Option<i32>,
+    pub update_strategy: Option<NodegroupUpdateStrategies>,
+}
+
+shape!(
+    NodegroupUpdateConfig = schema::NODEGROUP_UPDATE_CONFIG {
+        max_unavailable: "maxUnavailable",
+        max_unavailable_percentage: "maxUnavailablePercentage",
+        update_strategy: "updateStrategy",
+    }
+);
+
+string_enum!(NodegroupUpdateStrategies { Default = "DEFAULT", Minimal = "MINIMAL",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct OIDC {
@@ -1169,6 +2555,17 @@ shape!(Provider = schema::PROVIDER { key_arn: "keyArn" });
 string_enum!(ProvisionedControlPlaneTier { Standard = "standard", TierXl = "tier-xl", Tier2xl = "tier-2xl", Tier4xl = "tier-4xl", Tier8xl = "tier-8xl",  });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct RemoteAccessConfig {
+    pub ec2_ssh_key: Option<String>,
+    pub source_security_groups: Option<Vec<String>>,
+}
+
+shape!(
+    RemoteAccessConfig =
+        schema::REMOTE_ACCESS_CONFIG { ec2_ssh_key: "ec2SshKey", source_security_groups: "sourceSecurityGroups" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct RemoteNetworkConfigRequest {
     pub remote_node_networks: Option<Vec<RemoteNodeNetwork>>,
     pub remote_pod_networks: Option<Vec<RemotePodNetwork>>,
@@ -1207,6 +2604,10 @@ pub struct RemotePodNetwork {
 }
 
 shape!(RemotePodNetwork = schema::REMOTE_POD_NETWORK { cidrs: "cidrs" });
+
+string_enum!(RepairAction { Replace = "Replace", Reboot = "Reboot", NoAction = "NoAction",  });
+
+string_enum!(ResolveConflicts { Overwrite = "OVERWRITE", None = "NONE", Preserve = "PRESERVE",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct ResourceConstraints {
@@ -1296,6 +2697,17 @@ pub struct TagResourceResponse {}
 shape!(TagResourceResponse = schema::TAG_RESOURCE_RESPONSE {});
 
 #[derive(Clone, Default, PartialEq)]
+pub struct Taint {
+    pub key: Option<String>,
+    pub value: Option<String>,
+    pub effect: Option<TaintEffect>,
+}
+
+shape!(Taint = schema::TAINT { key: "key", value: "value", effect: "effect" });
+
+string_enum!(TaintEffect { NoSchedule = "NO_SCHEDULE", NoExecute = "NO_EXECUTE", PreferNoSchedule = "PREFER_NO_SCHEDULE",  });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct UntagResourceRequest {
     pub resource_arn: String,
     pub tag_keys: Vec<String>,
@@ -1307,6 +2719,187 @@ shape!(UntagResourceRequest = schema::UNTAG_RESOURCE_REQUEST { resource_arn: "re
 pub struct UntagResourceResponse {}
 
 shape!(UntagResourceResponse = schema::UNTAG_RESOURCE_RESPONSE {});
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Update {
+    pub id: Option<String>,
+    pub status: Option<UpdateStatus>,
+    pub r#type: Option<UpdateType>,
+    pub params: Option<Vec<UpdateParam>>,
+    pub created_at: Option<Millis>,
+    pub errors: Option<Vec<ErrorDetail>>,
+    pub cancellation: Option<Cancellation>,
+}
+
+shape!(
+    Update = schema::UPDATE {
+        id: "id",
+        status: "status",
+        r#type: "type",
+        params: "params",
+        created_at: "createdAt",
+        errors: "errors",
+        cancellation: "cancellation",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateAccessEntryRequest {
+    pub cluster_name: String,
+    pub principal_arn: String,
+    pub kubernetes_groups: Option<Vec<String>>,
+    pub client_request_token: Option<String>,
+    pub username: Option<String>,
+}
+
+shape!(
+    UpdateAccessEntryRequest = schema::UPDATE_ACCESS_ENTRY_REQUEST {
+        cluster_name: "clusterName",
+        principal_arn: "principalArn",
+        kubernetes_groups: "kubernetesGroups",
+        client_request_token: "clientRequestToken",
+        username: "username",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateAccessEntryResponse {
+    pub access_entry: Option<AccessEntry>,
+}
+
+shape!(UpdateAccessEntryResponse = schema::UPDATE_ACCESS_ENTRY_RESPONSE { access_entry: "accessEntry" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateAddonRequest {
+    pub cluster_name: String,
+    pub addon_name: String,
+    pub addon_version: Option<String>,
+    pub service_account_role_arn: Option<String>,
+    pub resolve_conflicts: Option<ResolveConflicts>,
+    pub client_request_token: Option<String>,
+    pub configuration_values: Option<String>,
+    pub pod_identity_associations: Option<Vec<AddonPodIdentityAssociations>>,
+}
+
+shape!(
+    UpdateAddonRequest = schema::UPDATE_ADDON_REQUEST {
+        cluster_name: "clusterName",
+        addon_name: "addonName",
+        addon_version: "addonVersion",
+        service_account_role_arn: "serviceAccountRoleArn",
+        resolve_conflicts: "resolveConflicts",
+        client_request_token: "clientRequestToken",
+        configuration_values: "configurationValues",
+        pod_identity_associations: "podIdentityAssociations",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateAddonResponse {
+    pub update: Option<Update>,
+}
+
+shape!(UpdateAddonResponse = schema::UPDATE_ADDON_RESPONSE { update: "update" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateLabelsPayload {
+    pub add_or_update_labels: Option<BTreeMap<String, String>>,
+    pub remove_labels: Option<Vec<String>>,
+}
+
+shape!(
+    UpdateLabelsPayload =
+        schema::UPDATE_LABELS_PAYLOAD { add_or_update_labels: "addOrUpdateLabels", remove_labels: "removeLabels" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateNodegroupConfigRequest {
+    pub cluster_name: String,
+    pub nodegroup_name: String,
+    pub labels: Option<UpdateLabelsPayload>,
+    pub taints: Option<UpdateTaintsPayload>,
+    pub scaling_config: Option<NodegroupScalingConfig>,
+    pub update_config: Option<NodegroupUpdateConfig>,
+    pub node_repair_config: Option<NodeRepairConfig>,
+    pub warm_pool_config: Option<WarmPoolConfig>,
+    pub client_request_token: Option<String>,
+}
+
+shape!(
+    UpdateNodegroupConfigRequest = schema::UPDATE_NODEGROUP_CONFIG_REQUEST {
+        cluster_name: "clusterName",
+        nodegroup_name: "nodegroupName",
+        labels: "labels",
+        taints: "taints",
+        scaling_config: "scalingConfig",
+        update_config: "updateConfig",
+        node_repair_config: "nodeRepairConfig",
+        warm_pool_config: "warmPoolConfig",
+        client_request_token: "clientRequestToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateNodegroupConfigResponse {
+    pub update: Option<Update>,
+}
+
+shape!(UpdateNodegroupConfigResponse = schema::UPDATE_NODEGROUP_CONFIG_RESPONSE { update: "update" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateNodegroupVersionRequest {
+    pub cluster_name: String,
+    pub nodegroup_name: String,
+    pub version: Option<String>,
+    pub release_version: Option<String>,
+    pub launch_template: Option<LaunchTemplateSpecification>,
+    pub force: Option<bool>,
+    pub client_request_token: Option<String>,
+}
+
+shape!(
+    UpdateNodegroupVersionRequest = schema::UPDATE_NODEGROUP_VERSION_REQUEST {
+        cluster_name: "clusterName",
+        nodegroup_name: "nodegroupName",
+        version: "version",
+        release_version: "releaseVersion",
+        launch_template: "launchTemplate",
+        force: "force",
+        client_request_token: "clientRequestToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateNodegroupVersionResponse {
+    pub update: Option<Update>,
+}
+
+shape!(UpdateNodegroupVersionResponse = schema::UPDATE_NODEGROUP_VERSION_RESPONSE { update: "update" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateParam {
+    pub r#type: Option<UpdateParamType>,
+    pub value: Option<String>,
+}
+
+shape!(UpdateParam = schema::UPDATE_PARAM { r#type: "type", value: "value" });
+
+string_enum!(UpdateParamType { Version = "Version", PlatformVersion = "PlatformVersion", EndpointPrivateAccess = "EndpointPrivateAccess", EndpointPublicAccess = "EndpointPublicAccess", ClusterLogging = "ClusterLogging", DesiredSize = "DesiredSize", LabelsToAdd = "LabelsToAdd", LabelsToRemove = "LabelsToRemove", TaintsToAdd = "TaintsToAdd", TaintsToRemove = "TaintsToRemove", MaxSize = "MaxSize", MinSize = "MinSize", ReleaseVersion = "ReleaseVersion", PublicAccessCidrs = "PublicAccessCidrs", LaunchTemplateName = "LaunchTemplateName", LaunchTemplateVersion = "LaunchTemplateVersion", IdentityProviderConfig = "IdentityProviderConfig", EncryptionConfig = "EncryptionConfig", AddonVersion = "AddonVersion", ServiceAccountRoleArn = "ServiceAccountRoleArn", ResolveConflicts = "ResolveConflicts", MaxUnavailable = "MaxUnavailable", MaxUnavailablePercentage = "MaxUnavailablePercentage", NodeRepairEnabled = "NodeRepairEnabled", UpdateStrategy = "UpdateStrategy", ConfigurationValues = "ConfigurationValues", SecurityGroups = "SecurityGroups", Subnets = "Subnets", AuthenticationMode = "AuthenticationMode", PodIdentityAssociations = "PodIdentityAssociations", UpgradePolicy = "UpgradePolicy", ZonalShiftConfig = "ZonalShiftConfig", ComputeConfig = "ComputeConfig", StorageConfig = "StorageConfig", KubernetesNetworkConfig = "KubernetesNetworkConfig", RemoteNetworkConfig = "RemoteNetworkConfig", DeletionProtection = "DeletionProtection", NodeRepairConfig = "NodeRepairConfig", RoleArn = "RoleArn", RoleMappingsToAddOrUpdate = "RoleMappingsToAddOrUpdate", RoleMappingsToRemove = "RoleMappingsToRemove", NetworkAccess = "NetworkAccess", VendedLogs = "VendedLogs", UpdatedTier = "UpdatedTier", PreviousTier = "PreviousTier", EnableCrossNamespace = "EnableCrossNamespace", DisabledServices = "DisabledServices", WarmPoolEnabled = "WarmPoolEnabled", WarmPoolMaxGroupPreparedCapacity = "WarmPoolMaxGroupPreparedCapacity", WarmPoolMinSize = "WarmPoolMinSize", WarmPoolState = "WarmPoolState", WarmPoolReuseOnScaleIn = "WarmPoolReuseOnScaleIn", ControlPlaneEgressMode = "ControlPlaneEgressMode", KubeApiServerConfig = "KubeApiServerConfig", KubeSchedulerConfig = "KubeSchedulerConfig", KubeControllerManagerConfig = "KubeControllerManagerConfig", ActiveCertificateAuthority = "ActiveCertificateAuthority", TrustedCertificateAuthorities = "TrustedCertificateAuthorities", CertificateAuthorityId = "CertificateAuthorityId", SigningStatus = "SigningStatus",  });
+
+string_enum!(UpdateStatus { InProgress = "InProgress", Failed = "Failed", Cancelled = "Cancelled", Successful = "Successful",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateTaintsPayload {
+    pub add_or_update_taints: Option<Vec<Taint>>,
+    pub remove_taints: Option<Vec<Taint>>,
+}
+
+shape!(
+    UpdateTaintsPayload =
+        schema::UPDATE_TAINTS_PAYLOAD { add_or_update_taints: "addOrUpdateTaints", remove_taints: "removeTaints" }
+);
+
+string_enum!(UpdateType { VersionUpdate = "VersionUpdate", EndpointAccessUpdate = "EndpointAccessUpdate", LoggingUpdate = "LoggingUpdate", ConfigUpdate = "ConfigUpdate", AssociateIdentityProviderConfig = "AssociateIdentityProviderConfig", DisassociateIdentityProviderConfig = "DisassociateIdentityProviderConfig", AssociateEncryptionConfig = "AssociateEncryptionConfig", AddonUpdate = "AddonUpdate", VpcConfigUpdate = "VpcConfigUpdate", AccessConfigUpdate = "AccessConfigUpdate", UpgradePolicyUpdate = "UpgradePolicyUpdate", ZonalShiftConfigUpdate = "ZonalShiftConfigUpdate", AutoModeUpdate = "AutoModeUpdate", RemoteNetworkConfigUpdate = "RemoteNetworkConfigUpdate", DeletionProtectionUpdate = "DeletionProtectionUpdate", CapabilityUpdate = "CapabilityUpdate", ControlPlaneScalingConfigUpdate = "ControlPlaneScalingConfigUpdate", VendedLogsUpdate = "VendedLogsUpdate", ControlPlaneEgressUpdate = "ControlPlaneEgressUpdate", VersionRollback = "VersionRollback", ControlPlaneComponentConfigUpdate = "ControlPlaneComponentConfigUpdate", CertificateAuthorityUpdate = "CertificateAuthorityUpdate",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct UpgradePolicyRequest {
@@ -1371,6 +2964,27 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct WarmPoolConfig {
+    pub enabled: Option<bool>,
+    pub min_size: Option<i32>,
+    pub max_group_prepared_capacity: Option<i32>,
+    pub pool_state: Option<WarmPoolState>,
+    pub reuse_on_scale_in: Option<bool>,
+}
+
+shape!(
+    WarmPoolConfig = schema::WARM_POOL_CONFIG {
+        enabled: "enabled",
+        min_size: "minSize",
+        max_group_prepared_capacity: "maxGroupPreparedCapacity",
+        pool_state: "poolState",
+        reuse_on_scale_in: "reuseOnScaleIn",
+    }
+);
+
+string_enum!(WarmPoolState { Stopped = "STOPPED", Running = "RUNNING", Hibernated = "HIBERNATED",  });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ZonalShiftConfigRequest {
     pub enabled: Option<bool>,
 }
@@ -1387,6 +3001,32 @@ shape!(ZonalShiftConfigResponse = schema::ZONAL_SHIFT_CONFIG_RESPONSE { enabled:
 mod schema {
     use roadstead_wire::schema::{Kind, List, Location, Map, Member, Schema, Structure};
 
+    pub static AMI_TYPES: Schema = Schema::string("AMITypes").one_of(&[
+        "AL2_x86_64",
+        "AL2_x86_64_GPU",
+        "AL2_ARM_64",
+        "CUSTOM",
+        "BOTTLEROCKET_ARM_64",
+        "BOTTLEROCKET_x86_64",
+        "BOTTLEROCKET_ARM_64_FIPS",
+        "BOTTLEROCKET_x86_64_FIPS",
+        "BOTTLEROCKET_ARM_64_NVIDIA",
+        "BOTTLEROCKET_x86_64_NVIDIA",
+        "BOTTLEROCKET_ARM_64_NVIDIA_FIPS",
+        "BOTTLEROCKET_x86_64_NVIDIA_FIPS",
+        "WINDOWS_CORE_2019_x86_64",
+        "WINDOWS_FULL_2019_x86_64",
+        "WINDOWS_CORE_2022_x86_64",
+        "WINDOWS_FULL_2022_x86_64",
+        "WINDOWS_CORE_2025_x86_64",
+        "WINDOWS_FULL_2025_x86_64",
+        "AL2023_x86_64_STANDARD",
+        "AL2023_ARM_64_STANDARD",
+        "AL2023_x86_64_NEURON",
+        "AL2023_x86_64_NVIDIA",
+        "AL2023_ARM_64_NVIDIA",
+    ]);
+
     pub static ACCESS_CONFIG_RESPONSE: Schema = Schema::structure(
         "AccessConfigResponse",
         &Structure::new(&[
@@ -1395,10 +3035,148 @@ mod schema {
         ]),
     );
 
+    pub static ACCESS_ENTRY: Schema = Schema::structure(
+        "AccessEntry",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING),
+            Member::new("principalArn", &STRING),
+            Member::new("kubernetesGroups", &STRING_LIST),
+            Member::new("accessEntryArn", &STRING),
+            Member::new("createdAt", &TIMESTAMP),
+            Member::new("modifiedAt", &TIMESTAMP),
+            Member::new("tags", &TAG_MAP),
+            Member::new("username", &STRING),
+            Member::new("type", &STRING),
+        ]),
+    );
+
     pub static ACTIVE_CERTIFICATE_AUTHORITY: Schema = Schema::structure(
         "ActiveCertificateAuthority",
         &Structure::new(&[Member::new("id", &STRING), Member::new("activatedBy", &CERTIFICATE_AUTHORITY_ACTIVATED_BY)]),
     );
+
+    pub static ADDON: Schema = Schema::structure(
+        "Addon",
+        &Structure::new(&[
+            Member::new("addonName", &STRING),
+            Member::new("clusterName", &CLUSTER_NAME),
+            Member::new("status", &ADDON_STATUS),
+            Member::new("addonVersion", &STRING),
+            Member::new("health", &ADDON_HEALTH),
+            Member::new("addonArn", &STRING),
+            Member::new("createdAt", &TIMESTAMP),
+            Member::new("modifiedAt", &TIMESTAMP),
+            Member::new("serviceAccountRoleArn", &STRING),
+            Member::new("tags", &TAG_MAP),
+            Member::new("publisher", &STRING),
+            Member::new("owner", &STRING),
+            Member::new("marketplaceInformation", &MARKETPLACE_INFORMATION),
+            Member::new("configurationValues", &STRING),
+            Member::new("podIdentityAssociations", &STRING_LIST),
+            Member::new("namespaceConfig", &ADDON_NAMESPACE_CONFIG_RESPONSE),
+        ]),
+    );
+
+    pub static ADDON_HEALTH: Schema =
+        Schema::structure("AddonHealth", &Structure::new(&[Member::new("issues", &ADDON_ISSUE_LIST)]));
+
+    pub static ADDON_INFO: Schema = Schema::structure(
+        "AddonInfo",
+        &Structure::new(&[
+            Member::new("addonName", &STRING),
+            Member::new("type", &STRING),
+            Member::new("addonVersions", &ADDON_VERSION_INFO_LIST),
+            Member::new("publisher", &STRING),
+            Member::new("owner", &STRING),
+            Member::new("marketplaceInformation", &MARKETPLACE_INFORMATION),
+            Member::new("defaultNamespace", &STRING),
+        ]),
+    );
+
+    pub static ADDON_ISSUE: Schema = Schema::structure(
+        "AddonIssue",
+        &Structure::new(&[
+            Member::new("code", &ADDON_ISSUE_CODE),
+            Member::new("message", &STRING),
+            Member::new("resourceIds", &STRING_LIST),
+        ]),
+    );
+
+    pub static ADDON_ISSUE_CODE: Schema = Schema::string("AddonIssueCode").one_of(&[
+        "AccessDenied",
+        "InternalFailure",
+        "ClusterUnreachable",
+        "InsufficientNumberOfReplicas",
+        "ConfigurationConflict",
+        "AdmissionRequestDenied",
+        "UnsupportedAddonModification",
+        "K8sResourceNotFound",
+        "AddonSubscriptionNeeded",
+        "AddonPermissionFailure",
+    ]);
+
+    pub static ADDON_ISSUE_LIST: Schema =
+        Schema::list("AddonIssueList", &List::of(Member::new("member", &ADDON_ISSUE)));
+
+    pub static ADDON_NAMESPACE_CONFIG_REQUEST: Schema =
+        Schema::structure("AddonNamespaceConfigRequest", &Structure::new(&[Member::new("namespace", &NAMESPACE)]));
+
+    pub static ADDON_NAMESPACE_CONFIG_RESPONSE: Schema =
+        Schema::structure("AddonNamespaceConfigResponse", &Structure::new(&[Member::new("namespace", &NAMESPACE)]));
+
+    pub static ADDON_POD_IDENTITY_ASSOCIATIONS: Schema = Schema::structure(
+        "AddonPodIdentityAssociations",
+        &Structure::new(&[
+            Member::new("serviceAccount", &STRING).required(),
+            Member::new("roleArn", &STRING).required(),
+        ]),
+    );
+
+    pub static ADDON_POD_IDENTITY_ASSOCIATIONS_LIST: Schema = Schema::list(
+        "AddonPodIdentityAssociationsList",
+        &List::of(Member::new("member", &ADDON_POD_IDENTITY_ASSOCIATIONS)),
+    );
+
+    pub static ADDON_POD_IDENTITY_CONFIGURATION: Schema = Schema::structure(
+        "AddonPodIdentityConfiguration",
+        &Structure::new(&[
+            Member::new("serviceAccount", &STRING),
+            Member::new("recommendedManagedPolicies", &STRING_LIST),
+        ]),
+    );
+
+    pub static ADDON_POD_IDENTITY_CONFIGURATION_LIST: Schema = Schema::list(
+        "AddonPodIdentityConfigurationList",
+        &List::of(Member::new("member", &ADDON_POD_IDENTITY_CONFIGURATION)),
+    );
+
+    pub static ADDON_STATUS: Schema = Schema::string("AddonStatus").one_of(&[
+        "CREATING",
+        "ACTIVE",
+        "CREATE_FAILED",
+        "UPDATING",
+        "DELETING",
+        "DELETE_FAILED",
+        "DEGRADED",
+        "UPDATE_FAILED",
+    ]);
+
+    pub static ADDON_VERSION_INFO: Schema = Schema::structure(
+        "AddonVersionInfo",
+        &Structure::new(&[
+            Member::new("addonVersion", &STRING),
+            Member::new("architecture", &STRING_LIST),
+            Member::new("computeTypes", &STRING_LIST),
+            Member::new("compatibilities", &COMPATIBILITIES),
+            Member::new("requiresConfiguration", &BOOLEAN),
+            Member::new("requiresIamPermissions", &BOOLEAN),
+        ]),
+    );
+
+    pub static ADDON_VERSION_INFO_LIST: Schema =
+        Schema::list("AddonVersionInfoList", &List::of(Member::new("member", &ADDON_VERSION_INFO)));
+
+    pub static ADDONS: Schema = Schema::list("Addons", &List::of(Member::new("member", &ADDON_INFO)));
 
     pub static ALLOWED_VALUES_CONSTRAINT: Schema = Schema::structure(
         "AllowedValuesConstraint",
@@ -1411,6 +3189,12 @@ mod schema {
     pub static AUTHENTICATION_MODE: Schema =
         Schema::string("AuthenticationMode").one_of(&["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"]);
 
+    pub static AUTO_SCALING_GROUP: Schema =
+        Schema::structure("AutoScalingGroup", &Structure::new(&[Member::new("name", &STRING)]));
+
+    pub static AUTO_SCALING_GROUP_LIST: Schema =
+        Schema::list("AutoScalingGroupList", &List::of(Member::new("member", &AUTO_SCALING_GROUP)));
+
     pub static BAD_REQUEST_EXCEPTION: Schema =
         Schema::structure("BadRequestException", &Structure::new(&[Member::new("message", &STRING)]));
 
@@ -1422,6 +3206,19 @@ mod schema {
     pub static BOXED_BOOLEAN: Schema = Schema::new("BoxedBoolean", Kind::Boolean);
 
     pub static BOXED_INTEGER: Schema = Schema::new("BoxedInteger", Kind::Integer);
+
+    pub static CANCELLATION: Schema = Schema::structure(
+        "Cancellation",
+        &Structure::new(&[Member::new("status", &CANCELLATION_STATUS), Member::new("reason", &STRING)]),
+    );
+
+    pub static CANCELLATION_STATUS: Schema =
+        Schema::string("CancellationStatus").one_of(&["InProgress", "Failed", "Successful"]);
+
+    pub static CAPACITY: Schema = Schema::new("Capacity", Kind::Integer).min(1);
+
+    pub static CAPACITY_TYPES: Schema =
+        Schema::string("CapacityTypes").one_of(&["ON_DEMAND", "SPOT", "CAPACITY_BLOCK"]);
 
     pub static CERTIFICATE: Schema = Schema::structure(
         "Certificate",
@@ -1546,6 +3343,18 @@ mod schema {
     pub static CLUSTER_VERSION_STATUS: Schema =
         Schema::string("ClusterVersionStatus").one_of(&["unsupported", "standard-support", "extended-support"]);
 
+    pub static COMPATIBILITIES: Schema =
+        Schema::list("Compatibilities", &List::of(Member::new("member", &COMPATIBILITY)));
+
+    pub static COMPATIBILITY: Schema = Schema::structure(
+        "Compatibility",
+        &Structure::new(&[
+            Member::new("clusterVersion", &STRING),
+            Member::new("platformVersions", &STRING_LIST),
+            Member::new("defaultVersion", &BOOLEAN),
+        ]),
+    );
+
     pub static COMPUTE_CONFIG_REQUEST: Schema = Schema::structure(
         "ComputeConfigRequest",
         &Structure::new(&[
@@ -1628,6 +3437,41 @@ mod schema {
         ]),
     );
 
+    pub static CREATE_ACCESS_ENTRY_REQUEST: Schema = Schema::structure(
+        "CreateAccessEntryRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("principalArn", &STRING).required(),
+            Member::new("kubernetesGroups", &STRING_LIST),
+            Member::new("tags", &TAG_MAP),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("username", &STRING),
+            Member::new("type", &STRING),
+        ]),
+    );
+
+    pub static CREATE_ACCESS_ENTRY_RESPONSE: Schema =
+        Schema::structure("CreateAccessEntryResponse", &Structure::new(&[Member::new("accessEntry", &ACCESS_ENTRY)]));
+
+    pub static CREATE_ADDON_REQUEST: Schema = Schema::structure(
+        "CreateAddonRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &CLUSTER_NAME).required().at(Location::Uri).named("name"),
+            Member::new("addonName", &STRING).required(),
+            Member::new("addonVersion", &STRING),
+            Member::new("serviceAccountRoleArn", &ROLE_ARN),
+            Member::new("resolveConflicts", &RESOLVE_CONFLICTS),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("tags", &TAG_MAP),
+            Member::new("configurationValues", &STRING),
+            Member::new("podIdentityAssociations", &ADDON_POD_IDENTITY_ASSOCIATIONS_LIST),
+            Member::new("namespaceConfig", &ADDON_NAMESPACE_CONFIG_REQUEST),
+        ]),
+    );
+
+    pub static CREATE_ADDON_RESPONSE: Schema =
+        Schema::structure("CreateAddonResponse", &Structure::new(&[Member::new("addon", &ADDON)]));
+
     pub static CREATE_CLUSTER_REQUEST: Schema = Schema::structure(
         "CreateClusterRequest",
         &Structure::new(&[
@@ -1659,6 +3503,58 @@ mod schema {
     pub static CREATE_CLUSTER_RESPONSE: Schema =
         Schema::structure("CreateClusterResponse", &Structure::new(&[Member::new("cluster", &CLUSTER)]));
 
+    pub static CREATE_NODEGROUP_REQUEST: Schema = Schema::structure(
+        "CreateNodegroupRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("nodegroupName", &STRING).required(),
+            Member::new("scalingConfig", &NODEGROUP_SCALING_CONFIG),
+            Member::new("diskSize", &BOXED_INTEGER),
+            Member::new("subnets", &STRING_LIST).required(),
+            Member::new("instanceTypes", &STRING_LIST),
+            Member::new("amiType", &AMI_TYPES),
+            Member::new("remoteAccess", &REMOTE_ACCESS_CONFIG),
+            Member::new("nodeRole", &STRING).required(),
+            Member::new("labels", &LABELS_MAP),
+            Member::new("taints", &TAINTS_LIST),
+            Member::new("tags", &TAG_MAP),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("launchTemplate", &LAUNCH_TEMPLATE_SPECIFICATION),
+            Member::new("updateConfig", &NODEGROUP_UPDATE_CONFIG),
+            Member::new("nodeRepairConfig", &NODE_REPAIR_CONFIG),
+            Member::new("capacityType", &CAPACITY_TYPES),
+            Member::new("version", &STRING),
+            Member::new("releaseVersion", &STRING),
+            Member::new("warmPoolConfig", &WARM_POOL_CONFIG),
+        ]),
+    );
+
+    pub static CREATE_NODEGROUP_RESPONSE: Schema =
+        Schema::structure("CreateNodegroupResponse", &Structure::new(&[Member::new("nodegroup", &NODEGROUP)]));
+
+    pub static DELETE_ACCESS_ENTRY_REQUEST: Schema = Schema::structure(
+        "DeleteAccessEntryRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("principalArn", &STRING).required().at(Location::Uri),
+        ]),
+    );
+
+    pub static DELETE_ACCESS_ENTRY_RESPONSE: Schema =
+        Schema::structure("DeleteAccessEntryResponse", &Structure::new(&[]));
+
+    pub static DELETE_ADDON_REQUEST: Schema = Schema::structure(
+        "DeleteAddonRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &CLUSTER_NAME).required().at(Location::Uri).named("name"),
+            Member::new("addonName", &STRING).required().at(Location::Uri),
+            Member::new("preserve", &BOOLEAN).at(Location::Query),
+        ]),
+    );
+
+    pub static DELETE_ADDON_RESPONSE: Schema =
+        Schema::structure("DeleteAddonResponse", &Structure::new(&[Member::new("addon", &ADDON)]));
+
     pub static DELETE_CLUSTER_REQUEST: Schema = Schema::structure(
         "DeleteClusterRequest",
         &Structure::new(&[Member::new("name", &STRING).required().at(Location::Uri)]),
@@ -1666,6 +3562,78 @@ mod schema {
 
     pub static DELETE_CLUSTER_RESPONSE: Schema =
         Schema::structure("DeleteClusterResponse", &Structure::new(&[Member::new("cluster", &CLUSTER)]));
+
+    pub static DELETE_NODEGROUP_REQUEST: Schema = Schema::structure(
+        "DeleteNodegroupRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("nodegroupName", &STRING).required().at(Location::Uri),
+        ]),
+    );
+
+    pub static DELETE_NODEGROUP_RESPONSE: Schema =
+        Schema::structure("DeleteNodegroupResponse", &Structure::new(&[Member::new("nodegroup", &NODEGROUP)]));
+
+    pub static DESCRIBE_ACCESS_ENTRY_REQUEST: Schema = Schema::structure(
+        "DescribeAccessEntryRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("principalArn", &STRING).required().at(Location::Uri),
+        ]),
+    );
+
+    pub static DESCRIBE_ACCESS_ENTRY_RESPONSE: Schema =
+        Schema::structure("DescribeAccessEntryResponse", &Structure::new(&[Member::new("accessEntry", &ACCESS_ENTRY)]));
+
+    pub static DESCRIBE_ADDON_CONFIGURATION_REQUEST: Schema = Schema::structure(
+        "DescribeAddonConfigurationRequest",
+        &Structure::new(&[
+            Member::new("addonName", &STRING).required().at(Location::Query),
+            Member::new("addonVersion", &STRING).required().at(Location::Query),
+        ]),
+    );
+
+    pub static DESCRIBE_ADDON_CONFIGURATION_RESPONSE: Schema = Schema::structure(
+        "DescribeAddonConfigurationResponse",
+        &Structure::new(&[
+            Member::new("addonName", &STRING),
+            Member::new("addonVersion", &STRING),
+            Member::new("configurationSchema", &STRING),
+            Member::new("podIdentityConfiguration", &ADDON_POD_IDENTITY_CONFIGURATION_LIST),
+        ]),
+    );
+
+    pub static DESCRIBE_ADDON_REQUEST: Schema = Schema::structure(
+        "DescribeAddonRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &CLUSTER_NAME).required().at(Location::Uri).named("name"),
+            Member::new("addonName", &STRING).required().at(Location::Uri),
+        ]),
+    );
+
+    pub static DESCRIBE_ADDON_RESPONSE: Schema =
+        Schema::structure("DescribeAddonResponse", &Structure::new(&[Member::new("addon", &ADDON)]));
+
+    pub static DESCRIBE_ADDON_VERSIONS_REQUEST: Schema = Schema::structure(
+        "DescribeAddonVersionsRequest",
+        &Structure::new(&[
+            Member::new("kubernetesVersion", &STRING).at(Location::Query),
+            Member::new("maxResults", &DESCRIBE_ADDON_VERSIONS_REQUEST_MAX_RESULTS).at(Location::Query),
+            Member::new("nextToken", &STRING).at(Location::Query),
+            Member::new("addonName", &STRING).at(Location::Query),
+            Member::new("types", &STRING_LIST).at(Location::Query),
+            Member::new("publishers", &STRING_LIST).at(Location::Query),
+            Member::new("owners", &STRING_LIST).at(Location::Query),
+        ]),
+    );
+
+    pub static DESCRIBE_ADDON_VERSIONS_REQUEST_MAX_RESULTS: Schema =
+        Schema::new("DescribeAddonVersionsRequestMaxResults", Kind::Integer).min(1).max(100);
+
+    pub static DESCRIBE_ADDON_VERSIONS_RESPONSE: Schema = Schema::structure(
+        "DescribeAddonVersionsResponse",
+        &Structure::new(&[Member::new("addons", &ADDONS), Member::new("nextToken", &STRING)]),
+    );
 
     pub static DESCRIBE_CLUSTER_REQUEST: Schema = Schema::structure(
         "DescribeClusterRequest",
@@ -1697,6 +3665,31 @@ mod schema {
         &Structure::new(&[Member::new("nextToken", &STRING), Member::new("clusterVersions", &CLUSTER_VERSION_LIST)]),
     );
 
+    pub static DESCRIBE_NODEGROUP_REQUEST: Schema = Schema::structure(
+        "DescribeNodegroupRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("nodegroupName", &STRING).required().at(Location::Uri),
+        ]),
+    );
+
+    pub static DESCRIBE_NODEGROUP_RESPONSE: Schema =
+        Schema::structure("DescribeNodegroupResponse", &Structure::new(&[Member::new("nodegroup", &NODEGROUP)]));
+
+    pub static DESCRIBE_UPDATE_REQUEST: Schema = Schema::structure(
+        "DescribeUpdateRequest",
+        &Structure::new(&[
+            Member::new("name", &STRING).required().at(Location::Uri),
+            Member::new("updateId", &STRING).required().at(Location::Uri),
+            Member::new("nodegroupName", &STRING).at(Location::Query),
+            Member::new("addonName", &STRING).at(Location::Query),
+            Member::new("capabilityName", &STRING).at(Location::Query),
+        ]),
+    );
+
+    pub static DESCRIBE_UPDATE_RESPONSE: Schema =
+        Schema::structure("DescribeUpdateResponse", &Structure::new(&[Member::new("update", &UPDATE)]));
+
     pub static DURATION_CONSTRAINTS: Schema = Schema::structure(
         "DurationConstraints",
         &Structure::new(&[Member::new("min", &STRING), Member::new("max", &STRING)]),
@@ -1722,6 +3715,37 @@ mod schema {
 
     pub static ENCRYPTION_CONFIG_LIST: Schema =
         Schema::list("EncryptionConfigList", &List::of(Member::new("member", &ENCRYPTION_CONFIG))).max(1);
+
+    pub static ERROR_CODE: Schema = Schema::string("ErrorCode").one_of(&[
+        "SubnetNotFound",
+        "SecurityGroupNotFound",
+        "EniLimitReached",
+        "IpNotAvailable",
+        "AccessDenied",
+        "OperationNotPermitted",
+        "VpcIdNotFound",
+        "Unknown",
+        "NodeCreationFailure",
+        "PodEvictionFailure",
+        "InsufficientFreeAddresses",
+        "ClusterUnreachable",
+        "InsufficientNumberOfReplicas",
+        "ConfigurationConflict",
+        "AdmissionRequestDenied",
+        "UnsupportedAddonModification",
+        "K8sResourceNotFound",
+    ]);
+
+    pub static ERROR_DETAIL: Schema = Schema::structure(
+        "ErrorDetail",
+        &Structure::new(&[
+            Member::new("errorCode", &ERROR_CODE),
+            Member::new("errorMessage", &STRING),
+            Member::new("resourceIds", &STRING_LIST),
+        ]),
+    );
+
+    pub static ERROR_DETAILS: Schema = Schema::list("ErrorDetails", &List::of(Member::new("member", &ERROR_DETAIL)));
 
     pub static ETCD_PLACEMENT_REQUEST: Schema =
         Schema::structure("EtcdPlacementRequest", &Structure::new(&[Member::new("spreadLevel", &SPREAD_LEVEL)]));
@@ -1798,6 +3822,17 @@ mod schema {
     );
 
     pub static IP_FAMILY: Schema = Schema::string("IpFamily").one_of(&["ipv4", "ipv6"]);
+
+    pub static ISSUE: Schema = Schema::structure(
+        "Issue",
+        &Structure::new(&[
+            Member::new("code", &NODEGROUP_ISSUE_CODE),
+            Member::new("message", &STRING),
+            Member::new("resourceIds", &STRING_LIST),
+        ]),
+    );
+
+    pub static ISSUE_LIST: Schema = Schema::list("IssueList", &List::of(Member::new("member", &ISSUE)));
 
     pub static KUBE_API_SERVER_CONFIG_REQUEST: Schema = Schema::structure(
         "KubeApiServerConfigRequest",
@@ -1890,6 +3925,46 @@ mod schema {
         ]),
     );
 
+    pub static LAUNCH_TEMPLATE_SPECIFICATION: Schema = Schema::structure(
+        "LaunchTemplateSpecification",
+        &Structure::new(&[Member::new("name", &STRING), Member::new("version", &STRING), Member::new("id", &STRING)]),
+    );
+
+    pub static LIST_ACCESS_ENTRIES_REQUEST: Schema = Schema::structure(
+        "ListAccessEntriesRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("associatedPolicyArn", &STRING).at(Location::Query),
+            Member::new("maxResults", &LIST_ACCESS_ENTRIES_REQUEST_MAX_RESULTS).at(Location::Query),
+            Member::new("nextToken", &STRING).at(Location::Query),
+        ]),
+    );
+
+    pub static LIST_ACCESS_ENTRIES_REQUEST_MAX_RESULTS: Schema =
+        Schema::new("ListAccessEntriesRequestMaxResults", Kind::Integer).min(1).max(100);
+
+    pub static LIST_ACCESS_ENTRIES_RESPONSE: Schema = Schema::structure(
+        "ListAccessEntriesResponse",
+        &Structure::new(&[Member::new("accessEntries", &STRING_LIST), Member::new("nextToken", &STRING)]),
+    );
+
+    pub static LIST_ADDONS_REQUEST: Schema = Schema::structure(
+        "ListAddonsRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &CLUSTER_NAME).required().at(Location::Uri).named("name"),
+            Member::new("maxResults", &LIST_ADDONS_REQUEST_MAX_RESULTS).at(Location::Query),
+            Member::new("nextToken", &STRING).at(Location::Query),
+        ]),
+    );
+
+    pub static LIST_ADDONS_REQUEST_MAX_RESULTS: Schema =
+        Schema::new("ListAddonsRequestMaxResults", Kind::Integer).min(1).max(100);
+
+    pub static LIST_ADDONS_RESPONSE: Schema = Schema::structure(
+        "ListAddonsResponse",
+        &Structure::new(&[Member::new("addons", &STRING_LIST), Member::new("nextToken", &STRING)]),
+    );
+
     pub static LIST_CLUSTERS_REQUEST: Schema = Schema::structure(
         "ListClustersRequest",
         &Structure::new(&[
@@ -1907,6 +3982,23 @@ mod schema {
         &Structure::new(&[Member::new("clusters", &STRING_LIST), Member::new("nextToken", &STRING)]),
     );
 
+    pub static LIST_NODEGROUPS_REQUEST: Schema = Schema::structure(
+        "ListNodegroupsRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("maxResults", &LIST_NODEGROUPS_REQUEST_MAX_RESULTS).at(Location::Query),
+            Member::new("nextToken", &STRING).at(Location::Query),
+        ]),
+    );
+
+    pub static LIST_NODEGROUPS_REQUEST_MAX_RESULTS: Schema =
+        Schema::new("ListNodegroupsRequestMaxResults", Kind::Integer).min(1).max(100);
+
+    pub static LIST_NODEGROUPS_RESPONSE: Schema = Schema::structure(
+        "ListNodegroupsResponse",
+        &Structure::new(&[Member::new("nodegroups", &STRING_LIST), Member::new("nextToken", &STRING)]),
+    );
+
     pub static LIST_TAGS_FOR_RESOURCE_REQUEST: Schema = Schema::structure(
         "ListTagsForResourceRequest",
         &Structure::new(&[Member::new("resourceArn", &STRING).required().at(Location::Uri)]),
@@ -1914,6 +4006,26 @@ mod schema {
 
     pub static LIST_TAGS_FOR_RESOURCE_RESPONSE: Schema =
         Schema::structure("ListTagsForResourceResponse", &Structure::new(&[Member::new("tags", &TAG_MAP)]));
+
+    pub static LIST_UPDATES_REQUEST: Schema = Schema::structure(
+        "ListUpdatesRequest",
+        &Structure::new(&[
+            Member::new("name", &STRING).required().at(Location::Uri),
+            Member::new("nodegroupName", &STRING).at(Location::Query),
+            Member::new("addonName", &STRING).at(Location::Query),
+            Member::new("capabilityName", &STRING).at(Location::Query),
+            Member::new("nextToken", &STRING).at(Location::Query),
+            Member::new("maxResults", &LIST_UPDATES_REQUEST_MAX_RESULTS).at(Location::Query),
+        ]),
+    );
+
+    pub static LIST_UPDATES_REQUEST_MAX_RESULTS: Schema =
+        Schema::new("ListUpdatesRequestMaxResults", Kind::Integer).min(1).max(100);
+
+    pub static LIST_UPDATES_RESPONSE: Schema = Schema::structure(
+        "ListUpdatesResponse",
+        &Structure::new(&[Member::new("updateIds", &STRING_LIST), Member::new("nextToken", &STRING)]),
+    );
 
     pub static LOG_SETUP: Schema = Schema::structure(
         "LogSetup",
@@ -1930,6 +4042,36 @@ mod schema {
     pub static LOGGING: Schema =
         Schema::structure("Logging", &Structure::new(&[Member::new("clusterLogging", &LOG_SETUPS)]));
 
+    pub static MARKETPLACE_INFORMATION: Schema = Schema::structure(
+        "MarketplaceInformation",
+        &Structure::new(&[Member::new("productId", &STRING), Member::new("productUrl", &STRING)]),
+    );
+
+    pub static NODE_REPAIR_CONFIG: Schema = Schema::structure(
+        "NodeRepairConfig",
+        &Structure::new(&[
+            Member::new("enabled", &BOXED_BOOLEAN),
+            Member::new("maxUnhealthyNodeThresholdCount", &NON_ZERO_INTEGER),
+            Member::new("maxUnhealthyNodeThresholdPercentage", &PERCENT_CAPACITY),
+            Member::new("maxParallelNodesRepairedCount", &NON_ZERO_INTEGER),
+            Member::new("maxParallelNodesRepairedPercentage", &PERCENT_CAPACITY),
+            Member::new("nodeRepairConfigOverrides", &NODE_REPAIR_CONFIG_OVERRIDES_LIST),
+        ]),
+    );
+
+    pub static NODE_REPAIR_CONFIG_OVERRIDES: Schema = Schema::structure(
+        "NodeRepairConfigOverrides",
+        &Structure::new(&[
+            Member::new("nodeMonitoringCondition", &STRING),
+            Member::new("nodeUnhealthyReason", &STRING),
+            Member::new("minRepairWaitTimeMins", &NON_ZERO_INTEGER),
+            Member::new("repairAction", &REPAIR_ACTION),
+        ]),
+    );
+
+    pub static NODE_REPAIR_CONFIG_OVERRIDES_LIST: Schema =
+        Schema::list("NodeRepairConfigOverridesList", &List::of(Member::new("member", &NODE_REPAIR_CONFIG_OVERRIDES)));
+
     pub static NODE_RESOURCES_FIT_CONFIG: Schema = Schema::structure(
         "NodeResourcesFitConfig",
         &Structure::new(&[Member::new("scoringStrategy", &SCORING_STRATEGY)]),
@@ -1939,6 +4081,120 @@ mod schema {
         "NodeResourcesFitVersionConfig",
         &Structure::new(&[Member::new("scoringStrategy", &SCORING_STRATEGY_CONFIG)]),
     );
+
+    pub static NODEGROUP: Schema = Schema::structure(
+        "Nodegroup",
+        &Structure::new(&[
+            Member::new("nodegroupName", &STRING),
+            Member::new("nodegroupArn", &STRING),
+            Member::new("clusterName", &STRING),
+            Member::new("version", &STRING),
+            Member::new("releaseVersion", &STRING),
+            Member::new("createdAt", &TIMESTAMP),
+            Member::new("modifiedAt", &TIMESTAMP),
+            Member::new("status", &NODEGROUP_STATUS),
+            Member::new("capacityType", &CAPACITY_TYPES),
+            Member::new("scalingConfig", &NODEGROUP_SCALING_CONFIG),
+            Member::new("instanceTypes", &STRING_LIST),
+            Member::new("subnets", &STRING_LIST),
+            Member::new("remoteAccess", &REMOTE_ACCESS_CONFIG),
+            Member::new("amiType", &AMI_TYPES),
+            Member::new("nodeRole", &STRING),
+            Member::new("labels", &LABELS_MAP),
+            Member::new("taints", &TAINTS_LIST),
+            Member::new("resources", &NODEGROUP_RESOURCES),
+            Member::new("diskSize", &BOXED_INTEGER),
+            Member::new("health", &NODEGROUP_HEALTH),
+            Member::new("updateConfig", &NODEGROUP_UPDATE_CONFIG),
+            Member::new("nodeRepairConfig", &NODE_REPAIR_CONFIG),
+            Member::new("launchTemplate", &LAUNCH_TEMPLATE_SPECIFICATION),
+            Member::new("tags", &TAG_MAP),
+            Member::new("warmPoolConfig", &WARM_POOL_CONFIG),
+        ]),
+    );
+
+    pub static NODEGROUP_HEALTH: Schema =
+        Schema::structure("NodegroupHealth", &Structure::new(&[Member::new("issues", &ISSUE_LIST)]));
+
+    pub static NODEGROUP_ISSUE_CODE: Schema = Schema::string("NodegroupIssueCode").one_of(&[
+        "AutoScalingGroupNotFound",
+        "AutoScalingGroupInvalidConfiguration",
+        "Ec2SecurityGroupNotFound",
+        "Ec2SecurityGroupDeletionFailure",
+        "Ec2LaunchTemplateNotFound",
+        "Ec2LaunchTemplateVersionMismatch",
+        "Ec2SubnetNotFound",
+        "Ec2SubnetInvalidConfiguration",
+        "IamInstanceProfileNotFound",
+        "Ec2SubnetMissingIpv6Assignment",
+        "IamLimitExceeded",
+        "IamNodeRoleNotFound",
+        "NodeCreationFailure",
+        "AsgInstanceLaunchFailures",
+        "InstanceLimitExceeded",
+        "InsufficientFreeAddresses",
+        "AccessDenied",
+        "InternalFailure",
+        "ClusterUnreachable",
+        "AmiIdNotFound",
+        "AutoScalingGroupOptInRequired",
+        "AutoScalingGroupRateLimitExceeded",
+        "Ec2LaunchTemplateDeletionFailure",
+        "Ec2LaunchTemplateInvalidConfiguration",
+        "Ec2LaunchTemplateMaxLimitExceeded",
+        "Ec2SubnetListTooLong",
+        "IamThrottling",
+        "NodeTerminationFailure",
+        "PodEvictionFailure",
+        "SourceEc2LaunchTemplateNotFound",
+        "LimitExceeded",
+        "Unknown",
+        "AutoScalingGroupInstanceRefreshActive",
+        "KubernetesLabelInvalid",
+        "Ec2LaunchTemplateVersionMaxLimitExceeded",
+        "Ec2InstanceTypeDoesNotExist",
+    ]);
+
+    pub static NODEGROUP_RESOURCES: Schema = Schema::structure(
+        "NodegroupResources",
+        &Structure::new(&[
+            Member::new("autoScalingGroups", &AUTO_SCALING_GROUP_LIST),
+            Member::new("remoteAccessSecurityGroup", &STRING),
+        ]),
+    );
+
+    pub static NODEGROUP_SCALING_CONFIG: Schema = Schema::structure(
+        "NodegroupScalingConfig",
+        &Structure::new(&[
+            Member::new("minSize", &ZERO_CAPACITY),
+            Member::new("maxSize", &CAPACITY),
+            Member::new("desiredSize", &ZERO_CAPACITY),
+        ]),
+    );
+
+    pub static NODEGROUP_STATUS: Schema = Schema::string("NodegroupStatus").one_of(&[
+        "CREATING",
+        "ACTIVE",
+        "UPDATING",
+        "DELETING",
+        "CREATE_FAILED",
+        "DELETE_FAILED",
+        "DEGRADED",
+    ]);
+
+    pub static NODEGROUP_UPDATE_CONFIG: Schema = Schema::structure(
+        "NodegroupUpdateConfig",
+        &Structure::new(&[
+            Member::new("maxUnavailable", &NON_ZERO_INTEGER),
+            Member::new("maxUnavailablePercentage", &PERCENT_CAPACITY),
+            Member::new("updateStrategy", &NODEGROUP_UPDATE_STRATEGIES),
+        ]),
+    );
+
+    pub static NODEGROUP_UPDATE_STRATEGIES: Schema =
+        Schema::string("NodegroupUpdateStrategies").one_of(&["DEFAULT", "MINIMAL"]);
+
+    pub static NON_ZERO_INTEGER: Schema = Schema::new("NonZeroInteger", Kind::Integer).min(1);
 
     pub static NOT_FOUND_EXCEPTION: Schema =
         Schema::structure("NotFoundException", &Structure::new(&[Member::new("message", &STRING)]));
@@ -1966,6 +4222,8 @@ mod schema {
             Member::new("etcdPlacement", &ETCD_PLACEMENT_RESPONSE),
         ]),
     );
+
+    pub static PERCENT_CAPACITY: Schema = Schema::new("PercentCapacity", Kind::Integer).min(1).max(100);
 
     pub static POD_GC_CONTROLLER_CONFIG_REQUEST: Schema = Schema::structure(
         "PodGcControllerConfigRequest",
@@ -2003,6 +4261,11 @@ mod schema {
     pub static PROVISIONED_CONTROL_PLANE_TIER: Schema = Schema::string("ProvisionedControlPlaneTier")
         .one_of(&["standard", "tier-xl", "tier-2xl", "tier-4xl", "tier-8xl"]);
 
+    pub static REMOTE_ACCESS_CONFIG: Schema = Schema::structure(
+        "RemoteAccessConfig",
+        &Structure::new(&[Member::new("ec2SshKey", &STRING), Member::new("sourceSecurityGroups", &STRING_LIST)]),
+    );
+
     pub static REMOTE_NETWORK_CONFIG_REQUEST: Schema = Schema::structure(
         "RemoteNetworkConfigRequest",
         &Structure::new(&[
@@ -2030,6 +4293,11 @@ mod schema {
 
     pub static REMOTE_POD_NETWORK_LIST: Schema =
         Schema::list("RemotePodNetworkList", &List::of(Member::new("member", &REMOTE_POD_NETWORK))).max(1);
+
+    pub static REPAIR_ACTION: Schema = Schema::string("RepairAction").one_of(&["Replace", "Reboot", "NoAction"]);
+
+    pub static RESOLVE_CONFLICTS: Schema =
+        Schema::string("ResolveConflicts").one_of(&["OVERWRITE", "NONE", "PRESERVE"]);
 
     pub static RESOURCE_CONSTRAINTS: Schema = Schema::structure(
         "ResourceConstraints",
@@ -2082,6 +4350,8 @@ mod schema {
     pub static RESOURCE_WEIGHT_NAME: Schema = Schema::string("ResourceWeightName").min(1).max(253);
 
     pub static RESOURCE_WEIGHT_VALUE: Schema = Schema::new("ResourceWeightValue", Kind::Integer).min(1).max(100);
+
+    pub static ROLE_ARN: Schema = Schema::string("RoleArn").min(1).max(255);
 
     pub static SCORING_STRATEGY: Schema = Schema::structure(
         "ScoringStrategy",
@@ -2163,6 +4433,18 @@ mod schema {
 
     pub static TAG_VALUE: Schema = Schema::string("TagValue").max(256);
 
+    pub static TAINT: Schema = Schema::structure(
+        "Taint",
+        &Structure::new(&[
+            Member::new("key", &TAINT_KEY),
+            Member::new("value", &TAINT_VALUE),
+            Member::new("effect", &TAINT_EFFECT),
+        ]),
+    );
+
+    pub static TAINT_EFFECT: Schema =
+        Schema::string("TaintEffect").one_of(&["NO_SCHEDULE", "NO_EXECUTE", "PREFER_NO_SCHEDULE"]);
+
     pub static TERMINATED_POD_GC_THRESHOLD_VALUE: Schema =
         Schema::new("TerminatedPodGcThresholdValue", Kind::Integer).min(1).max(1000000);
 
@@ -2187,6 +4469,195 @@ mod schema {
     );
 
     pub static UNTAG_RESOURCE_RESPONSE: Schema = Schema::structure("UntagResourceResponse", &Structure::new(&[]));
+
+    pub static UPDATE: Schema = Schema::structure(
+        "Update",
+        &Structure::new(&[
+            Member::new("id", &STRING),
+            Member::new("status", &UPDATE_STATUS),
+            Member::new("type", &UPDATE_TYPE),
+            Member::new("params", &UPDATE_PARAMS),
+            Member::new("createdAt", &TIMESTAMP),
+            Member::new("errors", &ERROR_DETAILS),
+            Member::new("cancellation", &CANCELLATION),
+        ]),
+    );
+
+    pub static UPDATE_ACCESS_ENTRY_REQUEST: Schema = Schema::structure(
+        "UpdateAccessEntryRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("principalArn", &STRING).required().at(Location::Uri),
+            Member::new("kubernetesGroups", &STRING_LIST),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("username", &STRING),
+        ]),
+    );
+
+    pub static UPDATE_ACCESS_ENTRY_RESPONSE: Schema =
+        Schema::structure("UpdateAccessEntryResponse", &Structure::new(&[Member::new("accessEntry", &ACCESS_ENTRY)]));
+
+    pub static UPDATE_ADDON_REQUEST: Schema = Schema::structure(
+        "UpdateAddonRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &CLUSTER_NAME).required().at(Location::Uri).named("name"),
+            Member::new("addonName", &STRING).required().at(Location::Uri),
+            Member::new("addonVersion", &STRING),
+            Member::new("serviceAccountRoleArn", &ROLE_ARN),
+            Member::new("resolveConflicts", &RESOLVE_CONFLICTS),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("configurationValues", &STRING),
+            Member::new("podIdentityAssociations", &ADDON_POD_IDENTITY_ASSOCIATIONS_LIST),
+        ]),
+    );
+
+    pub static UPDATE_ADDON_RESPONSE: Schema =
+        Schema::structure("UpdateAddonResponse", &Structure::new(&[Member::new("update", &UPDATE)]));
+
+    pub static UPDATE_LABELS_PAYLOAD: Schema = Schema::structure(
+        "UpdateLabelsPayload",
+        &Structure::new(&[
+            Member::new("addOrUpdateLabels", &LABELS_MAP),
+            Member::new("removeLabels", &LABELS_KEY_LIST),
+        ]),
+    );
+
+    pub static UPDATE_NODEGROUP_CONFIG_REQUEST: Schema = Schema::structure(
+        "UpdateNodegroupConfigRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("nodegroupName", &STRING).required().at(Location::Uri),
+            Member::new("labels", &UPDATE_LABELS_PAYLOAD),
+            Member::new("taints", &UPDATE_TAINTS_PAYLOAD),
+            Member::new("scalingConfig", &NODEGROUP_SCALING_CONFIG),
+            Member::new("updateConfig", &NODEGROUP_UPDATE_CONFIG),
+            Member::new("nodeRepairConfig", &NODE_REPAIR_CONFIG),
+            Member::new("warmPoolConfig", &WARM_POOL_CONFIG),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+        ]),
+    );
+
+    pub static UPDATE_NODEGROUP_CONFIG_RESPONSE: Schema =
+        Schema::structure("UpdateNodegroupConfigResponse", &Structure::new(&[Member::new("update", &UPDATE)]));
+
+    pub static UPDATE_NODEGROUP_VERSION_REQUEST: Schema = Schema::structure(
+        "UpdateNodegroupVersionRequest",
+        &Structure::new(&[
+            Member::new("clusterName", &STRING).required().at(Location::Uri).named("name"),
+            Member::new("nodegroupName", &STRING).required().at(Location::Uri),
+            Member::new("version", &STRING),
+            Member::new("releaseVersion", &STRING),
+            Member::new("launchTemplate", &LAUNCH_TEMPLATE_SPECIFICATION),
+            Member::new("force", &BOOLEAN),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+        ]),
+    );
+
+    pub static UPDATE_NODEGROUP_VERSION_RESPONSE: Schema =
+        Schema::structure("UpdateNodegroupVersionResponse", &Structure::new(&[Member::new("update", &UPDATE)]));
+
+    pub static UPDATE_PARAM: Schema = Schema::structure(
+        "UpdateParam",
+        &Structure::new(&[Member::new("type", &UPDATE_PARAM_TYPE), Member::new("value", &STRING)]),
+    );
+
+    pub static UPDATE_PARAM_TYPE: Schema = Schema::string("UpdateParamType").one_of(&[
+        "Version",
+        "PlatformVersion",
+        "EndpointPrivateAccess",
+        "EndpointPublicAccess",
+        "ClusterLogging",
+        "DesiredSize",
+        "LabelsToAdd",
+        "LabelsToRemove",
+        "TaintsToAdd",
+        "TaintsToRemove",
+        "MaxSize",
+        "MinSize",
+        "ReleaseVersion",
+        "PublicAccessCidrs",
+        "LaunchTemplateName",
+        "LaunchTemplateVersion",
+        "IdentityProviderConfig",
+        "EncryptionConfig",
+        "AddonVersion",
+        "ServiceAccountRoleArn",
+        "ResolveConflicts",
+        "MaxUnavailable",
+        "MaxUnavailablePercentage",
+        "NodeRepairEnabled",
+        "UpdateStrategy",
+        "ConfigurationValues",
+        "SecurityGroups",
+        "Subnets",
+        "AuthenticationMode",
+        "PodIdentityAssociations",
+        "UpgradePolicy",
+        "ZonalShiftConfig",
+        "ComputeConfig",
+        "StorageConfig",
+        "KubernetesNetworkConfig",
+        "RemoteNetworkConfig",
+        "DeletionProtection",
+        "NodeRepairConfig",
+        "RoleArn",
+        "RoleMappingsToAddOrUpdate",
+        "RoleMappingsToRemove",
+        "NetworkAccess",
+        "VendedLogs",
+        "UpdatedTier",
+        "PreviousTier",
+        "EnableCrossNamespace",
+        "DisabledServices",
+        "WarmPoolEnabled",
+        "WarmPoolMaxGroupPreparedCapacity",
+        "WarmPoolMinSize",
+        "WarmPoolState",
+        "WarmPoolReuseOnScaleIn",
+        "ControlPlaneEgressMode",
+        "KubeApiServerConfig",
+        "KubeSchedulerConfig",
+        "KubeControllerManagerConfig",
+        "ActiveCertificateAuthority",
+        "TrustedCertificateAuthorities",
+        "CertificateAuthorityId",
+        "SigningStatus",
+    ]);
+
+    pub static UPDATE_PARAMS: Schema = Schema::list("UpdateParams", &List::of(Member::new("member", &UPDATE_PARAM)));
+
+    pub static UPDATE_STATUS: Schema =
+        Schema::string("UpdateStatus").one_of(&["InProgress", "Failed", "Cancelled", "Successful"]);
+
+    pub static UPDATE_TAINTS_PAYLOAD: Schema = Schema::structure(
+        "UpdateTaintsPayload",
+        &Structure::new(&[Member::new("addOrUpdateTaints", &TAINTS_LIST), Member::new("removeTaints", &TAINTS_LIST)]),
+    );
+
+    pub static UPDATE_TYPE: Schema = Schema::string("UpdateType").one_of(&[
+        "VersionUpdate",
+        "EndpointAccessUpdate",
+        "LoggingUpdate",
+        "ConfigUpdate",
+        "AssociateIdentityProviderConfig",
+        "DisassociateIdentityProviderConfig",
+        "AssociateEncryptionConfig",
+        "AddonUpdate",
+        "VpcConfigUpdate",
+        "AccessConfigUpdate",
+        "UpgradePolicyUpdate",
+        "ZonalShiftConfigUpdate",
+        "AutoModeUpdate",
+        "RemoteNetworkConfigUpdate",
+        "DeletionProtectionUpdate",
+        "CapabilityUpdate",
+        "ControlPlaneScalingConfigUpdate",
+        "VendedLogsUpdate",
+        "ControlPlaneEgressUpdate",
+        "VersionRollback",
+        "ControlPlaneComponentConfigUpdate",
+        "CertificateAuthorityUpdate",
+    ]);
 
     pub static UPGRADE_POLICY_REQUEST: Schema =
         Schema::structure("UpgradePolicyRequest", &Structure::new(&[Member::new("supportType", &SUPPORT_TYPE)]));
@@ -2223,9 +4694,41 @@ mod schema {
         ]),
     );
 
+    pub static WARM_POOL_CONFIG: Schema = Schema::structure(
+        "WarmPoolConfig",
+        &Structure::new(&[
+            Member::new("enabled", &BOXED_BOOLEAN),
+            Member::new("minSize", &ZERO_CAPACITY),
+            Member::new("maxGroupPreparedCapacity", &BOXED_INTEGER),
+            Member::new("poolState", &WARM_POOL_STATE),
+            Member::new("reuseOnScaleIn", &BOXED_BOOLEAN),
+        ]),
+    );
+
+    pub static WARM_POOL_STATE: Schema = Schema::string("WarmPoolState").one_of(&["STOPPED", "RUNNING", "HIBERNATED"]);
+
+    pub static ZERO_CAPACITY: Schema = Schema::new("ZeroCapacity", Kind::Integer).min(0);
+
     pub static ZONAL_SHIFT_CONFIG_REQUEST: Schema =
         Schema::structure("ZonalShiftConfigRequest", &Structure::new(&[Member::new("enabled", &BOXED_BOOLEAN)]));
 
     pub static ZONAL_SHIFT_CONFIG_RESPONSE: Schema =
         Schema::structure("ZonalShiftConfigResponse", &Structure::new(&[Member::new("enabled", &BOXED_BOOLEAN)]));
+
+    pub static LABEL_KEY: Schema = Schema::string("labelKey").min(1).max(63);
+
+    pub static LABEL_VALUE: Schema = Schema::string("labelValue").min(1).max(63);
+
+    pub static LABELS_KEY_LIST: Schema = Schema::list("labelsKeyList", &List::of(Member::new("member", &STRING)));
+
+    pub static LABELS_MAP: Schema =
+        Schema::map("labelsMap", &Map::of(Member::new("key", &LABEL_KEY), Member::new("value", &LABEL_VALUE)));
+
+    pub static NAMESPACE: Schema = Schema::string("namespace").min(1).max(63);
+
+    pub static TAINT_KEY: Schema = Schema::string("taintKey").min(1).max(63);
+
+    pub static TAINT_VALUE: Schema = Schema::string("taintValue").min(0).max(63);
+
+    pub static TAINTS_LIST: Schema = Schema::list("taintsList", &List::of(Member::new("member", &TAINT)));
 }

@@ -3,6 +3,7 @@
 
 #![expect(missing_docs, reason = "AWS's API references say what each shape and member means")]
 
+pub mod autoscaling;
 pub mod ec2;
 pub mod eks;
 pub mod iam;

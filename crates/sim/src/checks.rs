@@ -5,17 +5,18 @@ use crate::host::{self, Host};
 use crate::ledger::{self, Changed, Ledger, Meta};
 use crate::server::{self, PRIVATE};
 use roadstead_cloud::autoscaling::{Group, Slot};
-use roadstead_cloud::ec2::instance::Instance;
+use roadstead_cloud::ec2::instance::{self, Instance};
 use roadstead_cloud::ec2::network_interface::NetworkInterface;
 use roadstead_cloud::ec2::volume::Volume;
 use roadstead_cloud::eks::cluster::{Cluster, Member, Placement, Stage, State};
-use roadstead_cloud::eks::etcd::EtcdState;
+use roadstead_cloud::eks::etcd::{self, EtcdState};
 use roadstead_cloud::eks::kube::{self, KubeState};
+use roadstead_cloud::eks::node::NodesState;
 use roadstead_cloud::elb::load_balancer::LoadBalancer;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_cloud::keys::KeyState;
 use roadstead_cloud::settings::SERVICE_ACCOUNT;
-use roadstead_hostspec::{Balancer, Machine, MachinePhase, MachineStatus, ProcessState};
+use roadstead_hostspec::{Balancer, Machine, MachinePhase, MachineStatus, Metadata, ProcessState};
 use roadstead_kernel::planner::Explanation;
 use roadstead_store::{AnyKey, Index, Key, Object, Read, Record, View};
 use roadstead_types::Millis;
@@ -132,6 +133,17 @@ pub const CHECKS: &[Check] = &[
         test: Test::Batch(one_machine_per_disk),
     },
     Check {
+        name: "one-machine-per-interface",
+        rule: "at any time at most one wanted machine has an interface",
+        test: Test::Batch(one_machine_per_interface),
+    },
+    Check {
+        name: "terminated-leaves-nothing",
+        rule: "of a user's instance that is terminated or stopped nothing is wanted, and a terminated one has no \
+               interface",
+        test: Test::Batch(terminated_leaves_nothing),
+    },
+    Check {
         name: "healthy-machines-stay",
         rule: "of a group that lives, planners terminate no instance but one whose slot is closed, or whose image is out \
                of date or that is not ready, and that only while every other one is ready (or none is, and nothing can \
@@ -151,7 +163,8 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "one-member-at-a-time",
-        rule: "of an etcd at most one member is on its way; it begins to leave only while both others are ready",
+        rule: "of an etcd at most one member is on its way; it begins to leave only while both others are ready, and if it \
+               is ready itself only because its disk is lost or it is no member",
         test: Test::Batch(one_member_at_a_time),
     },
     Check {
@@ -263,7 +276,8 @@ fn deleting_stays(batch: &Batch) -> Result<(), String> {
 
 fn owner_outlives(batch: &Batch) -> Result<(), String> {
     let by_driver = |key: &AnyKey| {
-        server::is_saw(key.kind()) || [KeyState::KIND, KubeState::KIND, EtcdState::KIND].contains(&key.kind())
+        let states = [KeyState::KIND, KubeState::KIND, EtcdState::KIND, NodesState::KIND];
+        server::is_saw(key.kind()) || states.contains(&key.kind())
     };
     for change in batch.changes {
         let orphans = batch.after.owned_by(&change.key);
@@ -354,7 +368,12 @@ fn addresses_are_unique(batch: &Batch) -> Result<(), String> {
     let networks: BTreeSet<String> = interfaces.map(|record| record.body.vpc).collect();
     for network in networks {
         let interfaces = batch.after.list(Index::<NetworkInterface>::by("vpc", network.as_str()));
-        unique(interfaces.into_iter().map(|eni| (format!("{} in {network}", eni.body.address), eni.key.any())))?;
+        let addresses = |eni: Record<NetworkInterface>| {
+            let all: Vec<_> = [eni.body.address].into_iter().chain(eni.body.others()).collect();
+            all.into_iter().map(move |address| (address, eni.key.any()))
+        };
+        let all = interfaces.into_iter().flat_map(addresses);
+        unique(all.map(|(address, eni)| (format!("{address} in {network}"), eni)))?;
     }
     if batch.of::<LoadBalancer>().next().is_some() {
         let balancers = batch.after.list(Index::<LoadBalancer>::all());
@@ -392,6 +411,34 @@ fn one_machine_per_disk(batch: &Batch) -> Result<(), String> {
     let machines = batch.after.list(Index::<Want<Machine>>::all());
     let disks = machines.iter().flat_map(|m| m.body.0.disks.iter().map(|disk| (disk.disk.clone(), m.key.any())));
     unique(disks)
+}
+
+fn one_machine_per_interface(batch: &Batch) -> Result<(), String> {
+    if !batch.changes.iter().any(|change| change.after.is_some() && change.key.kind() == Want::<Machine>::KIND) {
+        return Ok(());
+    }
+    let machines = batch.after.list(Index::<Want<Machine>>::all());
+    unique(machines.iter().flat_map(|m| m.body.0.ports.iter().map(|port| (port.port.clone(), m.key.any()))))
+}
+
+fn terminated_leaves_nothing(batch: &Batch) -> Result<(), String> {
+    for (change, _, after) in batch.of::<Instance>() {
+        let Some(record) = after else { continue };
+        let id = &record.body.spec.id;
+        let state = instance::State::of(&record);
+        if !matches!(state, instance::State::Terminated | instance::State::Stopped) {
+            continue;
+        }
+        let left = [Key::<Want<Machine>>::new(id.as_str()).any(), Key::<Want<Metadata>>::new(id.as_str()).any()];
+        if let Some(left) = left.iter().find(|key| batch.after.contains(key)) {
+            return Err(format!("{} is {state:?}, and {left} is there", change.key));
+        }
+        let interfaces = batch.after.any(Index::<NetworkInterface>::by("instance", id.as_str()));
+        if state == instance::State::Terminated && interfaces {
+            return Err(format!("{} is terminated and has an interface", change.key));
+        }
+    }
+    Ok(())
 }
 
 fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
@@ -508,7 +555,7 @@ fn members_stay(batch: &Batch) -> Result<(), String> {
 
 fn one_member_at_a_time(batch: &Batch) -> Result<(), String> {
     for (change, before, after) in batch.of::<Cluster>() {
-        let group = after.as_ref().map(|record| record.body.spec.group_name("etcd")).unwrap_or_default();
+        let id = after.as_ref().map(|record| record.body.spec.id.clone()).unwrap_or_default();
         let placement = |record: Option<Record<Cluster>>| record.and_then(|record| record.body.placement);
         let (Some(was), Some(is)) = (placement(before), placement(after)) else { continue };
         let passing = is.members.iter().filter(|member| member.stage != Stage::Voting).count();
@@ -517,23 +564,33 @@ fn one_member_at_a_time(batch: &Batch) -> Result<(), String> {
         }
         let leaves = |n: &usize| was.members[*n].stage == Stage::Voting && is.members[*n].stage != Stage::Voting;
         if let Some(n) = (0..is.members.len()).find(leaves).filter(|_| !is_another(change)) {
-            begins_safely(batch, &is, n, &group).map_err(|why| format!("{}: {why}", change.key))?;
+            begins_safely(batch, &is, n, &id).map_err(|why| format!("{}: {why}", change.key))?;
         }
     }
     Ok(())
 }
 
 /// A member begins to leave: the others must have been seen to be ready, by the host's own words.
-fn begins_safely(batch: &Batch, placement: &Placement, n: usize, group: &str) -> Result<(), String> {
+fn begins_safely(batch: &Batch, placement: &Placement, n: usize, cluster: &str) -> Result<(), String> {
     let ready = |view: &View, name: &str| {
-        let group = view.get(&Group::key(SERVICE_ACCOUNT, group));
+        let group = view.get(&Group::key(SERVICE_ACCOUNT, &format!("eks-{cluster}-etcd")));
         group.and_then(|group| group.body.instances.get(name).cloned()).is_some_and(|id| is_ready(view, &id))
     };
     let others = placement.members.iter().enumerate().filter(|(other, _)| *other != n).map(|(_, member)| member);
     let unready = |other: &&Member| !ready(batch.before, &other.name) && !ready(batch.after, &other.name);
-    match { others }.find(unready) {
-        Some(other) => Err(format!("{} leaves while {} is not ready", placement.members[n].name, other.name)),
-        None => Ok(()),
+    let leaves = &placement.members[n];
+    if let Some(other) = { others }.find(unready) {
+        return Err(format!("{} leaves while {} is not ready", leaves.name, other.name));
+    }
+    let has_cause = |view: &View| {
+        let volume = view.get(&Volume::key(&leaves.volume));
+        let seen = view.get(&etcd::state_key(cluster)).and_then(|state| state.body.members);
+        let listed = seen.is_none_or(|seen| seen.iter().any(|seen| seen.peer_url == etcd::peer_url(leaves.address)));
+        !ready(view, &leaves.name) || !listed || volume.is_none_or(|volume| volume.body.status.lost.is_some())
+    };
+    match [batch.before, batch.after].iter().any(|view| has_cause(view)) {
+        true => Ok(()),
+        false => Err(format!("{} leaves, and is ready", leaves.name)),
     }
 }
 
@@ -618,7 +675,8 @@ pub fn met(view: &View, ledger: &Ledger, host: &Host) -> Result<(), String> {
     let lost: Vec<String> = clusters.filter(|id| host.is_beyond_help(id)).collect();
     for record in view.list(Index::<Instance>::all()) {
         let of = |id: &String| record.owner.as_ref().is_some_and(|group| group.name().contains(id.as_str()));
-        if !record.body.status.ready && !lost.iter().any(of) {
+        let runs = matches!(instance::State::of(&record), instance::State::Pending | instance::State::Running);
+        if runs && !record.body.status.ready && !lost.iter().any(of) {
             return Err(format!("{} is not ready: {}", record.key, record.body.status.why));
         }
     }

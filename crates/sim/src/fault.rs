@@ -19,6 +19,8 @@ pub enum Act {
     KillProcess(usize, usize),
     /// The n-th disk with an etcd member's data is deleted, counted round.
     LoseDisk(usize),
+    /// The n-th disk with an etcd member's data takes nothing any more, counted round; or all disks go on.
+    Stall(Option<usize>),
     /// Nothing reaches the n-th running machine, counted round, nor the other way; or all are reached again.
     Cut(Option<usize>),
     /// The n-th running machine, counted round, will never be ready again.
@@ -56,7 +58,7 @@ impl Act {
             _ => [Ground::Wide, Ground::Narrow][rng.below(2)],
         };
         let soon = rng.span(Millis(0), Millis::secs(30));
-        match rng.below(19) {
+        match rng.below(21) {
             0 | 1 => vec![(Millis(0), Act::Create(name, ground)), (soon, Act::Delete(name))],
             2 => vec![(Millis(0), Act::Delete(name)), (soon, Act::CreateWhenGone(name, ground))],
             3 => vec![(Millis(0), Act::Create(name, ground))],
@@ -76,6 +78,8 @@ impl Act {
             14 => vec![(Millis(0), Act::LoseDisk(n))],
             15 => vec![(Millis(0), Act::LoseDisk(n)), (soon, Act::KillMachine(m))],
             16 => vec![(Millis(0), Act::Cut(Some(n))), (soon, Act::Cut(None))],
+            18 => vec![(Millis(0), Act::Stall(Some(n)))],
+            19 => vec![(Millis(0), Act::Stall(Some(n))), (soon, Act::Stall(None))],
             13 => vec![(Millis(0), Act::PublicCidrs(name, false)), (soon, Act::PublicCidrs(name, true))],
             _ if rng.chance(50) => vec![(Millis(0), Act::Etcd(17)), (soon, Act::Etcd(16))],
             _ => vec![(Millis(0), Act::Kubernetes(4)), (soon, Act::Kubernetes(3))],
@@ -91,6 +95,8 @@ impl Act {
             Act::Delete(name) => drop(world.try_delete_cluster(name)),
             Act::KillMachine(n) => drop(nth(&world.host().running(), n).map(|id| world.host().kill_machine(&id))),
             Act::LoseDisk(n) => drop(nth(&world.host().disks(), n).map(|id| world.host().lose_disk(&id))),
+            Act::Stall(Some(n)) => drop(nth(&world.host().disks(), n).map(|id| world.host().stall_disk(&id))),
+            Act::Stall(None) => world.host().resume(),
             Act::Cut(Some(n)) => drop(nth(&world.host().running(), n).map(|id| world.host().cut(&id, true))),
             Act::Cut(None) => world.host().join(),
             Act::Wedge(n) => drop(nth(&world.host().running(), n).map(|id| world.host().wedge(&id))),
@@ -134,6 +140,8 @@ impl fmt::Display for Act {
             Act::KillProcess(n, m) => write!(f, "kill process {m} of running machine {n}"),
             Act::Wedge(n) => write!(f, "wedge running machine {n}"),
             Act::LoseDisk(n) => write!(f, "lose disk {n}"),
+            Act::Stall(Some(n)) => write!(f, "stall disk {n}"),
+            Act::Stall(None) => write!(f, "every disk goes on"),
             Act::Cut(Some(n)) => write!(f, "cut running machine {n} off"),
             Act::Cut(None) => write!(f, "reach every machine again"),
             Act::HostAway(span) => write!(f, "host away {span}"),

@@ -3,9 +3,10 @@
 use roadstead_cloud::ec2::subnet::{self, Subnet};
 use roadstead_cloud::ec2::vpc::{self, Vpc};
 use roadstead_cloud::eks::cluster::{CLUSTER_POLICY, Cluster};
+use roadstead_cloud::eks::nodegroup::Nodegroup;
 use roadstead_cloud::iam;
 use roadstead_cloud::settings::{KubernetesVersion, Settings, Zone};
-use roadstead_shapes::eks::{CreateClusterRequest, VpcConfigRequest};
+use roadstead_shapes::eks::{CreateClusterRequest, CreateNodegroupRequest, NodegroupScalingConfig, VpcConfigRequest};
 use roadstead_store::{Index, Key, Read, Tx};
 use roadstead_types::{Cidr, Millis};
 use roadstead_wire::fault::Fault;
@@ -21,9 +22,19 @@ const ROLE: &str = "eks";
 const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
 
+/// The role of nodes.
+pub(crate) const NODE_ROLE: &str = "node";
+const NODE_TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
+
 /// The key of a cluster.
 pub fn cluster_key(name: &str) -> Key<Cluster> {
     Cluster::key(ACCOUNT, name)
+}
+
+/// The key of a node group.
+pub fn nodegroup_key(cluster: &str, name: &str) -> Key<Nodegroup> {
+    Nodegroup::key(ACCOUNT, cluster, name)
 }
 
 /// The subnets under a cluster.
@@ -42,6 +53,7 @@ pub(crate) fn region(tx: &mut Tx) -> Result<(), Fault> {
     tx.create(Settings::key(), None, settings.clone());
     iam::user::create(tx, ACCOUNT, "admin", "/");
     iam::role::create(tx, ACCOUNT, ROLE, "/", TRUST, &[CLUSTER_POLICY]);
+    iam::role::create(tx, ACCOUNT, NODE_ROLE, "/", NODE_TRUST, &[]);
     vpc::create_default(tx, &settings);
     let narrow = vpc::create(tx, ACCOUNT, Cidr::containing(Ipv4Addr::new(10, 20, 0, 0), 24), false);
     for (n, zone) in (0..).zip(settings.zones.iter().take(2)) {
@@ -69,6 +81,7 @@ fn settings() -> Settings {
         components: format!("kubernetes-{minor}.{patch}"),
         default: minor == "1.36",
         released: START - Millis::mins(days_ago * 24 * 60),
+        image_date: "20260101".to_owned(),
     };
     Settings {
         region: REGION.to_owned(),
@@ -78,6 +91,10 @@ fn settings() -> Settings {
         sts_hosts: vec!["127.0.0.1:4566".to_owned()],
         kubernetes: vec![version("1.37", 2, 30), version("1.36", 3, 150), version("1.35", 4, 270)],
         etcd: "etcd-3.6.16".to_owned(),
+        containerd: "containerd-2.3.7".to_owned(),
+        runc: "runc-1.5.2".to_owned(),
+        coredns: "coredns-1.14.7".to_owned(),
+        vcpus: 8,
     }
 }
 
@@ -88,6 +105,20 @@ pub(crate) fn request(read: &impl Read, name: &str, ground: Ground) -> CreateClu
         name: name.to_owned(),
         role_arn: format!("arn:aws:iam::{ACCOUNT}:role/{ROLE}"),
         resources_vpc_config: vpc,
+        ..Default::default()
+    }
+}
+
+/// A request for a node group of so many nodes in the cluster's subnets, with its defaults.
+pub(crate) fn nodegroup_request(read: &impl Read, cluster: &str, name: &str, size: i32) -> CreateNodegroupRequest {
+    let subnets = read.get(&cluster_key(cluster)).map(|record| record.body.spec.vpc.subnets).unwrap_or_default();
+    let scaling = NodegroupScalingConfig { min_size: Some(0), max_size: Some(10), desired_size: Some(size) };
+    CreateNodegroupRequest {
+        cluster_name: cluster.to_owned(),
+        nodegroup_name: name.to_owned(),
+        node_role: format!("arn:aws:iam::{ACCOUNT}:role/{NODE_ROLE}"),
+        subnets,
+        scaling_config: Some(scaling),
         ..Default::default()
     }
 }

@@ -2,6 +2,7 @@
 //! [`roadstead_sim::CHECKS`] hold on the way: no vote is forgotten, no acknowledged write lost, no healthy member taken
 //! out, one at a time.
 
+use roadstead_cloud::ec2::instance::Instance;
 use roadstead_sim::{Crash, State, World};
 use roadstead_types::Millis;
 
@@ -212,4 +213,170 @@ fn a_member_that_does_not_get_ready_on_its_data_begins_anew() {
     assert_eq!(world.volume("a", "etcd-1").unwrap(), volume, "it may get ready yet");
     assert_whole(&mut world);
     assert_ne!(world.volume("a", "etcd-1").unwrap(), volume);
+}
+
+/// The disk of a member stalls; its volume.
+fn stall(world: &mut World, member: &str) -> String {
+    let volume = world.volume("a", member).expect("a member has a volume");
+    assert!(world.host().stall_disk(&volume), "{member} has a disk to stall");
+    volume
+}
+
+#[test]
+fn a_member_whose_disk_stalls_for_good_begins_anew_and_its_machine_is_done_without() {
+    let mut world = world(World::calm());
+    let machines = MEMBERS.map(|member| world.machine("a", member));
+    let volume = stall(&mut world, "etcd-2");
+    let id = world.cluster("a").unwrap().spec.id;
+    world.wait(Millis::secs(110));
+    assert_eq!(world.volume("a", "etcd-2").unwrap(), volume, "it may go on yet");
+    world.settle_watching(|world| assert_eq!(world.host().serving(&id), 2, "clients notice nothing"));
+    assert_whole(&mut world);
+    assert_ne!(world.volume("a", "etcd-2").unwrap(), volume);
+    let same = MEMBERS.map(|member| machines.contains(&world.machine("a", member)));
+    assert_eq!(same, [true, false, true]);
+    assert!(world.host().data(&volume).is_some(), "the machine that was killed has it mounted");
+    world.host().resume();
+    assert_whole(&mut world);
+    assert_eq!(world.host().data(&volume), None, "the machine ended, and nobody wants its disk");
+}
+
+#[test]
+fn who_is_killed_and_does_not_end_is_told_of() {
+    let mut world = world(World::calm());
+    let stalled = world.machine("a", "etcd-2");
+    stall(&mut world, "etcd-2");
+    world.settle();
+    let why = world.explain(&Instance::key(&stalled).any());
+    assert!(why.iter().any(|plan| plan.why.to_string().contains("killed, without network, and not gone")), "{why:?}");
+}
+
+#[test]
+fn a_disk_that_goes_on_in_time_keeps_its_member() {
+    for secs in (10..120).step_by(20) {
+        let mut world = world(World::calm());
+        let (volume, machine) = (stall(&mut world, "etcd-3"), world.machine("a", "etcd-3"));
+        world.wait(Millis::secs(secs));
+        world.host().resume();
+        assert_whole(&mut world);
+        assert_eq!((world.volume("a", "etcd-3").unwrap(), world.machine("a", "etcd-3")), (volume, machine));
+    }
+}
+
+#[test]
+fn a_stalled_member_stays_while_another_does_not_serve() {
+    let mut world = world(World::calm());
+    let other = world.machine("a", "etcd-3");
+    world.host().cut(&other, true);
+    let (volume, machine) = (stall(&mut world, "etcd-1"), world.machine("a", "etcd-1"));
+    world.wait(Millis::secs(160));
+    assert_eq!((world.volume("a", "etcd-1").unwrap(), world.machine("a", "etcd-1")), (volume.clone(), machine));
+    world.host().join();
+    // What it did not do while nobody could do anything is not held against it: its time begins now.
+    world.wait(Millis::secs(90));
+    assert_eq!(world.volume("a", "etcd-1").unwrap(), volume);
+    assert_whole(&mut world);
+    assert_ne!(world.volume("a", "etcd-1").unwrap(), volume);
+}
+
+#[test]
+fn two_stalled_disks_are_waited_for() {
+    let mut world = world(World::calm());
+    let stalled = ["etcd-1", "etcd-2"];
+    let volumes = stalled.map(|member| stall(&mut world, member));
+    world.settle();
+    assert_eq!(stalled.map(|member| world.volume("a", member).unwrap()), volumes);
+    world.host().resume();
+    assert_whole(&mut world);
+    assert_eq!(stalled.map(|member| world.volume("a", member).unwrap()), volumes, "they hold what was acknowledged");
+}
+
+#[test]
+fn a_new_disk_may_stall_too() {
+    // From two minutes on the member leaves, and is back on a new disk half a minute later.
+    for tenths in (1400..1700).step_by(7) {
+        let mut world = world(World::calm());
+        stall(&mut world, "etcd-1");
+        world.wait(Millis(tenths * 100));
+        stall(&mut world, "etcd-1");
+        assert_whole(&mut world);
+        world.host().resume();
+        assert_whole(&mut world);
+    }
+}
+
+#[test]
+fn whatever_ends_while_a_stalled_member_is_replaced() {
+    for (n, tenths) in (1190..1700).step_by(15).enumerate() {
+        let mut world = world(World::calm());
+        stall(&mut world, "etcd-2");
+        world.wait(Millis(tenths * 100));
+        match n % 4 {
+            0 => world.crash(Crash::Killed, Millis::secs(3)),
+            1 => world.host().leave(Millis::secs(5)),
+            2 => world.jump(Millis::mins(90)),
+            _ => world.power_off(Millis::secs(5)),
+        }
+        assert_whole(&mut world);
+        world.host().resume();
+        assert_whole(&mut world);
+    }
+}
+
+#[test]
+fn a_cluster_is_deleted_when_the_last_of_its_machines_has_ended() {
+    for tenths in [0, 1250, 1500, 1800] {
+        let mut world = world(World::calm());
+        stall(&mut world, "etcd-3");
+        world.wait(Millis(tenths * 100));
+        world.delete_cluster("a");
+        world.settle();
+        assert_eq!(world.state("a"), Some(State::Deleting), "its machine is there");
+        world.host().resume();
+        world.settle();
+        assert_eq!((world.leftovers(), world.host().count()), (vec![], 0));
+    }
+}
+
+#[test]
+fn a_stalled_member_that_is_to_be_updated_begins_anew_with_the_new_patch() {
+    let mut world = world(World::calm());
+    let volume = stall(&mut world, "etcd-1");
+    world.reconfigure(|settings| settings.etcd = "etcd-3.6.17".into());
+    assert_whole(&mut world);
+    assert_ne!(world.volume("a", "etcd-1").unwrap(), volume);
+    world.host().resume();
+    assert_whole(&mut world);
+}
+
+#[test]
+fn a_member_that_starts_on_a_stalled_disk_gets_another_machine_first_and_then_another_disk() {
+    let mut world = world(World::calm());
+    let (volume, machine) = (world.volume("a", "etcd-2").unwrap(), world.machine("a", "etcd-2"));
+    assert!(world.host().kill_process(&machine, "etcd"));
+    world.host().stall_disk(&volume);
+    world.wait(Millis::secs(170));
+    assert_eq!((world.volume("a", "etcd-2").unwrap(), world.machine("a", "etcd-2")), (volume.clone(), machine));
+    world.wait(Millis::secs(50));
+    assert_eq!(world.find_machine("a", "etcd-2"), None, "its machine was killed, and has the disk");
+    assert_whole(&mut world);
+    assert_ne!(world.volume("a", "etcd-2").unwrap(), volume);
+}
+
+#[test]
+fn a_member_that_starts_for_ever_on_its_disk_begins_anew() {
+    let mut world = world(World::calm());
+    let (volume, first) = (world.volume("a", "etcd-2").unwrap(), world.machine("a", "etcd-2"));
+    world.host().wedge(&first);
+    let second = loop {
+        world.wait(Millis(50));
+        match world.find_machine("a", "etcd-2") {
+            Some(machine) if machine != first => break machine,
+            _ => {}
+        }
+    };
+    world.host().wedge(&second);
+    assert_eq!(world.volume("a", "etcd-2").unwrap(), volume, "another machine is tried first");
+    assert_whole(&mut world);
+    assert_ne!(world.volume("a", "etcd-2").unwrap(), volume);
 }

@@ -1,9 +1,9 @@
 //! Building one program.
 
-use super::cache;
 use super::go::{self, Toolchain};
 use super::manifest::Item;
 use super::progress::Progress;
+use super::{c, cache};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -46,8 +46,11 @@ impl<'a> Recipe<'a> {
         let read = |name| fs::read(self.folder.join(name)).with_context(|| format!("{}/{name}", self.folder.display()));
         let (go_mod, go_sum) = (read("go.mod")?, read("go.sum")?);
         let (toolchain, arguments) = (self.toolchain.fingerprint(), self.arguments().join("\n"));
-        let cgo = self.cgo();
-        Ok(cache::key([&go_mod, &go_sum, toolchain.as_bytes(), arguments.as_bytes(), cgo.as_bytes()]))
+        let c = match &self.item.program.c {
+            Some(_) => c::fingerprint(),
+            None => self.cgo().to_owned(),
+        };
+        Ok(cache::key([&go_mod, &go_sum, toolchain.as_bytes(), arguments.as_bytes(), c.as_bytes()]))
     }
 
     fn cgo(&self) -> &'static str {
@@ -56,6 +59,9 @@ impl<'a> Recipe<'a> {
 
     fn arguments(&self) -> Vec<String> {
         let Item { family, program, .. } = self.item;
+        if let Some(c) = &program.c {
+            return c::arguments(c);
+        }
         let mut arguments = vec!["-trimpath".to_owned(), "-buildvcs=false".to_owned()];
         if !family.tags.is_empty() {
             arguments.push(format!("-tags={}", family.tags.join(",")));
@@ -69,10 +75,15 @@ impl<'a> Recipe<'a> {
     /// # Errors
     /// What Go said, and what to do about it.
     pub fn build(&self, path: &Path) -> Result<()> {
-        let mut command = go::command(&self.folder);
-        command.env("CGO_ENABLED", self.cgo()).args(["build", "-v", "-o"]).arg(path).args(self.arguments());
         let mut progress = Progress::start(&self.name());
-        let result = watch(&mut command, &mut progress);
+        let result = match &self.item.program.c {
+            Some(c) => c::build(&self.folder, &self.item, c, path),
+            None => {
+                let mut command = go::command(&self.folder);
+                command.env("CGO_ENABLED", self.cgo()).args(["build", "-v", "-o"]).arg(path).args(self.arguments());
+                watch(&mut command, &mut progress)
+            }
+        };
         progress.end(result.is_ok());
         result.with_context(|| format!("building {}", self.name()))
     }

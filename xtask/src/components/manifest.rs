@@ -81,10 +81,23 @@ pub struct CLibrary {
 pub struct Program {
     /// Its file's name.
     pub name: String,
-    /// Its Go package.
+    /// Its Go package; of C, the folder.
     pub package: String,
+    /// What is compiled, if it is C.
+    #[serde(default)]
+    pub c: Option<C>,
     /// Who needs it.
     pub stage: Stage,
+}
+
+/// A program in C, linked statically.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct C {
+    /// In the program's folder.
+    pub files: Vec<String>,
+    /// For the compiler.
+    pub flags: Vec<String>,
 }
 
 /// Who needs a program, in the order in which they are built.
@@ -108,6 +121,8 @@ pub struct Selection<'a> {
     pub sets: &'a [String],
     /// Only the program of this name.
     pub only: Option<&'a str>,
+    /// With what the first cluster's nodes need.
+    pub nodes: bool,
     /// Everything.
     pub all: bool,
 }
@@ -168,13 +183,14 @@ impl Manifest {
     /// # Errors
     /// A name that the manifest does not have.
     pub fn select(&self, selection: &Selection<'_>) -> Result<Vec<Item<'_>>> {
+        let last = if selection.nodes { Stage::Node } else { Stage::Client };
         for name in selection.sets {
             self.set(name)?;
         }
         let in_sets = |item: &Item<'_>| match selection {
             Selection { all: true, .. } => true,
             Selection { sets: [], only: Some(_), .. } => item.set.default,
-            Selection { sets: [], .. } => item.set.default && item.program.stage <= Stage::Client,
+            Selection { sets: [], .. } => item.set.default && item.program.stage <= last,
             Selection { sets, .. } => sets.contains(&item.set.name),
         };
         let named = |item: &Item<'_>| selection.only.is_none_or(|name| name == item.program.name);
@@ -203,6 +219,11 @@ impl Set {
 }
 
 impl Item<'_> {
+    /// Whether a C compiler takes part.
+    pub fn has_c(&self) -> bool {
+        self.family.cgo || self.program.c.is_some()
+    }
+
     /// The linker's flags, without symbol tables (`-s -w`), as upstream's releases are.
     pub fn ldflags(&self) -> String {
         let [major, minor, _] = self.set.numbers().expect("checked when the manifest was read");

@@ -8,6 +8,7 @@
 //! components/README.md describes the layout for those who read the cache.
 
 mod build;
+mod c;
 mod cache;
 mod go;
 mod manifest;
@@ -30,6 +31,9 @@ use std::time::Instant;
 pub struct Args {
     /// Sets to build, e.g. kubernetes-1.36; without any: what a first cluster needs.
     sets: Vec<String>,
+    /// With what a first cluster's nodes need, too.
+    #[arg(long, conflicts_with_all = ["sets", "all", "only"])]
+    nodes: bool,
     /// Everything that is pinned, other Kubernetes minors included.
     #[arg(long, conflicts_with = "sets")]
     all: bool,
@@ -63,8 +67,9 @@ pub fn run(args: &Args) -> Result<()> {
         return pin::pin(&folder, &text, name, version);
     }
     let manifest = Manifest::parse(&text)?;
-    let everything = args.all || args.list && args.sets.is_empty() && args.only.is_none();
-    let items = manifest.select(&Selection { sets: &args.sets, only: args.only.as_deref(), all: everything })?;
+    let everything = args.all || args.list && args.sets.is_empty() && args.only.is_none() && !args.nodes;
+    let (sets, only, nodes) = (&args.sets, args.only.as_deref(), args.nodes);
+    let items = manifest.select(&Selection { sets, only, nodes, all: everything })?;
     let cache = Cache::of_user()?;
     if args.list || args.verify {
         return report(&cache, &look(&cache, &folder, items)?, args.verify);

@@ -66,7 +66,8 @@ pub fn go_mod(set: &Set, family: &Family, upstream: &str) -> Result<String> {
         writeln!(text, "{line}\n")?;
     }
     let required: Vec<_> = family.modules.iter().map(|module| format!("{module} v{}", set.version)).collect();
-    let tools: Vec<_> = family.programs.iter().map(|program| program.package.clone()).collect();
+    let go = family.programs.iter().filter(|program| program.c.is_none());
+    let tools: Vec<_> = go.map(|program| program.package.clone()).collect();
     let mut replaced = Vec::new();
     for (module, by) in replacements(upstream) {
         replaced.extend(replacement(set, family, module, by)?.map(|by| format!("{module} => {by}")));

@@ -1,5 +1,6 @@
 //! What a build needs of the machine, looked at before it starts rather than minutes into it.
 
+use super::c;
 use super::cache::Cache;
 use super::go::Toolchain;
 use super::manifest::{CLibrary, Item};
@@ -17,11 +18,10 @@ const WARM_BUILD_BYTES: u64 = 1 << 30;
 /// # Errors
 /// What is missing and how to get it.
 pub fn check(items: &[&Item<'_>], toolchain: &Toolchain, cache: &Cache) -> Result<()> {
-    let c: Vec<_> = items.iter().filter(|item| item.family.cgo).collect();
+    let c: Vec<_> = items.iter().filter(|item| item.has_c()).collect();
     if let Some(item) = c.first() {
-        let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
         let words = format!("{} needs a C compiler: apt-get install gcc libc6-dev (or set CC)", item.program.name);
-        ensure!(succeeds(&compiler, &["--version"]), words);
+        ensure!(succeeds(&c::compiler(), &["--version"]), words);
     }
     for library in c.iter().flat_map(|item| &item.family.c_libraries) {
         check_library(library)?;

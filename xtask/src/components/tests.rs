@@ -21,7 +21,7 @@ fn the_manifest_and_every_go_mod_agree() {
         for module in &manifest.family(set).modules {
             assert!(has(&format!("{module} v{}", set.version)) || has(&format!("require {module} v{}", set.version)));
         }
-        for program in &manifest.family(set).programs {
+        for program in manifest.family(set).programs.iter().filter(|program| program.c.is_none()) {
             assert!(has(&program.package) || has(&format!("tool {}", program.package)), "{}", program.package);
         }
     }
@@ -53,6 +53,39 @@ fn a_first_cluster_gets_what_it_needs_in_the_order_in_which_it_needs_it() {
     let programs: Vec<_> =
         names(&committed(), &Selection::default()).iter().map(|n| n.split_once('/').unwrap().1.to_owned()).collect();
     assert_eq!(programs, expected);
+}
+
+#[test]
+fn its_nodes_add_all_that_runs_on_them() {
+    let selection = Selection { nodes: true, ..Selection::default() };
+    let names = names(&committed(), &selection);
+    let nodes = names.iter().skip_while(|name| !name.ends_with("/kubelet"));
+    let programs: Vec<_> = nodes.map(|name| name.split_once('/').unwrap().1).collect();
+    let containerd = ["containerd", "containerd-shim-runc-v2", "ctr"];
+    assert_eq!(
+        programs,
+        [&["kubelet", "kube-proxy"][..], &containerd, &["runc", "coredns", "pause", "agnhost"]].concat()
+    );
+    assert_eq!(names.len() - programs.len(), 5, "{names:?}");
+}
+
+#[test]
+fn what_is_c_is_no_tool_of_go() {
+    let manifest = committed();
+    let set = manifest.set("images").unwrap();
+    let go_mod = pin::go_mod(set, manifest.family(set), UPSTREAM).unwrap();
+    assert!(go_mod.contains("tool (\n\tk8s.io/kubernetes/test/images/agnhost\n)"), "{go_mod}");
+}
+
+#[test]
+fn pause_is_of_the_version_that_nodes_ask_for() {
+    let image = fs::read_to_string(folder().parent().unwrap().join("crates/hostspec/src/image.rs")).unwrap();
+    let manifest = committed();
+    let items = manifest.items();
+    let pause = items.iter().find(|item| item.program.name == "pause").unwrap();
+    let flag = &pause.program.c.as_ref().unwrap().flags[0];
+    let version = flag.strip_prefix("-DVERSION=v").unwrap();
+    assert!(image.contains(&format!("PAUSE_VERSION: &str = \"{version}\";")), "{flag}");
 }
 
 #[test]

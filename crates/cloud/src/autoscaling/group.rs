@@ -1,7 +1,8 @@
-use crate::ec2::instance::{Attachment, Image};
+use crate::ec2::instance::{Attachment, Image, Instance};
 use roadstead_store::{AnyKey, Key, Object, Read, Record, Tx};
+use roadstead_types::Millis;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A group of instances, one for each slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub struct Group {
     /// How many instances in a row were replaced in a slot of which none became ready.
     #[serde(default)]
     pub stuck: BTreeMap<String, u32>,
+    /// Instances that were terminated and killed, have left their slots, and do not end. They hold their volumes.
+    #[serde(default)]
+    pub remains: BTreeSet<String>,
 }
 
 /// What a group must be.
@@ -63,12 +67,23 @@ impl Group {
     }
 }
 
+/// The instance that was killed, does not end, and has one of these volumes; and since when, and why, for people.
+pub fn holder(read: &impl Read, group: &Group, volumes: &[&str]) -> Option<(String, Millis, String)> {
+    group.remains.iter().find_map(|id| {
+        let instance = read.shared(&Instance::key(id))?;
+        let has = instance.body.spec.volumes.iter().any(|own| volumes.contains(&own.volume.as_str()));
+        let (since, why) = (instance.body.status.since, instance.body.status.remains.clone());
+        has.then(|| (id.clone(), since, why.unwrap_or_default()))
+    })
+}
+
 /// States what the group must be.
 pub fn ensure(tx: &mut Tx, owner: &AnyKey, spec: Spec) {
     let key = Group::key(&spec.account, &spec.name);
     match tx.shared(&key) {
         None => {
-            tx.create(key, Some(owner.clone()), Group { spec, instances: BTreeMap::new(), stuck: BTreeMap::new() });
+            let (instances, stuck, remains) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+            tx.create(key, Some(owner.clone()), Group { spec, instances, stuck, remains });
         }
         Some(group) if group.body.spec == spec => {}
         Some(group) => {

@@ -1,4 +1,4 @@
-use crate::autoscaling::{Group, Slot};
+use crate::autoscaling::{Group, Slot, holder};
 use crate::ec2::instance::{self, Instance};
 use crate::elb::load_balancer::LoadBalancer;
 use roadstead_kernel::planner::{Next, Planner};
@@ -12,7 +12,8 @@ const STUCK: Millis = Millis::mins(3);
 const DOUBLINGS: u32 = 4;
 
 /// Keeps one instance in each slot. An instance whose image is no longer its slot's is replaced, one at a time and only
-/// while every other one serves; so is one that does not get ready.
+/// while every other one serves; so is one that does not get ready. One that was killed and does not end gives its slot
+/// free, which is filled as soon as it holds none of the slot's volumes.
 pub struct GroupPlanner;
 
 impl Planner for GroupPlanner {
@@ -26,9 +27,11 @@ impl Planner for GroupPlanner {
         let before = record.body.clone();
         let group = &mut record.body;
         group.instances.retain(|_, id| tx.shared(&Instance::key(id)).is_some());
+        group.remains.retain(|id| tx.shared(&Instance::key(id)).is_some());
+        group.remains.extend(group.instances.extract_if(.., |_, id| remains(tx, id)).map(|(_, id)| id));
         for slot in &group.spec.slots {
             match group.instances.get(&slot.name) {
-                None if slot.open => {
+                None if slot.open && !is_held(tx, group, slot) => {
                     let id = launch(tx, &record.key.any(), &group.spec.account, slot);
                     group.instances.insert(slot.name.clone(), id);
                 }
@@ -60,18 +63,32 @@ impl Planner for GroupPlanner {
     }
 }
 
-/// How long until an instance that is there and not ready has had its time; and its slot, and its id.
+/// A volume of the slot is held by an instance that does not end.
+fn is_held(tx: &Tx, group: &Group, slot: &Slot) -> bool {
+    let volumes: Vec<&str> = slot.volumes.iter().map(|attachment| attachment.volume.as_str()).collect();
+    holder(tx, group, &volumes).is_some()
+}
+
+/// It was killed, and does not end.
+fn remains(tx: &Tx, id: &str) -> bool {
+    tx.shared(&Instance::key(id)).is_some_and(|instance| instance.body.status.remains.is_some())
+}
+
+/// How long until an instance that is there and not ready has had its time, counted from when all that are ready now
+/// were so; and its slot, and its id.
 fn stuck(group: &Group, tx: &Tx, slot: &str, id: &str) -> Option<(Millis, String, String)> {
     let instance = tx.shared(&Instance::key(id)).filter(|instance| instance.deleting.is_none())?;
     let status = &instance.body.status;
     let before = group.stuck.get(slot).copied().unwrap_or_default().min(DOUBLINGS);
     let limit = Millis(STUCK.0 << before);
-    (status.began && !status.ready).then(|| (limit.since(tx.now().since(status.since)), slot.to_owned(), id.to_owned()))
+    let others = group.instances.values().filter(|id| is_ready(tx, id)).filter_map(|id| tx.shared(&Instance::key(id)));
+    let since = others.map(|other| other.body.status.since).chain([status.since]).max()?;
+    (status.began && !status.ready).then(|| (limit.since(tx.now().since(since)), slot.to_owned(), id.to_owned()))
 }
 
-/// Every slot is open, and every other instance serves: two at a time are never missed.
+/// Every slot is open and has its instance, and every other instance serves: two at a time are never missed.
 fn may_replace(group: &Group, tx: &Tx, id: &str) -> bool {
-    group.spec.slots.iter().all(|slot| slot.open)
+    group.spec.slots.iter().all(|slot| slot.open && group.instances.contains_key(&slot.name))
         && group.instances.values().all(|other| other == id || serves(tx, group, other))
 }
 
@@ -102,7 +119,7 @@ fn outdated(group: &Group, tx: &Tx) -> Option<String> {
 }
 
 fn terminate(record: &Record<Group>, tx: &mut Tx) -> Next {
-    let left: Vec<_> = record.body.instances.values().map(|id| Instance::key(id)).collect();
+    let left: Vec<_> = record.body.instances.values().chain(&record.body.remains).map(|id| Instance::key(id)).collect();
     let left: Vec<_> = left.into_iter().filter(|key| tx.shared(key).is_some()).collect();
     for key in &left {
         tx.delete(key);

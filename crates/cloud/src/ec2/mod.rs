@@ -1,9 +1,13 @@
-//! EC2: networks, interfaces, volumes, instances.
+//! EC2: networks, interfaces, volumes, instances, and what those are launched from.
 
 pub mod availability_zone;
 mod describe;
+pub mod image;
 pub mod instance;
+pub mod instance_type;
+pub mod launch_template;
 pub mod network_interface;
+mod offered;
 pub mod security_group;
 pub mod subnet;
 mod tags;
@@ -26,4 +30,35 @@ pub fn service() -> Service {
         .read(&api::DESCRIBE_SECURITY_GROUPS, security_group::ops::describe)
         .write(&api::DELETE_SECURITY_GROUP, security_group::ops::delete)
         .read(&api::DESCRIBE_AVAILABILITY_ZONES, availability_zone::describe)
+        .write(&api::CREATE_NETWORK_INTERFACE, network_interface::ops::create)
+        .read(&api::DESCRIBE_NETWORK_INTERFACES, network_interface::ops::describe)
+        .write(&api::DELETE_NETWORK_INTERFACE, network_interface::ops::delete)
+        .write(&api::ATTACH_NETWORK_INTERFACE, network_interface::ops::attach)
+        .write(&api::DETACH_NETWORK_INTERFACE, network_interface::ops::detach)
+        .write(&api::MODIFY_NETWORK_INTERFACE_ATTRIBUTE, network_interface::ops::modify_attribute)
+        .write(&api::ASSIGN_PRIVATE_IP_ADDRESSES, network_interface::ops::assign_addresses)
+        .write(&api::UNASSIGN_PRIVATE_IP_ADDRESSES, network_interface::ops::unassign_addresses)
+        .read(&api::DESCRIBE_IMAGES, image::ops::describe)
+        .read(&api::DESCRIBE_INSTANCE_TYPES, instance_type::ops::describe)
+        .read(&api::DESCRIBE_INSTANCE_TYPE_OFFERINGS, instance_type::ops::describe_offerings)
+        .write(&api::CREATE_LAUNCH_TEMPLATE, launch_template::ops::create)
+        .write(&api::CREATE_LAUNCH_TEMPLATE_VERSION, launch_template::ops::create_version)
+        .read(&api::DESCRIBE_LAUNCH_TEMPLATES, launch_template::ops::describe)
+        .read(&api::DESCRIBE_LAUNCH_TEMPLATE_VERSIONS, launch_template::ops::describe_versions)
+        .write(&api::MODIFY_LAUNCH_TEMPLATE, launch_template::ops::modify)
+        .write(&api::DELETE_LAUNCH_TEMPLATE, launch_template::ops::delete)
+        .write(&api::RUN_INSTANCES, instance::ops::run)
+        .read_held(&api::DESCRIBE_INSTANCES, instance::ops::describe, instance::ops::will_change)
+        .read_held(&api::DESCRIBE_INSTANCE_STATUS, instance::ops::describe_status, instance::ops::status_may_change)
+        .write(&api::TERMINATE_INSTANCES, instance::ops::terminate)
+        .write(&api::STOP_INSTANCES, instance::ops::stop)
+        .write(&api::START_INSTANCES, instance::ops::start)
+        .write(&api::REBOOT_INSTANCES, instance::ops::reboot)
+        .read(&api::DESCRIBE_INSTANCE_ATTRIBUTE, instance::ops::describe_attribute)
+        .write(&api::MODIFY_INSTANCE_ATTRIBUTE, instance::ops::modify_attribute)
+        .read(&api::GET_CONSOLE_OUTPUT, instance::ops::console_output)
+        .read(&api::DESCRIBE_VOLUMES, volume::ops::describe)
+        .write(&api::CREATE_TAGS, tags::ops::create)
+        .write(&api::DELETE_TAGS, tags::ops::delete)
+        .read(&api::DESCRIBE_TAGS, tags::ops::describe)
 }

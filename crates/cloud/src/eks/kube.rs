@@ -36,6 +36,37 @@ pub struct KubeSpec {
     pub probe_user: String,
 }
 
+/// The way into a cluster's own API for the service, which may do everything there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// The network to dial in.
+    pub network: String,
+    /// The balancer's addresses there.
+    pub addresses: Vec<Ipv4Addr>,
+    /// The TCP port.
+    pub port: u16,
+    /// PEM of the cluster's authority.
+    pub authority: String,
+    /// PEM of the service's own client certificate.
+    pub certificate: String,
+    /// Its key, PKCS #8 PEM.
+    pub key: Sealed,
+}
+
+impl KubeSpec {
+    /// The way in, without the probe's.
+    pub fn access(&self) -> Access {
+        Access {
+            network: self.network.clone(),
+            addresses: self.addresses.clone(),
+            port: self.port,
+            authority: self.authority.clone(),
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+        }
+    }
+}
+
 /// What the kube driver saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KubeState {

@@ -1,8 +1,15 @@
 //! EKS: clusters and what belongs to them.
 
+pub mod access_entry;
 pub mod cluster;
 pub mod etcd;
 pub mod kube;
+pub mod node;
+pub mod nodegroup;
+pub mod update;
+mod uuid;
+
+pub use uuid::uuid;
 
 use roadstead_kernel::Service;
 use roadstead_shapes::eks as api;
@@ -15,6 +22,14 @@ pub fn service() -> Service {
         .read(&api::LIST_CLUSTERS, cluster::ops::list)
         .write(&api::DELETE_CLUSTER, cluster::ops::delete)
         .read(&api::DESCRIBE_CLUSTER_VERSIONS, cluster::versions::describe)
+        .write(&api::CREATE_NODEGROUP, nodegroup::ops::create)
+        .read_held(&api::DESCRIBE_NODEGROUP, nodegroup::ops::describe, nodegroup::ops::is_passing)
+        .read(&api::LIST_NODEGROUPS, nodegroup::ops::list)
+        .write(&api::UPDATE_NODEGROUP_CONFIG, nodegroup::ops::update_config)
+        .write(&api::UPDATE_NODEGROUP_VERSION, nodegroup::ops::update_version)
+        .write(&api::DELETE_NODEGROUP, nodegroup::ops::delete)
+        .read_held(&api::DESCRIBE_UPDATE, update::ops::describe, update::ops::is_passing)
+        .read(&api::LIST_UPDATES, update::ops::list)
         .write(&api::TAG_RESOURCE, cluster::tags::tag)
         .write(&api::UNTAG_RESOURCE, cluster::tags::untag)
         .read(&api::LIST_TAGS_FOR_RESOURCE, cluster::tags::list)

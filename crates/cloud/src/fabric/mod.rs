@@ -5,12 +5,13 @@
 //! that the item is gone; so where neither is left, nothing of it is left on any host.
 
 mod item;
+mod machine;
+mod metadata;
 mod plan;
 
 pub use item::{HostItem, Saw, Want};
-pub use plan::{
-    BalancerPlanner, CredentialPlanner, DiskPlanner, MachinePlanner, NetworkPlanner, PortPlanner, SessionPlanner,
-};
+pub use machine::MachinePlanner;
+pub use plan::{BalancerPlanner, CredentialPlanner, DiskPlanner, NetworkPlanner, PortPlanner, SessionPlanner};
 
 use roadstead_store::{AnyKey, Key, Read, Tx};
 

@@ -1,13 +1,13 @@
 //! One planner per kind that a host makes real: it wants the item while the record lives, and removes the record of a
 //! deleted one once no host has anything of it.
 
-use crate::ec2::instance::{self, Instance};
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{Saw, is_wanted, saw, unwant, want};
 use crate::iam::access_key::AccessKey;
+use crate::settings::SERVICE_ACCOUNT;
 use crate::sts::session::Session;
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::planner::{Next, Planner};
@@ -19,8 +19,6 @@ pub struct NetworkPlanner;
 pub struct PortPlanner;
 /// Volume → disk.
 pub struct DiskPlanner;
-/// Instance → machine, and the machine's state → the instance's status.
-pub struct MachinePlanner;
 /// Load balancer → balancer, and target health → its status.
 pub struct BalancerPlanner;
 /// Access key → credential that hosts verify tokens with.
@@ -29,7 +27,7 @@ pub struct CredentialPlanner;
 pub struct SessionPlanner;
 
 /// Removes the record of something deleted once nothing of its item is left.
-fn finish<T: Object, H: super::HostItem>(tx: &mut Tx, key: &Key<T>, id: &str) -> Next {
+pub(super) fn finish<T: Object, H: super::HostItem>(tx: &mut Tx, key: &Key<T>, id: &str) -> Next {
     if !unwant::<H>(tx, id) {
         return Next::settled("deleting: a host still has it");
     }
@@ -51,7 +49,8 @@ impl Planner for NetworkPlanner {
             unwant::<hostspec::Network>(tx, &vpc.id);
             return Next::settled("empty: no host needs it");
         }
-        want(tx, &record.key.any(), hostspec::Network { id: vpc.id.clone(), cidrs: vec![vpc.cidr], link_local: false });
+        let link_local = vpc.account != SERVICE_ACCOUNT;
+        want(tx, &record.key.any(), hostspec::Network { id: vpc.id.clone(), cidrs: vec![vpc.cidr], link_local });
         Next::settled("wanted")
     }
 }
@@ -77,7 +76,7 @@ impl Planner for PortPlanner {
             mac: eni.mac.clone(),
             subnet: eni.block,
             address: eni.address,
-            secondary: vec![],
+            secondary: eni.others().collect(),
         };
         want(tx, &record.key.any(), port);
         Next::settled("wanted")
@@ -109,79 +108,6 @@ impl Planner for DiskPlanner {
         record.body.status.lost = lost;
         tx.put(record);
         Next::settled(why)
-    }
-}
-
-impl Planner for MachinePlanner {
-    type Object = Instance;
-    const NAME: &'static str = "fabric/machine";
-
-    fn plan(&self, mut record: Record<Instance>, tx: &mut Tx) -> Next {
-        let id = record.body.spec.id.clone();
-        if record.deleting.is_some() {
-            return finish::<_, hostspec::Machine>(tx, &record.key, &id);
-        }
-        want(tx, &record.key.any(), machine(&record.body.spec));
-        let seen = saw::<hostspec::Machine>(tx, &id);
-        let waits = |seen: &hostspec::MachineStatus| matches!(seen.phase, hostspec::MachinePhase::Waiting { .. });
-        let began = seen.as_ref().is_some_and(|seen| !waits(seen));
-        let (ready, why) = readiness(seen);
-        let status = &mut record.body.status;
-        let since = if (status.ready, status.began) == (ready, began) { status.since } else { tx.now() };
-        *status = instance::Status { ready, began, why: why.clone(), since };
-        tx.put(record);
-        Next::settled(why)
-    }
-}
-
-fn machine(spec: &instance::Spec) -> hostspec::Machine {
-    let image = &spec.image;
-    let port = |(n, eni): (usize, &String)| hostspec::MachinePort { port: eni.clone(), name: format!("eth{n}") };
-    let disk = |a: &instance::Attachment| hostspec::MachineDisk { disk: a.volume.clone(), path: a.path.clone() };
-    hostspec::Machine {
-        id: spec.id.clone(),
-        hostname: image.hostname.clone(),
-        profile: image.profile,
-        cpu_millis: image.cpu_millis,
-        memory_bytes: image.memory_bytes,
-        ports: spec.interfaces.iter().enumerate().map(port).collect(),
-        disks: spec.volumes.iter().map(disk).collect(),
-        components: image.components.clone(),
-        files: image.files.clone(),
-        processes: image.processes.clone(),
-    }
-}
-
-/// Ready when all processes are; else the first thing that keeps it from being so.
-fn readiness(seen: Option<hostspec::MachineStatus>) -> (bool, String) {
-    use hostspec::{MachinePhase, ProcessState};
-    let Some(seen) = seen else { return (false, "no host has reported it yet".into()) };
-    match seen.phase {
-        MachinePhase::Waiting { for_what } => return (false, format!("waits for {for_what}")),
-        MachinePhase::Failed { why } => return (false, why),
-        MachinePhase::Running => {}
-    }
-    if seen.processes.is_empty() {
-        return (false, "starting".into());
-    }
-    let unready = seen.processes.iter().find(|p| p.state != ProcessState::Ready);
-    match unready {
-        None => (true, "running".into()),
-        Some(p) => (false, unreadiness(p)),
-    }
-}
-
-fn unreadiness(process: &hostspec::ProcessStatus) -> String {
-    let name = &process.name;
-    let last = process.last_exit.as_ref().map(|e| format!(" (last exit: {e})")).unwrap_or_default();
-    match process.state {
-        hostspec::ProcessState::Waiting => format!("{name} waits for what it comes after"),
-        hostspec::ProcessState::Backoff => format!(
-            "{name} ended{last} and starts again; if it goes on so, read its log, and check its program with \
-             `cargo xtask components --verify`"
-        ),
-        hostspec::ProcessState::Unready => format!("{name} runs, and does not answer its probe with yes{last}"),
-        hostspec::ProcessState::Starting | hostspec::ProcessState::Ready => format!("{name} is starting{last}"),
     }
 }
 

@@ -18,13 +18,19 @@ const RESOLV: &str = "nameserver 169.254.169.253\noptions timeout:1 attempts:2\n
 /// Writes them all, in the machine's root. A file of the spec wins over ours of the same path.
 pub fn write_all(launch: &Launch) -> Result<()> {
     let hostname = &launch.hostname;
+    // A node's name leads to its address, by the VPC's resolver; a kubelet asks for that.
+    let (itself, search) = match (&launch.node, hostname.split_once('.')) {
+        (None, _) => (format!("127.0.1.1 {hostname}\n"), String::new()),
+        (Some(_), Some((_, domain))) => (String::new(), format!("search {domain}\n")),
+        (Some(_), None) => (String::new(), String::new()),
+    };
     let own = [
         ("/etc/passwd", PASSWD.to_owned()),
         ("/etc/group", GROUP.to_owned()),
         ("/etc/nsswitch.conf", NSSWITCH.to_owned()),
-        ("/etc/resolv.conf", RESOLV.to_owned()),
+        ("/etc/resolv.conf", format!("{RESOLV}{search}")),
         ("/etc/hostname", format!("{hostname}\n")),
-        ("/etc/hosts", format!("127.0.0.1 localhost\n127.0.1.1 {hostname}\n")),
+        ("/etc/hosts", format!("127.0.0.1 localhost\n{itself}")),
         ("/etc/machine-id", format!("{}\n", launch.machine_id)),
     ];
     for (path, text) in own {

@@ -2,6 +2,7 @@
 
 mod files;
 mod mounts;
+mod node;
 
 use crate::Launch;
 use anyhow::{Context as _, Result};
@@ -21,6 +22,8 @@ const PROGRAM: &str = "/opt/roadstead/roadstead";
 const PROCESSES: &str = "/run/roadstead/processes.json";
 /// And where it finds the paths of its disks.
 pub(crate) const DISKS: &str = "/run/roadstead/disks.json";
+/// A node's init also finds the file here that lies over `/proc/meminfo`, and keeps it true.
+pub(crate) const MEMINFO: &str = "/run/roadstead/shadows/proc-meminfo";
 
 /// All that the programs of a machine may ever do as root: what a container gets by default elsewhere, but for making
 /// device nodes and raw sockets.
@@ -34,6 +37,23 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::SETPCAP)
     .union(CapabilitySet::NET_BIND_SERVICE)
     .union(CapabilitySet::SYS_CHROOT);
+
+/// What not even a node's programs may do, because it reaches past all namespaces: into the kernel itself, its clock and
+/// its messages, raw devices, files of the host by their handles. `SYS_ADMIN` and `NET_ADMIN` stay: a container runtime
+/// mounts and wires.
+const BEYOND: CapabilitySet = CapabilitySet::SYS_MODULE
+    .union(CapabilitySet::SYS_BOOT)
+    .union(CapabilitySet::SYS_TIME)
+    .union(CapabilitySet::SYS_RAWIO)
+    .union(CapabilitySet::SYS_PACCT)
+    .union(CapabilitySet::SYSLOG)
+    .union(CapabilitySet::MAC_ADMIN)
+    .union(CapabilitySet::MAC_OVERRIDE)
+    .union(CapabilitySet::AUDIT_CONTROL)
+    .union(CapabilitySet::AUDIT_READ)
+    .union(CapabilitySet::WAKE_ALARM)
+    .union(CapabilitySet::BLOCK_SUSPEND)
+    .union(CapabilitySet::DAC_READ_SEARCH);
 
 /// `guest enter`: joins and makes the namespaces, starts `guest root` as the first process in them, and ends.
 pub fn enter() -> Result<()> {
@@ -54,6 +74,9 @@ pub fn enter() -> Result<()> {
                 | CloneFlags::CLONE_NEWUTS,
         )
         .context("making namespaces (this needs root)")?;
+        if let Some(node) = &launch.node {
+            join_cgroup(&node.cgroup)?;
+        }
         let mut child = Command::new("/proc/self/exe").args(["guest", "root"]).stdin(Stdio::piped()).spawn()?;
         let mut input = child.stdin.take().context("the first process has no standard input")?;
         input.write_all(&text).context("handing the launch on")
@@ -72,7 +95,7 @@ pub fn root() -> Result<()> {
         fs::write(PROCESSES, serde_json::to_vec(&launch.processes)?).with_context(|| format!("writing {PROCESSES}"))?;
         let disks: Vec<_> = launch.binds.iter().filter(|bind| bind.writable).map(|bind| &bind.target).collect();
         fs::write(DISKS, serde_json::to_vec(&disks)?).with_context(|| format!("writing {DISKS}"))?;
-        confine()?;
+        confine(launch.node.is_some())?;
         let log = std::io::stderr().as_fd().try_clone_to_owned()?;
         Err(init(&launch, socket, log).exec()).with_context(|| format!("running {PROGRAM}"))
     })
@@ -123,10 +146,11 @@ fn listen(path: &Path) -> Result<UnixListener> {
 }
 
 /// Gives up for good what no program of the machine needs. The next exec makes it so for root, too.
-fn confine() -> Result<()> {
+fn confine(is_node: bool) -> Result<()> {
+    let kept = if is_node { BEYOND.complement() } else { CAPABILITIES };
     for bit in 0..u64::BITS {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
-        if CAPABILITIES.contains(capability) {
+        if kept.contains(capability) {
             continue;
         }
         match remove_capability_from_bounding_set(capability) {
@@ -136,5 +160,9 @@ fn confine() -> Result<()> {
         }
     }
     rustix::thread::clear_ambient_capability_set().context("clearing ambient capabilities")?;
-    set_no_new_privs(true).context("setting no_new_privs")
+    match is_node {
+        // A container may become another user by a set-user-id program of its image.
+        true => Ok(()),
+        false => set_no_new_privs(true).context("setting no_new_privs"),
+    }
 }

@@ -3,7 +3,7 @@
 //! The root is entered first and filled then, with the host's file system at [`HOST`] until all is in place: so every
 //! path that is written to is resolved inside the machine, whatever links a disk of an earlier life holds.
 
-use super::PROGRAM;
+use super::{PROGRAM, node};
 use crate::Launch;
 use anyhow::{Context as _, Result, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const HOST: &str = "/.host";
 
 /// No set-user-id programs, no devices: for every mount but `/dev`.
-const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
+pub(super) const PLAIN: MsFlags = MsFlags::MS_NOSUID.union(MsFlags::MS_NODEV);
 
 /// What a root in a namespace could reach the host through, as far as /proc shows it: writable settings of the kernel.
 const READ_ONLY: [&str; 5] = ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
@@ -41,15 +41,30 @@ pub fn build(launch: &Launch) -> Result<()> {
     kernel()?;
     cgroups()?;
     copies()?;
-    bind(&launch.logs, Path::new("/var/log"), true)?;
+    bind(&launch.logs, Path::new("/var/log"), PLAIN)?;
     program(&launch.program)?;
     for b in &launch.binds {
-        bind(&b.source, &b.target, b.writable)?;
+        bind(&b.source, &b.target, flags(b.writable, launch.node.is_some()))?;
+    }
+    if let Some(spec) = &launch.node {
+        node::furnish(spec, launch)?;
     }
     umount2(HOST, MntFlags::MNT_DETACH).context("leaving the host's file system")?;
     fs::remove_dir(HOST).context("leaving the host's file system")?;
+    if launch.node.is_some() {
+        node::share()?;
+    }
     umask(Mode::from_bits_truncate(0o022));
     Ok(())
+}
+
+/// How a folder of the host is mounted. On a node's disk are its containers' volumes, which may hold set-user-id programs.
+fn flags(writable: bool, is_node: bool) -> MsFlags {
+    match (writable, is_node) {
+        (false, _) => PLAIN | MsFlags::MS_RDONLY,
+        (true, false) => PLAIN,
+        (true, true) => MsFlags::empty(),
+    }
 }
 
 /// Makes a tmpfs on `root` the root of this process; the old one is then at [`HOST`].
@@ -81,12 +96,13 @@ fn folders() -> Result<()> {
 
 /// The programs and libraries of the host. Where `/bin` and its like are folders and no links into `/usr`, they come too.
 fn system() -> Result<()> {
-    bind(Path::new("/usr"), Path::new("/usr"), false)?;
+    const READ_ONLY: MsFlags = PLAIN.union(MsFlags::MS_RDONLY);
+    bind(Path::new("/usr"), Path::new("/usr"), READ_ONLY)?;
     for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
         let (host, here) = (Path::new(HOST).join(name), Path::new("/").join(name));
         match fs::symlink_metadata(&host) {
             Ok(meta) if meta.is_symlink() => symlink(fs::read_link(&host)?, &here)?,
-            Ok(_) => bind(&here, &here, false)?,
+            Ok(_) => bind(&here, &here, READ_ONLY)?,
             Err(_) => {}
         }
     }
@@ -108,9 +124,7 @@ fn devices() -> Result<()> {
         ("kmsg", 1, 3),
     ];
     for (name, major, minor) in nodes {
-        let path = Path::new("/dev").join(name);
-        let mode = Mode::from_bits_truncate(0o666);
-        mknod(&path, SFlag::S_IFCHR, mode, makedev(major, minor)).with_context(|| path.display().to_string())?;
+        device(name, major, minor)?;
     }
     for name in ["pts", "shm", "mqueue"] {
         folder(&Path::new("/dev").join(name), 0o755)?;
@@ -129,6 +143,13 @@ fn devices() -> Result<()> {
     Ok(())
 }
 
+/// A device of characters that everybody may use.
+pub(super) fn device(name: &str, major: u64, minor: u64) -> Result<()> {
+    let path = Path::new("/dev").join(name);
+    let mode = Mode::from_bits_truncate(0o666);
+    mknod(&path, SFlag::S_IFCHR, mode, makedev(major, minor)).with_context(|| path.display().to_string())
+}
+
 /// `/proc` and `/sys` of the machine's own namespaces, without what reaches beyond them.
 fn kernel() -> Result<()> {
     let quiet = PLAIN | MsFlags::MS_NOEXEC;
@@ -136,7 +157,7 @@ fn kernel() -> Result<()> {
     mount(Some("sysfs"), "/sys", Some("sysfs"), quiet | MsFlags::MS_RDONLY, None::<&str>).context("mounting /sys")?;
     for path in READ_ONLY.map(Path::new).into_iter().filter(|p| p.exists()) {
         mount(Some(path), path, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
-            .and_then(|()| remount(path, false))
+            .and_then(|()| remount(path, PLAIN | MsFlags::MS_RDONLY))
             .with_context(|| format!("protecting {}", path.display()))?;
     }
     for path in HIDDEN.map(Path::new).into_iter().filter(|p| p.exists()) {
@@ -208,29 +229,28 @@ fn program(source: &Path) -> Result<()> {
     let target = Path::new(PROGRAM);
     folder(target.parent().context("the program has no folder")?, 0o755)?;
     File::create(target).with_context(|| format!("making {PROGRAM}"))?;
-    mount_from_host(source, target, false)
+    mount_from_host(source, target, PLAIN | MsFlags::MS_RDONLY)
 }
 
-fn bind(source: &Path, target: &Path, writable: bool) -> Result<()> {
+fn bind(source: &Path, target: &Path, flags: MsFlags) -> Result<()> {
     ensure!(target.is_absolute(), "{} is not an absolute path", target.display());
     fs::create_dir_all(target).with_context(|| format!("making {}", target.display()))?;
-    mount_from_host(source, target, writable)
+    mount_from_host(source, target, flags)
 }
 
-fn mount_from_host(source: &Path, target: &Path, writable: bool) -> Result<()> {
+fn mount_from_host(source: &Path, target: &Path, flags: MsFlags) -> Result<()> {
     let source: PathBuf = Path::new(HOST).join(source.strip_prefix("/").unwrap_or(source));
     mount(Some(&source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .and_then(|()| remount(target, writable))
+        .and_then(|()| remount(target, flags))
         .with_context(|| format!("mounting {} on {}", source.display(), target.display()))
 }
 
 /// A bind takes no flags; it gets them by being mounted again.
-fn remount(target: &Path, writable: bool) -> nix::Result<()> {
-    let mode = if writable { MsFlags::empty() } else { MsFlags::MS_RDONLY };
-    mount(None::<&str>, target, None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | PLAIN | mode, None::<&str>)
+pub(super) fn remount(target: &Path, flags: MsFlags) -> nix::Result<()> {
+    mount(None::<&str>, target, None::<&str>, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags, None::<&str>)
 }
 
-fn folder(path: &Path, mode: u32) -> Result<()> {
+pub(super) fn folder(path: &Path, mode: u32) -> Result<()> {
     let made = || -> std::io::Result<()> {
         fs::create_dir_all(path)?;
         fs::set_permissions(path, Permissions::from_mode(mode))

@@ -6,8 +6,8 @@ mod status;
 mod supervisor;
 mod vigil;
 
-use crate::enter::DISKS;
-use crate::{DISK_MARK, Marks};
+use crate::enter::{DISKS, MEMINFO};
+use crate::{DISK_MARK, Marks, hardware};
 use anyhow::{Context as _, Result, bail};
 use log::Log;
 use nix::errno::Errno;
@@ -31,6 +31,7 @@ use supervisor::{Act, Now, Question, Supervisor};
 use vigil::Word;
 
 const LOGS: &str = "/var/log/roadstead";
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Supervises the processes described in a file until SIGTERM. The status socket is standard input.
 pub fn run(args: &[String]) -> Result<()> {
@@ -40,6 +41,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let socket = UnixListener::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     let disks = fs::read(DISKS).with_context(|| format!("reading {DISKS}"))?;
     let disks = serde_json::from_slice(&disks).with_context(|| format!("reading {DISKS}"))?;
+    hardware::follow_memory(Path::new(MEMINFO), Path::new(CGROUPS))?;
     Init::new(specs, disks, socket, Path::new(LOGS))?.run()
 }
 

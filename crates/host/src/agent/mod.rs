@@ -156,6 +156,8 @@ impl Agent {
 
     fn act(&self, effects: Effects) {
         for key in effects.remove {
+            // Also of what an earlier agent left: that it does not go may be worth a word.
+            self.board.know(&key);
             self.tasks.tell(key, None);
         }
         for (key, item) in effects.put {

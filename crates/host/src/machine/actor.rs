@@ -95,7 +95,7 @@ impl Actor {
             match want {
                 Want::Run { generation, machine } => {
                     self.generation = generation;
-                    let Err(Changed) = self.keep(&machine).await;
+                    let Err(Changed) = self.keep(machine).await;
                 }
                 Want::Gone => {
                     if let Err(why) = self.clear().await {
@@ -109,19 +109,20 @@ impl Actor {
         }
     }
 
-    /// Keeps a machine running until something else is wanted.
-    async fn keep(&mut self, machine: &Arc<Machine>) -> Result<std::convert::Infallible, Changed> {
-        let body = body_of(machine);
+    /// Keeps a machine running until something else is wanted. Other ports are nothing else: they are plugged in, and
+    /// taken out, as it runs.
+    async fn keep(&mut self, mut machine: Arc<Machine>) -> Result<std::convert::Infallible, Changed> {
+        let body = body_of(&machine);
         loop {
-            let obstacle = match self.up(machine, &body).await {
-                Ok(life) => Obstacle::Failed(self.live(life, machine).await?),
+            let obstacle = match self.up(&machine, &body).await {
+                Ok(life) => Obstacle::Failed(self.live(life, &mut machine).await?),
                 Err(obstacle) => obstacle,
             };
             match obstacle {
                 Obstacle::Missing(what) => {
                     let (Missing::Component(name) | Missing::Disk(name) | Missing::Port(name)) = &what;
                     self.phase(MachinePhase::Waiting { for_what: name.clone() });
-                    self.look_again(&what, machine).await?;
+                    self.look_again(&what, &machine).await?;
                 }
                 Obstacle::Failed(why) => {
                     tracing::warn!(machine = self.id, "it failed: {why:#}");
@@ -170,7 +171,7 @@ impl Actor {
         if let Some(port) = area.network.missing(&machine.ports) {
             return Err(Obstacle::Missing(Missing::Port(format!("port {port}"))));
         }
-        let netns = area.network.attach(&self.id, &machine.ports).await.map_err(Obstacle::Failed)?;
+        let netns = area.network.attach(machine).await.map_err(Obstacle::Failed)?;
         let files = self.open(&machine.files).map_err(Obstacle::Failed)?;
         let ids = machine.disks.iter().map(|d| d.disk.clone()).collect();
         let marks = Marks { machine: self.id.clone(), body: body.to_owned(), disks: ids };
@@ -193,7 +194,7 @@ impl Actor {
     }
 
     /// Passes on what a running machine says, until it ends (why) or something else is wanted.
-    async fn live(&mut self, mut life: Life, machine: &Arc<Machine>) -> Result<anyhow::Error, Changed> {
+    async fn live(&mut self, mut life: Life, machine: &mut Arc<Machine>) -> Result<anyhow::Error, Changed> {
         let (began, network) = (Instant::now(), self.area.0.network.clone());
         loop {
             tokio::select! {
@@ -214,22 +215,25 @@ impl Actor {
         }
     }
 
-    /// Tells the network of a new agent what is plugged in where. What is wrong there is the network's to repair.
-    async fn plug(&mut self, machine: &Arc<Machine>) {
+    /// Tells the network, which may be a new agent's, what is plugged in where. What is wrong there is the network's to
+    /// repair.
+    async fn plug(&mut self, machine: &Machine) {
         self.plugged = true;
-        if let Err(why) = self.area.0.network.attach(&self.id, &machine.ports).await {
+        if let Err(why) = self.area.0.network.attach(machine).await {
             tracing::warn!(machine = self.id, "its ports: {why:#}");
         }
     }
 
-    /// A want with the same body changes nothing but the generation that is reported.
-    fn still(&mut self, running: &Arc<Machine>) -> Result<(), Changed> {
+    /// A want with the same body changes nothing but the generation that is reported, and perhaps what is plugged in.
+    fn still(&mut self, running: &mut Arc<Machine>) -> Result<(), Changed> {
         let Want::Run { generation, machine } = self.want.borrow_and_update().clone() else { return Err(Changed) };
-        if machine != *running {
+        if body_of(&machine) != body_of(running) {
             // So that `run` sees it again.
             self.want.mark_changed();
             return Err(Changed);
         }
+        self.plugged &= machine.ports == running.ports;
+        *running = machine;
         self.generation = generation;
         self.say();
         Ok(())
@@ -261,8 +265,8 @@ impl Actor {
         Ok(())
     }
 
-    /// Removes all of it but its disks.
-    async fn clear(&self) -> Result<()> {
+    /// Removes all of it but its disks. Says so if its processes do not end.
+    async fn clear(&mut self) -> Result<()> {
         if !is_name(&self.id) {
             // It never was, and its paths could be anybody's.
             return Ok(());
@@ -270,7 +274,10 @@ impl Actor {
         let stopped = self.stop().await;
         // Killed or not: who waits for a disk does not end, but must not keep an address that another machine is to have.
         self.area.0.network.detach(&self.id).await?;
-        stopped?;
+        if let Err(why) = stopped {
+            self.phase(MachinePhase::Remains { why: format!("{why:#}") });
+            return Err(why);
+        }
         let (driver, id) = (self.area.0.driver.clone(), self.id.clone());
         blocking(move || driver.clear(&id)).await
     }
@@ -317,5 +324,6 @@ fn missing_component(config: &Config, machine: &Machine) -> Option<String> {
 
 /// Names a machine's body: what runs with another one must be started anew.
 fn body_of(machine: &Machine) -> String {
-    digest(&serde_json::to_vec(machine).expect("a machine's map keys are strings"))
+    let body = Machine { ports: Vec::new(), ..machine.clone() };
+    digest(&serde_json::to_vec(&body).expect("a machine's map keys are strings"))
 }

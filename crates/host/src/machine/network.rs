@@ -1,11 +1,11 @@
 //! What machines need of networks.
 
 use crate::Config;
-use crate::net::{Nets, netns};
+use crate::net::{Nets, Setup, netns};
 use anyhow::Result;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use roadstead_hostspec::MachinePort;
+use roadstead_hostspec::{Machine, MachinePort, Profile};
 use std::path::PathBuf;
 
 /// Gives machines their network namespaces.
@@ -18,7 +18,7 @@ pub(super) trait Network: Send + Sync + 'static {
 
     /// Puts a machine's ports into its network namespace, which is made if need be, and returns its path. To ask for
     /// what is so already changes nothing.
-    fn attach<'a>(&'a self, machine: &'a str, ports: &'a [MachinePort]) -> BoxFuture<'a, Result<PathBuf>>;
+    fn attach<'a>(&'a self, machine: &'a Machine) -> BoxFuture<'a, Result<PathBuf>>;
 
     /// Removes a machine's network namespace; its ports stay, in no machine. One that is gone is fine.
     fn detach<'a>(&'a self, machine: &'a str) -> BoxFuture<'a, Result<()>>;
@@ -39,12 +39,16 @@ impl Network for Fabric {
         self.nets.wait_for_ports(ports).boxed()
     }
 
-    fn attach<'a>(&'a self, machine: &'a str, ports: &'a [MachinePort]) -> BoxFuture<'a, Result<PathBuf>> {
+    fn attach<'a>(&'a self, machine: &'a Machine) -> BoxFuture<'a, Result<PathBuf>> {
         async move {
-            let name = namespace(&self.mark, machine);
+            let name = namespace(&self.mark, &machine.id);
             netns::create(&name)?;
             let path = netns::path(&name);
-            self.nets.attach(machine, &path, ports).await?;
+            let setup = match machine.profile {
+                Profile::Service => Setup::All,
+                Profile::Node { .. } => Setup::First,
+            };
+            self.nets.attach(&machine.id, &path, &machine.ports, setup).await?;
             Ok(path)
         }
         .boxed()

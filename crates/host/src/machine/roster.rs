@@ -49,7 +49,7 @@ impl Roster {
         let presence = match &status.phase {
             MachinePhase::Running => Presence::Runs(status.processes.clone()),
             MachinePhase::Waiting { for_what } => Presence::Away(format!("it waits for {for_what}")),
-            MachinePhase::Failed { why } => Presence::Away(why.clone()),
+            MachinePhase::Failed { why } | MachinePhase::Remains { why } => Presence::Away(why.clone()),
         };
         self.set(machine, presence);
     }

@@ -1,5 +1,7 @@
 //! Real machines, as root, under a mark of their own.
 
+mod node;
+
 use super::*;
 use crate::net::netns;
 use futures::FutureExt as _;
@@ -23,6 +25,8 @@ use tokio::runtime::Runtime;
 struct Loopback {
     mark: String,
     ports: watch::Sender<BTreeSet<String>>,
+    /// By machine: the ports that were last plugged in.
+    plugged: Mutex<BTreeMap<String, Vec<String>>>,
 }
 
 impl Network for Loopback {
@@ -36,10 +40,12 @@ impl Network for Loopback {
         async move { drop(there.wait_for(|there| ports.iter().all(|p| there.contains(&p.port))).await) }.boxed()
     }
 
-    fn attach<'a>(&'a self, machine: &'a str, _: &'a [MachinePort]) -> BoxFuture<'a, Result<PathBuf>> {
+    fn attach<'a>(&'a self, machine: &'a Machine) -> BoxFuture<'a, Result<PathBuf>> {
         async move {
-            let name = network::namespace(&self.mark, machine);
+            let name = network::namespace(&self.mark, &machine.id);
             netns::create(&name)?;
+            let ports = machine.ports.iter().map(|port| port.port.clone()).collect();
+            self.plugged.lock().unwrap().insert(machine.id.clone(), ports);
             Ok(netns::path(&name))
         }
         .boxed()
@@ -87,7 +93,7 @@ impl World {
             root_key: dir.path().join("key/root.key"),
             program,
         });
-        let network = Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default() });
+        let network = Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default(), plugged: Mutex::default() });
         let mut world = World { config, network, agent: None, _slot: held, _dir: dir };
         world.start_agent();
         world
@@ -183,8 +189,10 @@ impl World {
     fn pids(&self, id: &str) -> Vec<i32> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         let unified = mounts.lines().find(|l| l.contains(" - cgroup2 ")).unwrap().split(' ').nth(4).unwrap();
-        let procs = Path::new(unified).join("roadstead").join(self.config.mark()).join(id).join("machine/cgroup.procs");
-        let mut pids: Vec<i32> = fs::read_to_string(procs).unwrap().lines().map(|l| l.parse().unwrap()).collect();
+        let own = Path::new(unified).join("roadstead").join(self.config.mark()).join(id).join("machine");
+        let read = |file: &str| fs::read_to_string(own.join(file)).unwrap_or_default();
+        let procs = read("cgroup.procs") + &read("init/cgroup.procs");
+        let mut pids: Vec<i32> = procs.lines().map(|l| l.parse().unwrap()).collect();
         pids.sort_unstable();
         pids
     }

@@ -1,7 +1,7 @@
 //! What the region's items make of one network, and the router that it takes. Pure.
 
 use super::rules::Rules;
-use super::state::{Far, Route, Router, Wire, link_name};
+use super::state::{FORM, Far, Route, Router, Wire, link_name};
 use roadstead_hostspec::Port;
 use roadstead_types::Cidr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +62,8 @@ pub(super) enum Way {
     Network,
     /// Nothing else.
     Subnet,
+    /// Nothing: the machine's own programs give it addresses and routes.
+    Bare,
 }
 
 /// A balancer's data path: who is dialled, and who gets the connections.
@@ -75,17 +77,27 @@ pub struct Frontend {
     pub listeners: BTreeMap<u16, Vec<(Ipv4Addr, u16)>>,
 }
 
-/// A TCP service of the router itself.
+/// A service of the router itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
     /// Unique among the network's services.
     pub id: String,
-    /// Address that the router takes for it.
+    /// Address that the router takes for it; inside the network, or link-local.
     pub address: Ipv4Addr,
-    /// TCP port.
+    /// How it is spoken to.
+    pub transport: Transport,
+    /// Its port.
     pub port: u16,
-    /// Who may connect.
-    pub clients: Cidr,
+    /// Who may speak to it.
+    pub clients: Vec<Cidr>,
+}
+
+/// How a [`Service`] is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the protocol it names")]
+pub enum Transport {
+    Tcp,
+    Udp,
 }
 
 impl Layout {
@@ -143,7 +155,7 @@ impl Layout {
             Way::Everywhere => vec![Cidr::containing(Ipv4Addr::UNSPECIFIED, 0)],
             // The kernel made the subnet's own route with the address.
             Way::Network => self.cidrs.iter().copied().filter(|block| *block != port.subnet).collect(),
-            Way::Subnet => Vec::new(),
+            Way::Subnet | Way::Bare => Vec::new(),
         };
         Some(Wire {
             port: port.id.clone(),
@@ -152,7 +164,13 @@ impl Layout {
             mac: port.mac.parse().ok()?,
             address: port.address,
             prefix: port.subnet.prefix(),
-            far: Far { netns: plugged.netns.clone(), gateway: Some(port.gateway()), routes },
+            form: FORM,
+            far: Far {
+                netns: plugged.netns.clone(),
+                bare: plugged.way == Way::Bare,
+                gateway: Some(port.gateway()),
+                routes,
+            },
         })
     }
 }

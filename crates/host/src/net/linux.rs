@@ -92,6 +92,8 @@ impl Guard {
 /// table, so they cannot collide with a network's blocks.
 const HOST_HOP: (Ipv4Addr, Mac) = (Ipv4Addr::new(169, 254, 0, 1), Mac([2, 0, 0, 0, 0, 1]));
 const ROUTER_HOP: (Ipv4Addr, Mac) = (Ipv4Addr::new(169, 254, 0, 2), Mac([2, 0, 0, 0, 0, 2]));
+/// The next hop on a wire, of the same kind: the machine's end, whatever addresses are behind that.
+const MACHINE_HOP: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 3);
 
 /// What a router sends back to the host.
 fn loopback() -> Cidr {
@@ -243,12 +245,16 @@ impl Linux {
         let delay = format!("net/ipv4/neigh/{link}/proxy_delay");
         netns::run_in(&namespace, || write_sysctl(&delay, "0"))??;
         router.set_up(link)?;
+        let index = router.index(link)?;
+        router.set_neighbour(index, MACHINE_HOP, wire.mac)?;
         let mut machine = netns::run_in_path(&wire.far.netns, Netlink::open)??;
-        let index = machine.index(&wire.name)?;
         machine.set_up(&wire.name)?;
-        machine.add_address(index, wire.address, wire.prefix)?;
-        for to in &wire.far.routes {
-            machine.set_route(NetlinkRoute { via: wire.far.gateway, ..NetlinkRoute::new(*to, index) })?;
+        if !wire.far.bare {
+            let index = machine.index(&wire.name)?;
+            machine.add_address(index, wire.address, wire.prefix)?;
+            for to in &wire.far.routes {
+                machine.set_route(NetlinkRoute { via: wire.far.gateway, ..NetlinkRoute::new(*to, index) })?;
+            }
         }
         Ok(router.set_up_as(link, &wire.alias())?)
     }
@@ -419,13 +425,14 @@ fn into_wire(link: &Link) -> (String, Wire) {
 
 fn into_port_route(route: &NetlinkRoute, links: &[Link]) -> Option<(Ipv4Addr, Route)> {
     let link = links.iter().find(|link| link.index == route.link && link.name.starts_with('p'))?;
-    let whole = route.to.prefix() == 32 && route.table != TABLE_LOCAL;
+    let whole = route.to.prefix() == 32 && route.table != TABLE_LOCAL && route.via == Some(MACHINE_HOP);
     whole.then_some((route.to.base(), Route { link: link.name.clone(), source: route.source? }))
 }
 
 fn from_port_route(netlink: &mut Netlink, to: Ipv4Addr, route: &Route) -> io::Result<NetlinkRoute> {
     let link = netlink.index(&route.link)?;
-    Ok(NetlinkRoute { source: Some(route.source), ..NetlinkRoute::new(Cidr::containing(to, 32), link) })
+    let (via, source) = (Some(MACHINE_HOP), Some(route.source));
+    Ok(NetlinkRoute { via, source, ..NetlinkRoute::new(Cidr::containing(to, 32), link) })
 }
 
 fn write_sysctls(all: &[(&str, &str)]) -> io::Result<()> {

@@ -8,7 +8,8 @@ use crate::{Config, Saw, blocking, lock};
 use anyhow::{Context as _, Result, anyhow};
 use roadstead_hostspec::{ItemKey, ItemKind, MachinePort, Network, NetworkStatus, Port, PortStatus, Status};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
@@ -43,6 +44,17 @@ struct Place {
     network: String,
     /// Whether the network's router knows it.
     ready: bool,
+}
+
+/// What a machine's interfaces get when they are plugged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// Each its address; the first carries the default route, another one the routes to its own network's blocks if that
+    /// is not the first one's network.
+    All,
+    /// The first one its address and the default route; the others come up bare, and the machine's own programs see to
+    /// them.
+    First,
 }
 
 /// Something of a network that an earlier agent made.
@@ -141,14 +153,13 @@ impl Nets {
         self.forget_if_empty(&network);
     }
 
-    /// Draws the wires of a machine's ports into its network namespace, in order; the first carries the default
-    /// route, another one the routes to its own network's blocks if that is not the first one's network. What is
-    /// drawn already stays, a port that was in another machine or another life of this one moves, and a port that the
-    /// machine had and is not named is unplugged.
+    /// Draws the wires of a machine's ports into its network namespace, in order. What is drawn already stays, a port that
+    /// was in another machine or another life of this one moves, and a port that the machine had and is not named is
+    /// unplugged.
     ///
     /// Fails if a port is not there (see [`Nets::wait_for_ports`]); may then be called again. Once it succeeded, the
     /// wires are kept and repaired until [`Nets::detach`] or the end of the namespace.
-    pub async fn attach(&self, machine: &str, netns: &Path, ports: &[MachinePort]) -> Result<()> {
+    pub async fn attach(&self, machine: &str, netns: &Path, ports: &[MachinePort], setup: Setup) -> Result<()> {
         let inode = self.0.kernel.inode(netns);
         let inode =
             inode.with_context(|| format!("no network namespace stands at {}: make it first", netns.display()))?;
@@ -161,6 +172,7 @@ impl Nets {
             let first = first.get_or_insert_with(|| port.clone());
             let way = match first == port {
                 true => Way::Everywhere,
+                false if setup == Setup::First => Way::Bare,
                 false if self.network_of(first)? == network => Way::Subnet,
                 false => Way::Network,
             };
@@ -233,14 +245,30 @@ impl Nets {
     /// A listening socket of the router itself. Its address is the router's and open to the clients until
     /// [`Nets::unlisten`].
     pub async fn listen(&self, network: &str, service: Service) -> Result<TcpListener> {
+        let listener = self.open(network, service, TcpListener::bind).await?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    }
+
+    /// [`Nets::listen`] for datagrams.
+    pub async fn receive(&self, network: &str, service: Service) -> Result<UdpSocket> {
+        let socket = self.open(network, service, UdpSocket::bind).await?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    }
+
+    async fn open<S: Send + 'static>(
+        &self,
+        network: &str,
+        service: Service,
+        bind: fn((Ipv4Addr, u16)) -> io::Result<S>,
+    ) -> Result<S> {
         let at = (service.address, service.port);
         let edit = move |layout: &mut Layout| drop(layout.services.insert(service.id.clone(), service));
         self.change(network, edit).await?.of_network()?;
         let namespace = router_namespace(&self.0.config, network);
-        let bound = blocking(move || netns::run_in(&namespace, || TcpListener::bind(at)).flatten()).await;
-        let listener = bound.with_context(|| format!("listen on {}:{} in network {network}", at.0, at.1))?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
+        let bound = blocking(move || netns::run_in(&namespace, || bind(at)).flatten()).await;
+        bound.with_context(|| format!("listen on {}:{} in network {network}", at.0, at.1))
     }
 
     /// Closes the service's address. Fine if the network is gone.

@@ -14,7 +14,7 @@
 //! refused, then TCP sends it again and nobody notices (`@dialled`). For the same reason every chain's policy is
 //! accept and its last rule decides: while a chain is replaced the kernel consults an empty one.
 
-use super::layout::{Frontend, Layout};
+use super::layout::{Frontend, Layout, Service, Transport};
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,12 +35,12 @@ pub(super) struct Rules {
 
 /// Every set and map: what it is called, what it is.
 const SETS: [(&str, &str); 8] = [
-    // Blocks of the network.
+    // Blocks of the network, and the router's own addresses.
     ("inside", "set inside { type ipv4_addr; flags interval; }"),
     // Public address . who may dial it.
     ("callers", "set callers { type ipv4_addr . ipv4_addr; flags interval; }"),
-    // Client . the router's own address . port.
-    ("services", "set services { type ipv4_addr . ipv4_addr . inet_service; flags interval; }"),
+    // Client . the router's own address . transport . port.
+    ("services", "set services { type ipv4_addr . ipv4_addr . inet_proto . inet_service; flags interval; }"),
     // Dialled address: who the balancer is to a target that dials itself.
     ("faces", "map faces { type ipv4_addr : ipv4_addr; }"),
     // Public address: who its balancer is to targets.
@@ -75,7 +75,7 @@ const CHAINS: &str = r#"
     type filter hook input priority filter; policy accept;
     iifname "lo" accept
     ct state established,related accept
-    ip saddr . ip daddr . tcp dport @services accept
+    ip saddr . ip daddr . meta l4proto . th dport @services accept
     icmp type echo-request accept
     ct state new ip daddr . tcp dport @dialled drop
     meta l4proto tcp reject with tcp reset
@@ -105,9 +105,10 @@ impl Rules {
     /// The content of the table of a router with this layout.
     pub fn of(layout: &Layout) -> Rules {
         let mut rules = Rules::default();
-        rules.add("inside", outermost(&layout.cidrs));
-        let service = |s: &super::layout::Service| format!("{} . {} . {}", s.clients, s.address, s.port);
-        rules.add("services", layout.services.values().map(service));
+        let own = layout.services.values().map(|service| Cidr::containing(service.address, 32));
+        let inside: Vec<Cidr> = layout.cidrs.iter().copied().chain(own).collect();
+        rules.add("inside", outermost(&inside));
+        layout.services.values().for_each(|service| rules.add_service(service));
         let place = |(address, port): &(Ipv4Addr, u16)| format!("{address} . {port}");
         rules.add("refused", layout.refused.values().flatten().map(place));
         for (id, frontend) in &layout.frontends {
@@ -150,6 +151,14 @@ impl Rules {
             line(format!("delete chain ip {table} {chain}"));
         }
         script
+    }
+
+    fn add_service(&mut self, Service { address, transport, port, clients, .. }: &Service) {
+        let transport = match transport {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+        };
+        self.add("services", outermost(clients).map(|from| format!("{from} . {address} . {transport} . {port}")));
     }
 
     /// Who dials `frontend` is led to the chain of the listener. A listener without targets has none, so connections

@@ -14,6 +14,9 @@ use std::str::FromStr;
 #[serde(try_from = "String", into = "String")]
 pub(super) struct Mac(pub [u8; 6]);
 
+/// How wires are made. One that an agent of another version made otherwise is made anew.
+pub(super) const FORM: u8 = 1;
+
 /// A router in the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Router {
@@ -21,7 +24,8 @@ pub(super) struct Router {
     pub addresses: BTreeSet<Ipv4Addr>,
     /// By the name of the router's end.
     pub wires: BTreeMap<String, Wire>,
-    /// Each a /32.
+    /// Each a /32, by the machine's MAC address: the machine need not answer for it by ARP, and does not for addresses of
+    /// its pods.
     pub routes: BTreeMap<Ipv4Addr, Route>,
     /// Whether the host has a wire to the router, and which public addresses it sends there.
     pub uplink: Option<BTreeSet<Ipv4Addr>>,
@@ -43,6 +47,9 @@ pub(super) struct Wire {
     pub address: Ipv4Addr,
     /// Of `address`: its subnet's.
     pub prefix: u8,
+    /// [`FORM`] when it was made.
+    #[serde(default)]
+    pub form: u8,
     /// File of the namespace, and what goes through the subnet's router. Not a part of the wire's identity.
     #[serde(skip)]
     pub far: Far,
@@ -52,6 +59,8 @@ pub(super) struct Wire {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Far {
     pub netns: PathBuf,
+    /// It comes up without an address or a route: who is inside sees to that.
+    pub bare: bool,
     pub gateway: Option<Ipv4Addr>,
     pub routes: Vec<Cidr>,
 }
@@ -88,7 +97,7 @@ impl Wire {
     /// A wire like no wanted one: half made, or changed by somebody else.
     pub fn foreign() -> Wire {
         let (port, name, address) = (String::new(), String::new(), Ipv4Addr::UNSPECIFIED);
-        Wire { port, inode: 0, name, mac: Mac::default(), address, prefix: 0, far: Far::default() }
+        Wire { port, inode: 0, name, mac: Mac::default(), address, prefix: 0, form: 0, far: Far::default() }
     }
 }
 

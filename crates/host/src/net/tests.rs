@@ -1,9 +1,9 @@
 use super::converge::{Managed, Site};
 use super::diff::{Op, diff};
-use super::layout::{Frontend, Layout, Plugged, Service, Socket, Way};
+use super::layout::{Frontend, Layout, Plugged, Service, Socket, Transport, Way};
 use super::linux::{Flow, Kernel};
 use super::rules::Rules;
-use super::state::{Far, Mac, Route, Router, Wire, link_name, uplink_name};
+use super::state::{FORM, Far, Mac, Route, Router, Wire, link_name, uplink_name};
 use anyhow::{Result, anyhow, ensure};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -24,7 +24,8 @@ fn cidr(text: &str) -> Cidr {
 
 fn wire(port: u8, inode: u64) -> Wire {
     let (name, mac) = ("eth0".to_owned(), Mac([2, 0, 0, 0, 0, port]));
-    Wire { port: format!("eni-{port}"), inode, name, mac, address: address(port), prefix: 24, far: Far::default() }
+    let (port, address, far) = (format!("eni-{port}"), address(port), Far::default());
+    Wire { port, inode, name, mac, address, prefix: 24, form: FORM, far }
 }
 
 fn port(n: u8) -> Port {
@@ -97,7 +98,8 @@ fn layouts() -> impl Strategy<Value = Layout> {
         };
         let service = |n| {
             let id = format!("svc-{n}");
-            (id.clone(), Service { id, address: address(250 + n), port: 443, clients: cidr("10.0.0.0/24") })
+            let clients = vec![cidr("10.0.0.0/24")];
+            (id.clone(), Service { id, address: address(250 + n), transport: Transport::Tcp, port: 443, clients })
         };
         Layout {
             cidrs: cidrs.into_iter().map(cidr).collect(),

@@ -1,7 +1,7 @@
 //! Where a reviewer is asked: a TLS listener in its network's router.
 
 use super::keys::Keys;
-use crate::net::{Nets, Service, netns, router_namespace};
+use crate::net::{Nets, Service, Transport, netns, router_namespace};
 use crate::{Config, blocking};
 use anyhow::{Context as _, Result, ensure};
 use roadstead_hostspec::Reviewer;
@@ -26,7 +26,8 @@ pub(super) struct Door {
 
 /// What the router must do for a reviewer.
 pub(super) fn service(spec: &Reviewer) -> Service {
-    Service { id: spec.id.clone(), address: spec.address, port: spec.port, clients: spec.clients }
+    let (id, transport, clients) = (spec.id.clone(), Transport::Tcp, vec![spec.clients]);
+    Service { id, address: spec.address, transport, port: spec.port, clients }
 }
 
 impl Door {

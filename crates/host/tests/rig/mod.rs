@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "it is all test code, though not all in tests")]
 
-use roadstead_host::net::{self, Nets, netns};
+use roadstead_host::net::{self, Nets, Setup, netns};
 use roadstead_host::{Config, Saw};
 use roadstead_hostspec::{ItemKey, MachinePort, Network, Port, Status};
 use std::collections::BTreeMap;
@@ -132,8 +132,12 @@ pub struct Machine {
 
 impl Machine {
     pub async fn attach(&self, nets: &Nets, ports: &[(&str, &str)]) {
+        self.attach_as(nets, ports, Setup::All).await;
+    }
+
+    pub async fn attach_as(&self, nets: &Nets, ports: &[(&str, &str)], setup: Setup) {
         let ports: Vec<_> = ports.iter().map(|(p, n)| MachinePort { port: (*p).into(), name: (*n).into() }).collect();
-        nets.attach(&self.id, &netns::path(&self.namespace), &ports).await.unwrap();
+        nets.attach(&self.id, &netns::path(&self.namespace), &ports, setup).await.unwrap();
     }
 
     /// Runs a program in the machine.

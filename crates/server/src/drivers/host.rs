@@ -263,10 +263,11 @@ async fn listen(handle: Handle, mut from: OwnedReadHalf) -> Result<()> {
     }
 }
 
-/// A status counts only for what was told and is not yet gone, and never replaces a newer generation's.
+/// A status counts only for what was told and is not yet gone, and never replaces a newer generation's, unless nobody
+/// wants the item any more: then it is of whatever is left of it.
 fn record_saw<T: HostItem>(tx: &mut Tx, id: &str, generation: u64, status: Status) {
     let Some(mut record) = tx.get(&saw_key::<T>(id)) else { return };
-    if generation < record.body.generation {
+    if generation < record.body.generation && tx.get(&Key::<Want<T>>::new(id)).is_some() {
         return;
     }
     if let Some(status) = T::status(status) {

@@ -82,7 +82,8 @@ impl Items {
     /// Since when the member runs on its data, and others reach it. One that never gets ready has no say: an etcd that votes and
     /// hears of what others vote is ready by its own account (`/readyz` is a read through a quorum).
     fn live_since(&self, token: &str, id: u64) -> Option<Millis> {
-        let mut well = self.machines.iter().filter(|(id, _)| !self.wedged.contains(*id));
+        let is_well = |id: &String, machine: &Running| !self.wedged.contains(id) && !self.is_stalled(machine);
+        let mut well = self.machines.iter().filter(|(id, machine)| is_well(id, machine));
         well.find_map(|(_, machine)| {
             machine.state.with_roles().find_map(|(process, role)| match role {
                 Role::Etcd(member) if member.token == token && is_alive(process) => {
@@ -159,7 +160,8 @@ impl Host {
             storage.data = None;
             return;
         }
-        if storage.data.is_some() {
+        // It waits for the disk, and begins when that goes on.
+        if storage.data.is_some() || self.items.stalled.contains(&disk) {
             return;
         }
         let Some(member_id) = self.begin(&member) else { return };

@@ -4,7 +4,8 @@ use super::etcd::Cluster;
 use super::machine::{Phase, State};
 use roadstead_hostspec::{
     Balancer, BalancerStatus, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Metadata,
-    Network, NetworkStatus, Port, PortStatus, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth, Versioned,
+    Network, NetworkStatus, Port, PortStatus, Profile, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth,
+    Versioned,
 };
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +94,8 @@ pub struct Items {
     pub cut: BTreeSet<String>,
     /// Machines in which nothing becomes ready any more, whatever is started again in them.
     pub wedged: BTreeSet<String>,
+    /// Disks that take nothing: whoever waits for one waits on, and does not even end when it is killed.
+    pub stalled: BTreeSet<String>,
 }
 
 impl Items {
@@ -114,7 +117,12 @@ impl Items {
                 disk.lost |= spec.mark.is_some() && disk.mark != spec.mark;
             }),
             Item::Machine(spec) => {
-                take(&mut self.machines, key.id, life, spec, |spec, state| *state = State::of(spec, now))
+                let is_plugged = self.machines.get(&key.id).is_some_and(|held| only_ports_differ(&held.spec, &spec));
+                take(&mut self.machines, key.id, life, spec, |spec, state| {
+                    if !is_plugged {
+                        *state = State::of(spec, now);
+                    }
+                });
             }
             Item::Balancer(spec) => {
                 take(&mut self.balancers, key.id, life, spec, |spec, state| keep_targets(spec, state, now))
@@ -227,6 +235,11 @@ impl Items {
     }
 }
 
+/// Interfaces are put into a node and taken out of it while it runs; any other change starts a machine anew.
+fn only_ports_differ(one: &Machine, other: &Machine) -> bool {
+    matches!(other.profile, Profile::Node { .. }) && *one == Machine { ports: one.ports.clone(), ..other.clone() }
+}
+
 fn take<T, S: Default>(shelf: &mut Shelf<T, S>, id: String, life: Life, spec: T, adapt: impl FnOnce(&T, &mut S)) {
     let mut state = shelf.remove(&id).map(|held| held.state).unwrap_or_default();
     adapt(&spec, &mut state);
@@ -266,6 +279,7 @@ fn machine_status(state: &State) -> MachineStatus {
         Phase::Waiting { for_what } => (MachinePhase::Waiting { for_what: for_what.clone() }, vec![]),
         Phase::Running { processes } => (MachinePhase::Running, processes.clone()),
         Phase::Failed { why } => (MachinePhase::Failed { why: why.clone() }, vec![]),
+        Phase::Remains { why } => (MachinePhase::Remains { why: why.clone() }, vec![]),
     };
     MachineStatus { phase, since: state.since, processes }
 }

@@ -17,6 +17,8 @@ pub enum Job {
     Remove(ItemKey),
     /// Builds a set of components.
     Build(String),
+    /// Gives up waiting for the end of a machine that was killed.
+    Strand(String),
     /// Finds out what a machine waits for.
     Explain(String),
     /// Starts a machine.
@@ -42,6 +44,8 @@ impl Job {
             Job::Make(_) => (5, 80),
             Job::Remove(ItemKey { kind: ItemKind::Machine, id }) => stopping(items, id),
             Job::Remove(_) => (10, 300),
+            // `GRACE` of the agent, and its patience with what it has killed.
+            Job::Strand(_) => (25_000, 26_000),
             Job::Build(_) => (1000, 20_000),
             Job::Explain(_) => (1, 50),
             Job::Boot(id) if has_failed(items, id) => (500, 5000),
@@ -109,11 +113,34 @@ impl Items {
             }
         }
         if agent {
-            jobs.extend(self.unwanted().into_iter().map(Job::Remove));
+            jobs.extend(self.unwanted().into_iter().filter_map(|key| self.towards_gone(key)));
             self.to_make(&mut jobs);
             self.to_flip(&mut jobs);
         }
         jobs
+    }
+
+    /// How what is not wanted any more goes, if it can.
+    fn towards_gone(&self, key: ItemKey) -> Option<Job> {
+        match key.kind {
+            ItemKind::Machine => match self.machines.get(&key.id).filter(|machine| self.is_stalled(machine)) {
+                Some(machine) if machine.state.remains() => None,
+                Some(machine) if machine.state.is_running() => Some(Job::Strand(key.id)),
+                _ => Some(Job::Remove(key)),
+            },
+            // A disk waits for the machine that has it mounted.
+            ItemKind::Disk => {
+                let mut remain = self.machines.values().filter(|machine| machine.state.remains());
+                let held = remain.any(|machine| machine.spec.disks.iter().any(|disk| disk.disk == key.id));
+                (!held).then_some(Job::Remove(key))
+            }
+            _ => Some(Job::Remove(key)),
+        }
+    }
+
+    /// What it has mounted takes nothing.
+    pub fn is_stalled(&self, machine: &Held<Machine, State>) -> bool {
+        machine.spec.disks.iter().any(|disk| self.stalled.contains(&disk.disk))
     }
 
     fn to_make(&self, jobs: &mut BTreeSet<Job>) {
@@ -178,10 +205,10 @@ impl Items {
         unbuilt.map(|set| format!("{set}, which is being built"))
     }
 
-    /// The running machine that has a disk.
+    /// The machine that has a disk mounted.
     pub fn user_of(&self, disk: &str) -> Option<&str> {
-        let mut running = self.machines.values().filter(|machine| machine.state.is_running());
-        running
+        let mut mounted = self.machines.values().filter(|machine| machine.state.has_disks());
+        mounted
             .find(|machine| machine.spec.disks.iter().any(|d| d.disk == disk))
             .map(|machine| machine.spec.id.as_str())
     }
@@ -205,12 +232,13 @@ impl Items {
 
     /// What goes on inside a running machine.
     fn inside(&self, jobs: &mut BTreeSet<Job>, id: &str, machine: &Held<Machine, State>) {
+        let stalled = self.is_stalled(machine);
         for (n, (process, role)) in machine.state.with_roles().enumerate() {
             let job = match process.state {
                 ProcessState::Waiting if self.may_start(machine, n) => Some(Job::Start(id.to_owned(), n)),
                 ProcessState::Waiting => None,
                 ProcessState::Backoff => Some(Job::Start(id.to_owned(), n)),
-                _ if self.ends(machine, process, role).is_some() => Some(Job::Exit(id.to_owned(), n)),
+                _ if !stalled && self.ends(machine, process, role).is_some() => Some(Job::Exit(id.to_owned(), n)),
                 ProcessState::Starting | ProcessState::Unready => {
                     let may = !self.wedged.contains(id) && self.answers(machine, role);
                     may.then(|| Job::Ready(id.to_owned(), n))
@@ -241,7 +269,7 @@ impl Items {
     /// Its probe would succeed.
     fn answers(&self, machine: &Held<Machine, State>, role: &Role) -> bool {
         match role {
-            Role::Etcd(member) => self.is_ready_member(machine, member),
+            Role::Etcd(member) => !self.is_stalled(machine) && self.is_ready_member(machine, member),
             Role::ApiServer { etcd, .. } => self.etcd_answers(machine, etcd),
             Role::Component => self.api_port(machine).is_some(),
             Role::Other => true,

@@ -23,6 +23,8 @@ pub enum Phase {
     Running { processes: Vec<ProcessStatus> },
     /// PID 1 is gone.
     Failed { why: String },
+    /// It was killed on its way out, and its processes wait for a disk.
+    Remains { why: String },
 }
 
 impl Default for Phase {
@@ -87,6 +89,16 @@ impl State {
     /// PID 1 runs.
     pub fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Running { .. })
+    }
+
+    /// Its disks are mounted.
+    pub fn has_disks(&self) -> bool {
+        self.is_running() || self.remains()
+    }
+
+    /// It was killed, and does not end.
+    pub fn remains(&self) -> bool {
+        matches!(self.phase, Phase::Remains { .. })
     }
 
     /// Each process and what it is.

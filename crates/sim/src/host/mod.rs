@@ -18,7 +18,7 @@ use job::Job;
 use machine::{Phase, Role};
 use roadstead_cloud::eks::etcd::Action;
 use roadstead_cloud::eks::kube::KubeSpec;
-use roadstead_hostspec::{FromHost, ItemKey, ItemKind, ProcessState, TargetHealth, ToHost, Versioned};
+use roadstead_hostspec::{FromHost, ItemKey, ItemKind, Metadata, ProcessState, TargetHealth, ToHost, Versioned};
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -145,16 +145,22 @@ impl Host {
 
     // Faults.
 
-    /// A process of a machine is killed. False if there is none.
+    /// A process of a machine is killed. False if there is none, or if it waits for a disk: it does not end then.
     pub fn kill_process(&mut self, machine: &str, process: &str) -> bool {
         let Some(n) = self.processes(machine).iter().position(|p| *p == process) else { return false };
+        if self.is_stalled(machine) {
+            return false;
+        }
         self.set_process(machine, n, ProcessState::Backoff, Some("signal 9".to_owned()));
         self.touched(&machine_key(machine));
         true
     }
 
-    /// A machine's PID 1 is killed, and all in it. The agent starts it again. False if it doesn't run.
+    /// A machine's PID 1 is killed, and all in it. The agent starts it again. False if it doesn't run, or does not end.
     pub fn kill_machine(&mut self, id: &str) -> bool {
+        if self.is_stalled(id) {
+            return false;
+        }
         let Some(machine) = self.items.machines.get_mut(id).filter(|m| m.state.is_running()) else { return false };
         machine.state.phase = Phase::Failed { why: "PID 1 ended by signal 9".to_owned() };
         machine.state.since = self.now;
@@ -176,6 +182,36 @@ impl Host {
         }
         self.touched(&ItemKey { kind: ItemKind::Disk, id: id.to_owned() });
         true
+    }
+
+    /// A disk takes nothing any more, until [`Host::resume`]. False if there is none.
+    pub fn stall_disk(&mut self, id: &str) -> bool {
+        let there = self.items.disks.get(id).is_some_and(|disk| disk.state.ready);
+        if there {
+            self.items.stalled.insert(id.to_owned());
+        }
+        self.stale = true;
+        there
+    }
+
+    /// All disks go on: who waited for one does, or ends if it was killed meanwhile.
+    pub fn resume(&mut self) {
+        let stalled = std::mem::take(&mut self.items.stalled);
+        for disk in stalled {
+            let machine = self.items.user_of(&disk).map(str::to_owned);
+            for n in 0..machine.as_ref().map_or(0, |id| self.processes(id).len()) {
+                let id = machine.as_deref().unwrap_or_default();
+                let waits = machine::is_alive(&self.items.machines[id].state.processes()[n]);
+                if waits && self.data(&disk).is_none() {
+                    self.open_data(id, n);
+                }
+            }
+        }
+        self.stale = true;
+    }
+
+    fn is_stalled(&self, machine: &str) -> bool {
+        self.items.machines.get(machine).is_some_and(|machine| self.items.is_stalled(machine))
     }
 
     /// What a member has written is damaged: it finds that out when it starts.
@@ -254,6 +290,13 @@ impl Host {
         machine.into_iter().flat_map(|m| m.state.processes()).map(|process| process.name.clone()).collect()
     }
 
+    /// Whether the kubelet of a machine works.
+    pub fn kubelet_runs(&self, machine: &str) -> bool {
+        let machine = self.items.machines.get(machine);
+        let mut processes = machine.into_iter().flat_map(|m| m.state.processes());
+        processes.any(|process| process.name == "kubelet" && process.state == ProcessState::Ready)
+    }
+
     /// What is on a disk, if an etcd member wrote it.
     pub fn data(&self, disk: &str) -> Option<&Data> {
         self.items.disks.get(disk)?.state.data.as_ref()
@@ -265,6 +308,11 @@ impl Host {
         let targets = held.spec.listeners.iter().flat_map(|listener| &listener.targets);
         let healthy = |id: &String| held.state.targets.get(id).is_some_and(|health| health.healthy);
         targets.filter(|target| healthy(&target.id) && self.items.target_answers(&held.spec, target)).count()
+    }
+
+    /// What the metadata service tells an instance.
+    pub fn metadata(&self, instance: &str) -> Option<&Metadata> {
+        self.items.metadata.get(instance).filter(|held| held.life.wanted).map(|held| &held.spec)
     }
 
     /// Whether an item is here and wanted.
@@ -451,6 +499,10 @@ impl Host {
             Job::Make(key) => self.make(&key),
             Job::Remove(key) => self.remove(&key),
             Job::Build(set) => drop(self.built.insert(set)),
+            Job::Strand(id) => {
+                self.set_phase(&id, Phase::Remains { why: "its processes don't die; is a disk stuck?".to_owned() });
+                self.tell_of(&id, "was killed and does not end");
+            }
             Job::Explain(id) => self.explain(&id),
             Job::Boot(id) => self.boot(&id),
             Job::Start(id, n) => self.start(&id, n),

@@ -19,7 +19,7 @@ use roadstead_hostspec::{
     Status, ToHost, Versioned,
 };
 use roadstead_kernel::region::Region;
-use roadstead_store::{AnyKey, Key, Read as _, Tx, View};
+use roadstead_store::{AnyKey, Key, Read as _, Record, Tx, View};
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,11 +83,12 @@ fn meet<T: HostItem>(tx: &mut Tx, id: &str) {
     }
 }
 
-/// An item that is not met, or of which something newer was heard, is left as it is.
+/// An item that is not met, or is wanted and of which something newer was heard, is left as it is.
 fn record<T: HostItem>(tx: &mut Tx, id: &str, generation: u64, status: Status) {
-    let saw = Key::<Saw<T>>::new(id);
+    let (want, saw) = (Key::<Want<T>>::new(id), Key::<Saw<T>>::new(id));
     let Some(status) = T::status(status) else { return };
-    if let Some(mut record) = tx.get(&saw).filter(|record| record.body.generation <= generation) {
+    let is_new = |record: &Record<Saw<T>>| record.body.generation <= generation || tx.get(&want).is_none();
+    if let Some(mut record) = tx.get(&saw).filter(is_new) {
         record.body = Saw { generation, status: Some(status) };
         tx.put(record);
     }

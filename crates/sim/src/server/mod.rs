@@ -11,13 +11,15 @@ pub use link::{is_saw, is_want, saw_of};
 use crate::disk::Disk;
 use crate::host::Host;
 use crate::ledger::{Changed, Ledger};
+use crate::nodes::Nodes;
 use crate::rng::Rng;
 use etcd::Etcd;
 use keys::Keys;
 use kube::Kube;
 use link::Link;
+use roadstead_cloud::eks::node::{self, NodesState};
 use roadstead_kernel::region::{Limits, Region, WriteError};
-use roadstead_store::{Core, Options, Tx};
+use roadstead_store::{Core, Options, Read as _, Tx};
 use roadstead_types::Millis;
 use std::convert::Infallible;
 
@@ -46,6 +48,16 @@ fn observe(region: &mut Region, work: impl FnOnce(&mut Tx) + Send + 'static) {
     region.submit(work, done);
 }
 
+/// What the nodes driver saw, beside what is wanted, unless that is gone.
+fn write_nodes(region: &mut Region, cluster: &str, state: NodesState) {
+    let (spec, key) = (node::key(cluster), node::state_key(cluster));
+    observe(region, move |tx| {
+        if tx.get(&spec).is_some() {
+            tx.set(&key, Some(spec.any()), state);
+        }
+    });
+}
+
 /// Who in the server does something next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -58,6 +70,7 @@ pub enum Part {
     Keys,
     Kube,
     Etcd,
+    Nodes,
 }
 
 impl Server {
@@ -76,7 +89,8 @@ impl Server {
     }
 
     /// Who has something to do, and when.
-    pub fn wakes(&mut self, now: Millis, host: &mut Host) -> [(Part, Option<Millis>); 6] {
+    pub fn wakes(&mut self, now: Millis, host: &mut Host, nodes: &mut Nodes) -> [(Part, Option<Millis>); 7] {
+        let view = self.region.view().clone();
         [
             (Part::Region, self.wakes),
             (Part::Receive, host.arrives()),
@@ -84,11 +98,19 @@ impl Server {
             (Part::Keys, self.keys.wakes(now, &self.region)),
             (Part::Kube, self.kube.wakes(now, host)),
             (Part::Etcd, self.etcd.wakes(now, host)),
+            (Part::Nodes, nodes.wakes(now, &view, host)),
         ]
     }
 
     /// A driver does something; says which cluster was found to serve, if that was it.
-    pub fn drive(&mut self, part: Part, now: Millis, host: &mut Host, ledger: &Ledger) -> Option<String> {
+    pub fn drive(
+        &mut self,
+        part: Part,
+        now: Millis,
+        host: &mut Host,
+        nodes: &mut Nodes,
+        ledger: &Ledger,
+    ) -> Option<String> {
         let mut served = None;
         match part {
             Part::Region => {}
@@ -101,6 +123,11 @@ impl Server {
             Part::Keys => self.keys.act(now, &mut self.region),
             Part::Kube => served = self.kube.act(now, &mut self.region, host),
             Part::Etcd => self.etcd.act(now, &mut self.region, host),
+            Part::Nodes => {
+                if let Some((cluster, state)) = nodes.report(now, &self.region.view().clone()) {
+                    write_nodes(&mut self.region, &cluster, state);
+                }
+            }
         }
         self.wakes = Some(now);
         served

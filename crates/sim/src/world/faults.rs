@@ -51,6 +51,7 @@ impl World {
     pub fn heal(&mut self) {
         self.host.come_back();
         self.host.join();
+        self.host.resume();
         self.process.disk.fail(None);
         self.slow_keys(1);
         self.user.awaited.clear();

@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod nodegroups;
 
 pub use faults::Crash;
 
@@ -11,6 +12,7 @@ use crate::disk::Disk;
 use crate::host::{Event, Host};
 use crate::ledger::{Changed, Ledger};
 use crate::log::Log;
+use crate::nodes::Nodes;
 use crate::rng::Rng;
 use crate::server::{Part, Server};
 use crate::setup::{self, Ground};
@@ -31,6 +33,7 @@ pub struct World {
     rng: Rng,
     process: Process,
     host: Host,
+    nodes: Nodes,
     seen: Seen,
     user: User,
     log: Log,
@@ -95,6 +98,8 @@ impl World {
     pub(crate) fn with(mut rng: Rng, log: Log) -> World {
         let (now, disk, ledger) = (setup::START, Disk::default(), Ledger::default());
         let host = Host::new(rng.fork(), now);
+        // A source of its own: what happens without nodes hangs on the seed as before.
+        let nodes = Nodes::new(rng.clone());
         let server = Server::start(&disk, &mut rng, Limits::default(), now, &ledger);
         let published = server.region.view().clone();
         let mut world = World {
@@ -102,6 +107,7 @@ impl World {
             rng,
             process: Process { disk, server: Some(server), returns: now },
             host,
+            nodes,
             seen: Seen { ledger, published, served: BTreeSet::new(), empty: BTreeSet::new() },
             user: User { api: Api::new(), awaited: vec![], broken: None },
             log,
@@ -215,7 +221,7 @@ impl World {
         let mut all = vec![(Actor::Host, self.host.wakes())];
         match &mut self.process.server {
             Some(server) => {
-                let parts = server.wakes(self.now, &mut self.host);
+                let parts = server.wakes(self.now, &mut self.host, &mut self.nodes);
                 all.splice(0..0, parts.map(|(part, wakes)| (Actor::Server(part), wakes)));
             }
             None => all.insert(0, (Actor::Restart, Some(self.process.returns))),
@@ -231,7 +237,7 @@ impl World {
             Actor::Server(Part::Region) => self.turn()?,
             Actor::Server(part) => {
                 let server = self.process.server.as_mut().expect("it was asked what it has to do");
-                let served = server.drive(part, self.now, &mut self.host, &self.seen.ledger);
+                let served = server.drive(part, self.now, &mut self.host, &mut self.nodes, &self.seen.ledger);
                 self.seen.served.extend(served);
             }
         }
@@ -286,6 +292,7 @@ impl World {
             let batch = Batch { before, after: &after, changes: &changes, frame: &frame, served, troubled: &troubled };
             checks::batch(&batch, self.now)?;
             server.notice(&changes, self.now);
+            self.nodes.notice(&changes);
             self.log.batch(self.now, before, &after, &changes);
         }
         self.log.plans(self.now, &server.region, &after, &self.seen.ledger);
@@ -294,6 +301,7 @@ impl World {
 
     fn end_server(&mut self, away: Millis) {
         self.process.server = None;
+        self.nodes.forget();
         self.host.disconnect();
         self.process.returns = self.now + away;
         self.log.say(self.now, "the region is down".to_owned());

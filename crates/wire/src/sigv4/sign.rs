@@ -82,6 +82,18 @@ impl Signer<'_> {
         Ok(format!("{query}&X-Amz-Signature={signature}"))
     }
 
+    /// The URL that says who holds a key of STS without sending it: what `aws eks get-token` puts into its token, byte by
+    /// byte. `headers` are signed besides `host`; names in lower case.
+    pub fn presign_get_caller_identity(&self, headers: &[(&str, &str)], now: Millis) -> String {
+        let host = format!("sts.{}.amazonaws.com", self.region);
+        let mut all = vec![("host", host.as_bytes())];
+        all.extend(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
+        let query = "Action=GetCallerIdentity&Version=2011-06-15";
+        let request = Request { method: "GET", path: "/", query, headers: all, body: b"" };
+        let query = self.presign(&request, Millis::secs(60), now).expect("a GET without a body has nothing to refuse");
+        format!("https://{host}/?{query}")
+    }
+
     fn claim(&self, request: &Request<'_>, form: Form, now: Millis) -> Claim {
         let timestamp = basic(now);
         let signable = request.headers.iter().filter(|(name, _)| !UNSIGNED.contains(name));
@@ -108,8 +120,7 @@ impl Signer<'_> {
     }
 }
 
-/// The URL that says who holds a key without sending it: what `aws eks get-token` puts into its token, byte by byte.
-/// `headers` are signed besides `host`; names in lower case.
+/// [`Signer::presign_get_caller_identity`] with a user's key.
 pub fn presign_get_caller_identity(
     access_key_id: &str,
     secret: &str,
@@ -117,12 +128,6 @@ pub fn presign_get_caller_identity(
     headers: &[(&str, &str)],
     now: Millis,
 ) -> String {
-    let host = format!("sts.{region}.amazonaws.com");
-    let mut all = vec![("host", host.as_bytes())];
-    all.extend(headers.iter().map(|(name, value)| (*name, value.as_bytes())));
-    let query = "Action=GetCallerIdentity&Version=2011-06-15";
-    let request = Request { method: "GET", path: "/", query, headers: all, body: b"" };
     let signer = Signer { access_key_id, secret, security_token: None, region, service: "sts" };
-    let query = signer.presign(&request, Millis::secs(60), now).expect("a GET without a body has nothing to refuse");
-    format!("https://{host}/?{query}")
+    signer.presign_get_caller_identity(headers, now)
 }

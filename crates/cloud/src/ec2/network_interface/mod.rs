@@ -1,17 +1,30 @@
 //! Network interfaces. [`crate::fabric`] makes them real.
 
+mod address;
 mod model;
+pub mod ops;
+mod view;
+mod wish;
 
-pub use model::NetworkInterface;
+pub use address::{free_addresses, has_free};
+pub use model::{Attachment, NetworkInterface};
+pub(crate) use view::shown_in_instance;
+pub(crate) use wish::{Wish, fits};
 
 use crate::ec2::subnet::Subnet;
-use crate::vacancy;
-use roadstead_store::{AnyKey, Index, Read, Tx};
+use roadstead_store::{AnyKey, Index, Read, Record, Tx};
+use roadstead_types::{Cidr, Tags};
 use std::net::Ipv4Addr;
 
 /// What is asked of a new interface.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
+    /// Its primary address; none: a free one.
+    pub address: Option<Ipv4Addr>,
+    /// Its secondary addresses.
+    pub secondary: Vec<Ipv4Addr>,
+    /// Its prefixes.
+    pub prefixes: Vec<Cidr>,
     /// Its security groups.
     pub groups: Vec<String>,
     /// As given.
@@ -20,15 +33,30 @@ pub struct Request {
     pub requester_managed: bool,
     /// A balancer answers for its address.
     pub balancer: bool,
+    /// Its tags.
+    pub tags: Tags,
 }
 
-/// Makes an interface with a free address of the subnet: one of the lowest, unless those are taken.
+/// Makes a service's interface, with a free address of the subnet unless one is asked for.
 ///
 /// # Panics
 /// If the subnet has no free address: callers check [`has_free`] first.
 pub fn create(tx: &mut Tx, owner: &AnyKey, subnet: &Subnet, request: Request) -> NetworkInterface {
+    insert(tx, Some(owner.clone()), subnet, request)
+}
+
+/// Makes a user's interface, which belongs to no other record: it may go from instance to instance.
+///
+/// # Panics
+/// As [`create`].
+pub fn create_for_user(tx: &mut Tx, subnet: &Subnet, request: Request) -> NetworkInterface {
+    insert(tx, None, subnet, request)
+}
+
+fn insert(tx: &mut Tx, owner: Option<AnyKey>, subnet: &Subnet, request: Request) -> NetworkInterface {
     let id = tx.fresh_id("eni-");
-    let address = free(tx, subnet, &id).next().expect("callers check has_free first");
+    let free = |tx: &Tx| address::free(tx, subnet, &id).next().expect("callers check has_free first");
+    let address = request.address.unwrap_or_else(|| free(tx));
     let interface = NetworkInterface {
         mac: mac(&id),
         id,
@@ -38,40 +66,48 @@ pub fn create(tx: &mut Tx, owner: &AnyKey, subnet: &Subnet, request: Request) ->
         block: subnet.cidr,
         zone: subnet.zone.clone(),
         address,
+        secondary: request.secondary,
+        prefixes: request.prefixes,
         groups: request.groups,
         description: request.description,
         requester_managed: request.requester_managed,
         balancer: request.balancer,
+        attachment: None,
+        source_dest_check: true,
+        tags: request.tags,
     };
-    tx.create(NetworkInterface::key(&interface.id), Some(owner.clone()), interface.clone());
+    tx.create(NetworkInterface::key(&interface.id), owner, interface.clone());
     interface
 }
 
-/// How many addresses of the subnet are free.
-pub fn free_addresses(read: &impl Read, subnet: &Subnet) -> u64 {
-    let taken = read.count(Index::<NetworkInterface>::by("subnet", subnet.id.as_str()));
-    usable(subnet).saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX))
+/// The interfaces of a user's instance, `eth0` first.
+pub fn of_instance(read: &impl Read, instance: &str) -> Vec<Record<NetworkInterface>> {
+    let mut all = read.list(Index::<NetworkInterface>::by("instance", instance));
+    all.sort_by_key(|eni| eni.body.attachment.as_ref().map(|attachment| attachment.device_index));
+    all
 }
 
-/// Whether the subnet has so many free addresses. Costs the same however many interfaces are in it, unless it is full.
-pub fn has_free(read: &impl Read, subnet: &Subnet, number: usize) -> bool {
-    free(read, subnet, &subnet.id).take(number).count() == number
+/// Puts an interface into an instance. Callers have checked that both are free to be.
+pub fn attach(tx: &mut Tx, id: &str, instance: &str, device_index: u32, delete_on_termination: bool) -> String {
+    let attachment = Attachment {
+        id: tx.fresh_id("eni-attach-"),
+        instance: instance.into(),
+        device_index,
+        since: tx.now(),
+        delete_on_termination,
+        detaching: false,
+    };
+    let mut record = tx.get(&NetworkInterface::key(id)).expect("callers have found it");
+    let id = attachment.id.clone();
+    record.body.attachment = Some(attachment);
+    tx.put(record);
+    id
 }
 
-fn free<'a>(read: &'a impl Read, subnet: &'a Subnet, who: &str) -> impl Iterator<Item = Ipv4Addr> {
-    let all = vacancy::order(usable(subnet), who).filter_map(|n| subnet.cidr.nth(RESERVED_FIRST + n));
-    all.filter(|address| {
-        let here = NetworkInterface::at(&subnet.id, *address);
-        !read.any(Index::<NetworkInterface>::by("address", here))
-    })
-}
-
-/// AWS keeps the first four addresses of a subnet, and the last (EC2 user guide, "Subnet CIDR blocks").
-const RESERVED_FIRST: u64 = 4;
-
-/// How many addresses a subnet has for interfaces.
-fn usable(subnet: &Subnet) -> u64 {
-    subnet.cidr.size().saturating_sub(RESERVED_FIRST + 1)
+/// Takes an interface out of the instance that no longer has it.
+pub fn detached(tx: &mut Tx, mut record: Record<NetworkInterface>) {
+    record.body.attachment = None;
+    tx.put(record);
 }
 
 /// `02:` marks it as locally administered; the rest is the end of the id, which is unique in the region.

@@ -6,9 +6,10 @@ use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::{tags, vpc};
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
-use roadstead_store::{Index, Read as _, Tx, View};
+use roadstead_store::{Index, Read, Tx, View};
 use roadstead_types::Arn;
 use roadstead_wire::fault::{Common, Fault};
+use std::collections::BTreeSet;
 
 /// EC2 CreateSecurityGroup: all traffic out, none in.
 pub fn create(
@@ -96,6 +97,31 @@ pub fn delete(
     tags::not_dry(input.dry_run)?;
     tx.remove(&key);
     Ok(api::DeleteSecurityGroupResult { r#return: Some(true), group_id: Some(id) })
+}
+
+/// EC2 quota "security groups per network interface".
+const PER_INTERFACE_MAX: usize = 5;
+
+/// The groups that an interface in this VPC gets when these are asked for: they must be of the VPC; none: its default one.
+pub(crate) fn in_vpc(read: &impl Read, account: &str, vpc: &str, named: &[String]) -> Result<Vec<String>, Fault> {
+    if named.is_empty() {
+        let groups = read.list(Index::<SecurityGroup>::by("vpc", vpc)).into_iter();
+        let default = { groups }.find(|group| group.body.name == "default");
+        return Ok(default.into_iter().map(|group| group.body.id).collect());
+    }
+    for id in named {
+        let group = read.shared(&SecurityGroup::key(account, id));
+        if group.is_none_or(|group| group.body.vpc != vpc) {
+            let why = format!("The security group '{id}' does not exist in VPC '{vpc}'");
+            return Err(api::INVALID_GROUP_NOT_FOUND.fault(why));
+        }
+    }
+    let groups: BTreeSet<&String> = named.iter().collect();
+    if groups.len() > PER_INTERFACE_MAX {
+        let why = format!("The maximum number of security groups per interface has been reached: {PER_INTERFACE_MAX}");
+        return Err(api::SECURITY_GROUPS_PER_INTERFACE_LIMIT_EXCEEDED.fault(why));
+    }
+    Ok(groups.into_iter().cloned().collect())
 }
 
 fn missing(id: &str) -> Fault {

@@ -7,7 +7,7 @@ use crate::ec2::{tags, vpc};
 use crate::settings::Settings;
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
-use roadstead_store::{Index, Read, Tx, View};
+use roadstead_store::{Index, Read, Record, Tx, View};
 use roadstead_types::{Arn, Cidr};
 use roadstead_wire::fault::{Common, Fault};
 
@@ -92,15 +92,32 @@ fn values(subnet: &Subnet, filter: &str) -> Option<Vec<String>> {
 
 /// EC2 DeleteSubnet: only when no interface is in it.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteSubnetRequest) -> Result<(), Fault> {
-    let key = Subnet::key(&caller.identity.account, &input.subnet_id);
-    let subnet = tx.get(&key).ok_or_else(|| missing(&input.subnet_id))?.body;
+    let record = find(tx, &caller.identity.account, &input.subnet_id)?;
+    let subnet = &record.body;
     if tx.any(Index::<NetworkInterface>::by("subnet", subnet.id.as_str())) {
         let why = format!("The subnet '{}' has dependencies and cannot be deleted.", subnet.id);
         return Err(api::DEPENDENCY_VIOLATION.fault(why));
     }
     tags::not_dry(input.dry_run)?;
-    tx.remove(&key);
+    tx.remove(&record.key);
     Ok(())
+}
+
+/// An account's subnet.
+pub(crate) fn find(read: &impl Read, account: &str, id: &str) -> Result<Record<Subnet>, Fault> {
+    read.get(&Subnet::key(account, id)).ok_or_else(|| missing(id))
+}
+
+/// The subnet that an account's instances get when nobody says one: its default VPC's in this zone, or the first.
+pub(crate) fn default_in(read: &impl Read, account: &str, zone: Option<&str>) -> Option<Subnet> {
+    let mut all: Vec<Subnet> = read
+        .list(Index::<Subnet>::prefix(format!("{account}/")))
+        .into_iter()
+        .map(|record| record.body)
+        .filter(|subnet| subnet.default_for_zone && zone.is_none_or(|zone| subnet.zone == zone))
+        .collect();
+    all.sort_by(|a, b| a.zone.cmp(&b.zone));
+    all.into_iter().next()
 }
 
 fn missing(id: &str) -> Fault {

@@ -80,7 +80,7 @@ pub fn role(tx: &Tx, account: &str, arn: &str) -> Result<(), Fault> {
 }
 
 /// Whether a trust policy lets a service assume its role.
-fn trusts(policy: &str, service: &str) -> bool {
+pub fn trusts(policy: &str, service: &str) -> bool {
     let policy: serde_json::Value = serde_json::from_str(policy).unwrap_or_default();
     let statements = one_or_many(&policy["Statement"]);
     statements.iter().any(|s| {

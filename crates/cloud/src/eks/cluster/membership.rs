@@ -2,7 +2,8 @@
 //!
 //! A member that dies comes back on its own disk and nobody else notices. A member whose disk is lost must never come
 //! back under its old id: it would have forgotten its votes and what it acknowledged. It is replaced by another member
-//! at the same place, in steps of which each one is safe by itself (ADR 6):
+//! at the same place, in steps of which each one is safe by itself (ADR 6). So is one whose disk has stalled for good:
+//! it does not serve for minutes in which the others do, or its machine was killed and does not end:
 //!
 //! ```text
 //! its machine goes ─▶ it is taken out ─▶ a new volume ─▶ it is added, without a vote ─▶ its machine starts ─▶ it gets its vote
@@ -13,13 +14,13 @@
 use super::model::{Cluster, Issue, Member, Placement, Stage};
 use super::pki::{self, Pki};
 use super::placement::VOLUME_BYTES;
-use crate::autoscaling::Group;
+use crate::autoscaling::{self, Group};
 use crate::ec2::instance::Instance;
 use crate::ec2::volume::{self, Volume};
 use crate::eks::etcd::{self, Action, EtcdSpec, EtcdState, MemberSeen, Outcome, Presumed, Step, peer_url};
 use crate::fabric;
 use crate::settings::SERVICE_ACCOUNT;
-use roadstead_hostspec as hostspec;
+use roadstead_hostspec::{self as hostspec, ProcessState};
 use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{Read, Record, Tx};
 use roadstead_types::Millis;
@@ -32,6 +33,13 @@ const PAUSE: Millis = Millis(300);
 const FAILING: Millis = Millis::mins(3);
 /// And it has been started so often in this time: a machine that was merely slow or away has not.
 const RESTARTS: u32 = 10;
+/// A member whose process was ready and runs on without being so for so long, while both others are ready, begins anew.
+/// Its disk may answer again before that; and the group would try another machine on the same disk after that.
+const STALLED: Millis = Millis::mins(2);
+/// And one whose process starts for so long: the group has tried another machine by then, and not yet a third.
+const STARTING: Millis = Millis::mins(5);
+/// A disk that is held so long by a machine that was killed, and does not end, will not be had again.
+const HELD: Millis = Millis::secs(30);
 
 /// Plans the members of clusters' etcds.
 pub struct MembershipPlanner;
@@ -170,7 +178,7 @@ impl Now<'_> {
         if let Some((n, member)) = members.iter().enumerate().find(|(_, member)| member.stage != Stage::Voting) {
             return self.go_on(tx, placement, n, member);
         }
-        let troubled = members.iter().enumerate().map(|(n, member)| (n, self.trouble(tx, member)));
+        let troubled = members.iter().enumerate().map(|(n, member)| (n, self.trouble(tx, placement, member)));
         let troubled: Vec<(usize, Trouble)> = troubled.filter_map(|(n, t)| Some((n, t?))).collect();
         let ripe = troubled.iter().filter(|(_, trouble)| trouble.ripens.is_none()).collect::<Vec<_>>();
         let soonest = troubled.iter().filter_map(|(_, trouble)| trouble.ripens).min();
@@ -221,7 +229,10 @@ impl Now<'_> {
             Err(wait) => return self.look_again(wait, name, doing(&self.step.action)),
         };
         let listed = seen.iter().find(|seen| seen.peer_url == peer_url(member.address));
-        if let (Stage::Joining { .. }, Some(why)) = (&member.stage, why_lost(tx, member)) {
+        let held = self.held(tx, placement, member);
+        let wait = held.as_ref().and_then(|held| held.ripens);
+        let spoilt = why_lost(tx, member).or(held.filter(|held| held.ripens.is_none()).map(|held| held.why));
+        if let (Stage::Joining { .. }, Some(why)) = (&member.stage, spoilt) {
             // Should it have its vote by now, it may be half of the quorum, as long as it runs on what it has open.
             let other = listed.filter(|new| !new.learner).and_then(|_| self.unfit(tx, placement, member, seen));
             return match other {
@@ -248,7 +259,7 @@ impl Now<'_> {
             }
             (Stage::Joining { id: Some(id) }, Some(new)) if new.id == *id => match is_level(seen, new) {
                 true => self.take(tx, placement, seen, name, Action::Promote(*id)),
-                false => Then::Wait.because(format!("{name} catches up")),
+                false => Decided { after: wait, ..Then::Wait.because(format!("{name} catches up")) },
             },
             (Stage::Joining { id: Some(_) }, _) => {
                 let why = "it was taken out of etcd by somebody else".to_owned();
@@ -300,7 +311,7 @@ impl Now<'_> {
     }
 
     /// Why a voting member can't go on, if so.
-    fn trouble(&self, tx: &Tx, member: &Member) -> Option<Trouble> {
+    fn trouble(&self, tx: &Tx, placement: &Placement, member: &Member) -> Option<Trouble> {
         if let Some(why) = why_lost(tx, member) {
             return Some(Trouble { why, ripens: None });
         }
@@ -308,16 +319,47 @@ impl Now<'_> {
         if self.fresh(tx.now()).ok().filter(is_absent).is_some() {
             return Some(Trouble { why: "it was taken out of etcd by somebody else".into(), ripens: None });
         }
+        self.held(tx, placement, member).or_else(|| self.idle(tx, placement, member))
+    }
+
+    /// Its machine was killed and does not end, so that no other one can have its disk.
+    fn held(&self, tx: &Tx, placement: &Placement, member: &Member) -> Option<Trouble> {
+        let (machine, since, why) = autoscaling::holder(tx, self.group?, &[&member.volume])?;
+        let lasts = self.alone(tx, placement, member, since)?;
+        let why = format!("its disk is held by machine {machine}, which was killed and does not end: {why}");
+        Some(Trouble::lasting(why, HELD, lasts))
+    }
+
+    /// Its machine runs and does not get ready.
+    fn idle(&self, tx: &Tx, placement: &Placement, member: &Member) -> Option<Trouble> {
         let id = self.group?.instances.get(&member.name)?;
-        let instance = tx.shared(&Instance::key(id)).filter(|i| i.deleting.is_none())?;
-        let status = &instance.body.status;
+        let instance = tx.shared(&Instance::key(id)).filter(|i| i.deleting.is_none() && !i.body.status.ready)?;
         let machine = fabric::saw::<hostspec::Machine>(tx, id)?;
-        let ends =
-            machine.processes.iter().find(|p| p.state != hostspec::ProcessState::Ready && p.restarts >= RESTARTS)?;
-        let left = (!status.ready).then(|| FAILING.since(tx.now().since(status.since)))?;
-        let last = ends.last_exit.as_deref().unwrap_or("unknown");
-        let why = format!("it ended {} times and does not get ready on its data (last exit: {last})", ends.restarts);
-        Some(Trouble { why, ripens: (left > Millis(0)).then_some(left) })
+        let lasts = self.alone(tx, placement, member, instance.body.status.since)?;
+        let process = machine.processes.iter().find(|process| process.state != ProcessState::Ready)?;
+        if process.restarts >= RESTARTS {
+            let last = process.last_exit.as_deref().unwrap_or("unknown");
+            let why =
+                format!("it ended {} times and does not get ready on its data (last exit: {last})", process.restarts);
+            return Some(Trouble::lasting(why, FAILING, lasts));
+        }
+        let limit = match process.state {
+            ProcessState::Unready => STALLED,
+            ProcessState::Starting => STARTING,
+            ProcessState::Waiting | ProcessState::Backoff | ProcessState::Ready => return None,
+        };
+        // One that ends, and starts again, does not stall.
+        let lasts = lasts.min(tx.now().since(process.since));
+        let why = format!("it has not served for {} s in which the others did", limit.as_secs_f64());
+        Some(Trouble::lasting(why, limit, lasts))
+    }
+
+    /// How long something has lasted while all others served. After a lost quorum they did not either: what a member
+    /// did not do meanwhile says nothing of it.
+    fn alone(&self, tx: &Tx, placement: &Placement, member: &Member, since: Millis) -> Option<Millis> {
+        let others = placement.members.iter().filter(|other| other.name != member.name);
+        let ready = others.map(|other| ready_since(tx, self.group, other)).collect::<Option<Vec<_>>>()?;
+        Some(tx.now().since(ready.into_iter().fold(since, Millis::max)))
     }
 }
 
@@ -339,6 +381,14 @@ struct Trouble {
     ripens: Option<Millis>,
 }
 
+impl Trouble {
+    /// One that counts after a time, of which so much has passed.
+    fn lasting(why: String, limit: Millis, lasts: Millis) -> Trouble {
+        let left = limit.since(lasts);
+        Trouble { why, ripens: (left > Millis(0)).then_some(left) }
+    }
+}
+
 /// Why a member's data must be taken for lost.
 fn why_lost(tx: &Tx, member: &Member) -> Option<String> {
     let volume = tx.shared(&Volume::key(&member.volume))?;
@@ -348,8 +398,13 @@ fn why_lost(tx: &Tx, member: &Member) -> Option<String> {
 
 /// Its machine is there to stay, and ready: etcd says so only of a member that votes and reads through a quorum.
 fn serves(tx: &Tx, group: Option<&Group>, member: &Member) -> bool {
-    let instance = group.and_then(|group| tx.shared(&Instance::key(group.instances.get(&member.name)?)));
-    instance.is_some_and(|instance| instance.deleting.is_none() && instance.body.status.ready)
+    ready_since(tx, group, member).is_some()
+}
+
+/// Since when it [`serves`].
+fn ready_since(tx: &Tx, group: Option<&Group>, member: &Member) -> Option<Millis> {
+    let instance = tx.shared(&Instance::key(group?.instances.get(&member.name)?))?;
+    (instance.deleting.is_none() && instance.body.status.ready).then_some(instance.body.status.since)
 }
 
 /// It is a member with a vote, and answers.

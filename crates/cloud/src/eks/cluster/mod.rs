@@ -14,6 +14,7 @@ pub mod versions;
 mod view;
 
 pub use check::CLUSTER_POLICY;
+pub(in crate::eks) use check::trusts;
 pub use membership::MembershipPlanner;
 pub use model::{Cluster, Issue, Member, Placement, Server, Spec, Stage, State, Status, VpcConfig};
 pub use plan::ClusterPlanner;

@@ -4,6 +4,7 @@ use super::model::{Cluster, Spec, State, VpcConfig};
 use super::{check, view};
 use crate::ec2::security_group;
 use crate::ec2::subnet::Subnet;
+use crate::eks::nodegroup;
 use crate::settings::Settings;
 use roadstead_kernel::{Caller, page};
 use roadstead_shapes::eks::{
@@ -122,12 +123,16 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: DeleteClusterRequest) -> Resu
             .fault(format!("Cluster {} is already being deleted", input.name))
             .with("clusterName", input.name));
     }
+    if let Some(name) = nodegroup::any(tx, &record.body.spec.account, &input.name) {
+        let fault = RESOURCE_IN_USE_EXCEPTION.fault("Cluster has nodegroups attached");
+        return Err(fault.with("clusterName", input.name).with("nodegroupName", name));
+    }
     let cluster = super::delete(tx, record);
     Ok(DeleteClusterResponse { cluster: Some(view::describe(&cluster, created)) })
 }
 
 /// The caller's cluster of that name.
-pub(super) fn find(read: &impl Read, caller: &Caller, name: &str) -> Result<Record<Cluster>, Fault> {
+pub(in crate::eks) fn find(read: &impl Read, caller: &Caller, name: &str) -> Result<Record<Cluster>, Fault> {
     read.get(&Cluster::key(&caller.identity.account, name)).ok_or_else(|| {
         RESOURCE_NOT_FOUND_EXCEPTION.fault(format!("No cluster found for name: {name}.")).with("clusterName", name)
     })

@@ -50,6 +50,7 @@ pub fn place(tx: &mut Tx, owner: &AnyKey, spec: &Spec) -> Result<Placement, Stri
         description: format!("Amazon EKS {}", spec.name),
         requester_managed: true,
         balancer,
+        ..eni::Request::default()
     };
     let servers = (1..).zip(subnets.iter().cycle()).take(SERVERS).map(|(n, subnet)| {
         let front = eni::create(tx, owner, subnet, requester(false));

@@ -14,6 +14,7 @@ use super::pki::{self, Pki, REVIEWER};
 use super::{membership, placement, teardown};
 use crate::autoscaling::{self, Group, Slot};
 use crate::ec2::instance::{Attachment, Instance};
+use crate::eks::access_entry;
 use crate::eks::etcd::CLIENT_PORT;
 use crate::eks::kube::{self, KubeSpec};
 use crate::elb::load_balancer::{self, LoadBalancer};
@@ -89,7 +90,7 @@ impl Parts<'_> {
         autoscaling::ensure(tx, self.owner, self.api_group());
         fabric::want(tx, self.owner, quorum(tx, self.spec, self.placement));
         fabric::want(tx, self.owner, self.probe_credential());
-        fabric::want(tx, self.owner, self.reviewer());
+        fabric::want(tx, self.owner, self.reviewer(access_entry::mappings(tx, &self.spec.id)));
         kube::ensure(tx, self.owner, &self.spec.id, self.kube());
     }
 
@@ -134,7 +135,7 @@ impl Parts<'_> {
         }
     }
 
-    fn reviewer(&self) -> hostspec::Reviewer {
+    fn reviewer(&self, entries: Vec<hostspec::Mapping>) -> hostspec::Reviewer {
         let mapping = |arn: &str, username: &str, groups: &[&str]| hostspec::Mapping {
             arn: arn.into(),
             username: username.into(),
@@ -144,6 +145,8 @@ impl Parts<'_> {
         if self.spec.creator_is_admin {
             mappings.push(mapping(&self.spec.creator, &self.spec.creator, &["system:masters"]));
         }
+        // Whoever made the cluster stays its administrator, whatever an entry says of it: the first mapping counts.
+        mappings.extend(entries);
         hostspec::Reviewer {
             id: self.spec.id.clone(),
             network: self.placement.network.clone(),

@@ -2,12 +2,16 @@
 //! `machine`, which they see as the root. The limits stand on both: root inside may change its own, not its parent's,
 //! and a program that sizes itself by its limit (Go's GOMAXPROCS) finds it.
 //!
+//! A node makes cgroups of its own below that, for its pods. Its processors are a cpuset, and its PID 1 lives in
+//! `machine/init`.
+//!
 //! Two layouts are known: version 2 alone, and version 1 hierarchies for the controllers beside a version 2 one
 //! (systemd's hybrid). Version 2 must be mounted in either case: by it processes are found and killed, all at once.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use roadstead_guest::hardware::{format_cpus, parse_cpus};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Seek as _};
@@ -17,18 +21,22 @@ use std::time::{Duration, Instant};
 
 const TOP: &str = "roadstead";
 const INSIDE: &str = "machine";
+/// In it: where a node's own processes are.
+const INIT: &str = "init";
 /// The kernel's default period of CPU bandwidth, microseconds.
 const PERIOD: u64 = 100_000;
 /// From SIGKILL until all is gone. What is in an uninterruptible sleep for longer has a sick disk under it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a machine may use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Thousandths of a CPU; 0 = all.
     pub cpu_millis: u32,
     /// Bytes; 0 = all.
     pub memory_bytes: u64,
+    /// The processors of a node; none: it is no node, and may use all.
+    pub cpus: Option<Vec<u32>>,
 }
 
 /// The hierarchies of the host.
@@ -84,7 +92,7 @@ impl Cgroups {
     }
 
     /// Makes the cgroups of a machine, empty, and returns the folders that its first process must join.
-    pub fn create(&self, id: &str, limits: Limits) -> Result<Vec<PathBuf>> {
+    pub fn create(&self, id: &str, limits: &Limits) -> Result<Vec<PathBuf>> {
         let mut join = Vec::new();
         for (base, controllers) in &self.legacy {
             let folder = base.join(TOP).join(&self.mark).join(id);
@@ -100,8 +108,48 @@ impl Cgroups {
         make_unified(&self.unified, &inside)?;
         limit_unified(&folder, limits)?;
         limit_unified(&inside, limits)?;
+        if limits.cpus.is_some() {
+            make(&inside.join(INIT))?;
+        }
         join.push(inside);
         Ok(join)
+    }
+
+    /// Where a node's PID 1 is: below its root, which stays free of processes.
+    pub fn init(&self, id: &str) -> PathBuf {
+        self.folder(id).join(INSIDE).join(INIT)
+    }
+
+    /// Chooses the host's processors for a node: those that the fewest machines have.
+    ///
+    /// # Errors
+    /// The host has fewer, or no cpusets.
+    pub fn choose(&self, count: u32) -> Result<Vec<u32>> {
+        let (base, file) = self.cpusets()?;
+        let path = base.join(file);
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let all = parse_cpus(&text).with_context(|| format!("{} is no list of processors", path.display()))?;
+        let count = usize::try_from(count).unwrap_or(usize::MAX).max(1);
+        ensure!(
+            count <= all.len(),
+            "its type has {count} processors and this host {}: choose a smaller type, or a host with more",
+            all.len()
+        );
+        let taken: Vec<u32> = machines(&base.join(TOP)).iter().flat_map(|machine| own_cpus(machine, &all)).collect();
+        let mut by_load = all;
+        by_load.sort_by_key(|cpu| (taken.iter().filter(|taken| *taken == cpu).count(), *cpu));
+        by_load.truncate(count);
+        by_load.sort_unstable();
+        Ok(by_load)
+    }
+
+    /// The hierarchy of cpusets, and the file in it that says which processors there are.
+    fn cpusets(&self) -> Result<(&Path, &'static str)> {
+        if let Some((base, _)) = self.legacy.iter().find(|(_, controllers)| controllers.iter().any(|c| c == "cpuset")) {
+            return Ok((base, "cpuset.cpus"));
+        }
+        ensure!(self.controllers()?.contains("cpuset"), "no node runs without the cpuset controller: enable or mount it");
+        Ok((&self.unified, "cpuset.cpus.effective"))
     }
 
     /// Ids of the machines that have cgroups.
@@ -113,8 +161,15 @@ impl Cgroups {
 
     /// Processes that are directly a machine's, not in a cgroup that it made itself.
     pub fn processes(&self, id: &str) -> Vec<i32> {
-        let text = fs::read_to_string(self.folder(id).join(INSIDE).join("cgroup.procs")).unwrap_or_default();
-        text.lines().filter_map(|line| line.parse().ok()).collect()
+        let folders = [self.folder(id).join(INSIDE), self.init(id)];
+        let texts = folders.map(|folder| fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default());
+        texts.iter().flat_map(|text| text.lines()).filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// Lets those go on that somebody has frozen. By version 1 a frozen process does not even die when it is killed.
+    pub fn thaw(&self, id: &str) {
+        let freezers = self.legacy.iter().filter(|(_, controllers)| controllers.iter().any(|c| c == "freezer"));
+        freezers.for_each(|(base, _)| thaw_tree(&base.join(TOP).join(&self.mark).join(id)));
     }
 
     /// Kills all processes of a machine and returns when the last is gone.
@@ -126,6 +181,7 @@ impl Cgroups {
             Err(error) => return Err(error).with_context(|| format!("reading {}", folder.display())),
         };
         fs::write(folder.join("cgroup.kill"), "1").with_context(|| format!("killing all in {}", folder.display()))?;
+        self.thaw(id);
         let deadline = Instant::now() + PATIENCE;
         while populated(&mut events)? {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -222,7 +278,7 @@ fn make(path: &Path) -> Result<()> {
     }
 }
 
-fn limit_legacy(folder: &Path, controllers: &[String], limits: Limits) -> Result<()> {
+fn limit_legacy(folder: &Path, controllers: &[String], limits: &Limits) -> Result<()> {
     let has = |name: &str| controllers.iter().any(|c| c == name);
     if has("cpu") && limits.cpu_millis > 0 {
         set(folder, "cpu.cfs_period_us", &PERIOD.to_string())?;
@@ -231,7 +287,12 @@ fn limit_legacy(folder: &Path, controllers: &[String], limits: Limits) -> Result
     if has("memory") && limits.memory_bytes > 0 {
         set(folder, "memory.limit_in_bytes", &limits.memory_bytes.to_string())?;
     }
-    if has("devices") {
+    if let Some(cpus) = limits.cpus.as_ref().filter(|_| has("cpuset")) {
+        set(folder, "cpuset.cpus", &format_cpus(cpus))?;
+    }
+    // A node's own runtime says what each container may use; version 1 lets it allow a privileged one all only if it may
+    // use all itself.
+    if has("devices") && limits.cpus.is_none() {
         allow_devices(folder)?;
     }
     Ok(())
@@ -249,7 +310,7 @@ fn allow_devices(folder: &Path) -> Result<()> {
         .try_for_each(|device| set(folder, "devices.allow", device))
 }
 
-fn limit_unified(folder: &Path, limits: Limits) -> Result<()> {
+fn limit_unified(folder: &Path, limits: &Limits) -> Result<()> {
     // A file that is not there: the controller is in a hierarchy of version 1.
     if limits.cpu_millis > 0 && folder.join("cpu.max").exists() {
         set(folder, "cpu.max", &format!("{} {PERIOD}", quota(limits)))?;
@@ -257,17 +318,42 @@ fn limit_unified(folder: &Path, limits: Limits) -> Result<()> {
     if limits.memory_bytes > 0 && folder.join("memory.max").exists() {
         set(folder, "memory.max", &limits.memory_bytes.to_string())?;
     }
+    if let Some(cpus) = limits.cpus.as_ref().filter(|_| folder.join("cpuset.cpus").exists()) {
+        set(folder, "cpuset.cpus", &format_cpus(cpus))?;
+    }
     Ok(())
 }
 
 /// Microseconds of CPU per period. The kernel takes no less than 1000.
-fn quota(limits: Limits) -> u64 {
+fn quota(limits: &Limits) -> u64 {
     (u64::from(limits.cpu_millis) * PERIOD / 1000).max(1000)
 }
 
 fn set(folder: &Path, file: &str, value: &str) -> Result<()> {
     let path = folder.join(file);
     fs::write(&path, value).with_context(|| format!("writing '{value}' to {}", path.display()))
+}
+
+/// The cgroups of all machines of all regions on this host.
+fn machines(top: &Path) -> Vec<PathBuf> {
+    folders(top).flat_map(|mark| folders(&mark).collect::<Vec<_>>()).collect()
+}
+
+fn folders(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|t| t.is_dir())).map(|entry| entry.path())
+}
+
+/// The processors that a machine has; none if it may use all of them, as the host's other programs do.
+fn own_cpus(machine: &Path, all: &[u32]) -> Vec<u32> {
+    let text = fs::read_to_string(machine.join("cpuset.cpus")).unwrap_or_default();
+    parse_cpus(&text).filter(|cpus| cpus != all).unwrap_or_default()
+}
+
+fn thaw_tree(folder: &Path) {
+    // What is gone is not frozen.
+    let _ = fs::write(folder.join("freezer.state"), "THAWED");
+    folders(folder).for_each(|folder| thaw_tree(&folder));
 }
 
 /// Removes a cgroup and those in it. One of version 1 stays busy for the moment until its last process is reaped, and

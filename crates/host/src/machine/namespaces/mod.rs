@@ -1,5 +1,6 @@
 //! Machines made of namespaces: a process tree of this host that sees a root, a network, processes and cgroups of its
-//! own. No wall against whoever is privileged inside; its programs therefore aren't.
+//! own. No wall against whoever is privileged inside; a service's programs therefore aren't, and a node's are as far as
+//! its containers need it (ADR 8).
 //!
 //! A machine is found by its mark: the cgroup `roadstead/MARK/ID`, in it the process whose number in its own PID
 //! namespace is 1, and that one's arguments.
@@ -8,12 +9,13 @@ pub(super) mod cgroup;
 mod life;
 
 use super::driver::{Driver, Life, Start};
-use crate::Config;
+use crate::{Config, lock};
 use anyhow::{Context as _, Result, anyhow, bail};
 use cgroup::{Cgroups, Limits};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use roadstead_guest::{Bind, Launch, Marks};
+use roadstead_guest::{Bind, Launch, Marks, Node};
+use roadstead_hostspec::{Machine, Profile};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -22,7 +24,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -33,6 +35,8 @@ const START_PATIENCE: Duration = Duration::from_secs(20);
 pub struct Namespaces {
     config: Arc<Config>,
     cgroups: Cgroups,
+    /// Held from the choice of a node's processors until others can see it.
+    choosing: Mutex<()>,
 }
 
 /// The first process of a machine.
@@ -45,7 +49,7 @@ impl Namespaces {
     /// For the machines of this region on this host.
     pub fn new(config: Arc<Config>) -> Result<Namespaces> {
         let cgroups = Cgroups::detect(&config.mark())?;
-        Ok(Namespaces { config, cgroups })
+        Ok(Namespaces { config, cgroups, choosing: Mutex::default() })
     }
 
     /// Removes what is left of no machine in particular.
@@ -80,8 +84,9 @@ impl Namespaces {
     fn launch(&self, start: Start) -> Result<Launch> {
         let machine = &start.machine;
         let run = self.run_dir(&machine.id);
-        let limits = Limits { cpu_millis: machine.cpu_millis, memory_bytes: machine.memory_bytes };
         let components = machine.components.iter().map(|set| self.component(set)).collect::<Result<Vec<_>>>()?;
+        let (cgroups, node) = self.place(machine)?;
+        let images = node.as_ref().and_then(|_| self.images());
         let disks = machine.disks.iter().zip(start.disks).map(|(disk, source)| Bind {
             source,
             target: disk.path.clone().into(),
@@ -91,16 +96,37 @@ impl Namespaces {
             hostname: machine.hostname.clone(),
             machine_id: super::digest(machine.id.as_bytes())[..32].to_owned(),
             netns: start.netns,
-            cgroups: self.cgroups.create(&machine.id, limits)?,
+            cgroups,
             program: self.config.program.clone(),
             root: run.join("root"),
             socket: run.join(life::SOCKET),
             logs: self.state_dir(&machine.id).join("log"),
-            binds: components.into_iter().chain(disks).collect(),
+            binds: components.into_iter().chain(images).chain(disks).collect(),
             files: start.files,
             processes: machine.processes.clone(),
             marks: start.marks,
+            node,
         })
+    }
+
+    /// Makes a machine's cgroups: those that its first process must join, and what a node gets.
+    fn place(&self, machine: &Machine) -> Result<(Vec<PathBuf>, Option<Node>)> {
+        let Machine { id, cpu_millis, memory_bytes, profile, .. } = machine;
+        let _chosen = lock(&self.choosing);
+        let cpus = match profile {
+            Profile::Service => None,
+            Profile::Node { vcpus } => Some(self.cgroups.choose(*vcpus)?),
+        };
+        let limits = Limits { cpu_millis: *cpu_millis, memory_bytes: *memory_bytes, cpus };
+        let cgroups = self.cgroups.create(id, &limits)?;
+        let node = |cpus| Node { cpus, memory_bytes: *memory_bytes, cgroup: self.cgroups.init(id) };
+        Ok((cgroups, limits.cpus.map(node)))
+    }
+
+    /// The images that every node has from its beginning, once there are any.
+    fn images(&self) -> Option<Bind> {
+        let source = self.config.state_dir.join("images");
+        source.is_dir().then(|| Bind { source, target: "/opt/images".into(), writable: false })
     }
 
     /// A set of components in a machine. It is mounted when the host's root is elsewhere, where an absolute link would
@@ -143,6 +169,8 @@ impl Driver for Namespaces {
 
     fn stop(&self, id: &str, grace: Duration) -> Result<()> {
         if let Some(init) = self.init(id).filter(|_| !grace.is_zero()) {
+            // PID 1 does not end before those that it takes along.
+            self.cgroups.thaw(id);
             // An error means that it is gone already.
             if pidfd_send_signal(&init.pidfd, Signal::TERM).is_ok() {
                 wait(&init.pidfd, grace)?;

@@ -1,6 +1,5 @@
-//! Volumes: storage that outlives the instances which mount it. [`crate::fabric`] makes them real.
-
-use roadstead_store::{AnyKey, Key, Object, Tx};
+use roadstead_store::{Key, Object};
+use roadstead_types::{Millis, Tags};
 use serde::{Deserialize, Serialize};
 
 /// A volume.
@@ -14,9 +13,26 @@ pub struct Volume {
     pub zone: String,
     /// Size in bytes.
     pub bytes: u64,
+    /// The user's instance that it is in.
+    #[serde(default)]
+    pub attachment: Option<Attachment>,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Tags,
     /// What was seen of it.
     #[serde(default)]
     pub status: Status,
+}
+
+/// A volume in an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// `i-…`.
+    pub instance: String,
+    /// E.g. `/dev/xvda`.
+    pub device: String,
+    /// Since when.
+    pub since: Millis,
 }
 
 /// What was seen of a volume.
@@ -30,6 +46,9 @@ pub struct Status {
 
 impl Object for Volume {
     const KIND: &'static str = "ec2/volume";
+    fn index(&self) -> Vec<(&'static str, String)> {
+        vec![("account", self.account.clone())]
+    }
 }
 
 impl Volume {
@@ -37,13 +56,4 @@ impl Volume {
     pub fn key(id: &str) -> Key<Volume> {
         Key::new(id)
     }
-}
-
-/// Makes a volume.
-pub fn create(tx: &mut Tx, owner: &AnyKey, account: &str, zone: &str, bytes: u64) -> Volume {
-    let id = tx.fresh_id("vol-");
-    let volume =
-        Volume { id: id.clone(), account: account.into(), zone: zone.into(), bytes, status: Status::default() };
-    tx.create(Volume::key(&id), Some(owner.clone()), volume.clone());
-    volume
 }

@@ -1,0 +1,195 @@
+//! What can have tags: each kind of resource by the prefix of its ids.
+
+use crate::ec2::instance::Instance;
+use crate::ec2::launch_template::LaunchTemplate;
+use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::security_group::SecurityGroup;
+use crate::ec2::subnet::Subnet;
+use crate::ec2::volume::Volume;
+use crate::ec2::vpc::Vpc;
+use roadstead_shapes::ec2 as api;
+use roadstead_store::{Index, Key, Object, Read, Record, Tx};
+use roadstead_types::Tags;
+use roadstead_wire::fault::{ErrorShape, Fault};
+
+/// A kind of resource with tags.
+trait Tagged: Object {
+    const TYPE: api::ResourceType;
+    const MISSING: &'static ErrorShape;
+
+    /// Where an account's resource of this id stands.
+    fn place(account: &str, id: &str) -> Key<Self>;
+    /// All of an account.
+    fn all(account: &str) -> Index<Self>;
+    /// Its id, its account, and its tags; None: no user sees it.
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)>;
+}
+
+impl Tagged for Vpc {
+    const TYPE: api::ResourceType = api::ResourceType::Vpc;
+    const MISSING: &'static ErrorShape = &api::INVALID_VPC_ID_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<Vpc> {
+        Vpc::key(account, id)
+    }
+    fn all(account: &str) -> Index<Vpc> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for Subnet {
+    const TYPE: api::ResourceType = api::ResourceType::Subnet;
+    const MISSING: &'static ErrorShape = &api::INVALID_SUBNET_ID_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<Subnet> {
+        Subnet::key(account, id)
+    }
+    fn all(account: &str) -> Index<Subnet> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for SecurityGroup {
+    const TYPE: api::ResourceType = api::ResourceType::SecurityGroup;
+    const MISSING: &'static ErrorShape = &api::INVALID_GROUP_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<SecurityGroup> {
+        SecurityGroup::key(account, id)
+    }
+    fn all(account: &str) -> Index<SecurityGroup> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for LaunchTemplate {
+    const TYPE: api::ResourceType = api::ResourceType::LaunchTemplate;
+    const MISSING: &'static ErrorShape = &api::INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<LaunchTemplate> {
+        LaunchTemplate::key(account, id)
+    }
+    fn all(account: &str) -> Index<LaunchTemplate> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for NetworkInterface {
+    const TYPE: api::ResourceType = api::ResourceType::NetworkInterface;
+    const MISSING: &'static ErrorShape = &api::INVALID_NETWORK_INTERFACE_ID_NOT_FOUND;
+    fn place(_: &str, id: &str) -> Key<NetworkInterface> {
+        NetworkInterface::key(id)
+    }
+    fn all(account: &str) -> Index<NetworkInterface> {
+        Index::by("account", account)
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for Volume {
+    const TYPE: api::ResourceType = api::ResourceType::Volume;
+    const MISSING: &'static ErrorShape = &api::INVALID_VOLUME_NOT_FOUND;
+    fn place(_: &str, id: &str) -> Key<Volume> {
+        Volume::key(id)
+    }
+    fn all(account: &str) -> Index<Volume> {
+        Index::by("account", account)
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for Instance {
+    const TYPE: api::ResourceType = api::ResourceType::Instance;
+    const MISSING: &'static ErrorShape = &api::INVALID_INSTANCE_ID_NOT_FOUND;
+    fn place(_: &str, id: &str) -> Key<Instance> {
+        Instance::key(id)
+    }
+    fn all(account: &str) -> Index<Instance> {
+        Index::by("account", account)
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        let spec = &mut self.spec;
+        spec.launch.as_mut().map(|launch| (spec.id.as_str(), spec.account.as_str(), &mut launch.tags))
+    }
+}
+
+/// Changes the tags of an account's resource.
+///
+/// # Errors
+/// There is no such resource, or the change says so.
+pub(super) fn change(
+    tx: &mut Tx,
+    account: &str,
+    id: &str,
+    change: impl FnOnce(&mut Tags) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    match id.split_once('-').map(|(prefix, _)| prefix) {
+        Some("vpc") => change_of::<Vpc>(tx, account, id, change),
+        Some("subnet") => change_of::<Subnet>(tx, account, id, change),
+        Some("sg") => change_of::<SecurityGroup>(tx, account, id, change),
+        Some("lt") => change_of::<LaunchTemplate>(tx, account, id, change),
+        Some("eni") => change_of::<NetworkInterface>(tx, account, id, change),
+        Some("vol") => change_of::<Volume>(tx, account, id, change),
+        Some("i") => change_of::<Instance>(tx, account, id, change),
+        _ => Err(api::INVALID_ID.fault(format!("The ID '{id}' is not valid"))),
+    }
+}
+
+fn change_of<T: Tagged>(
+    tx: &mut Tx,
+    account: &str,
+    id: &str,
+    change: impl FnOnce(&mut Tags) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let missing = || T::MISSING.fault(format!("The ID '{id}' does not exist"));
+    let mut record = tx.get(&T::place(account, id)).ok_or_else(missing)?;
+    let (_, _, tags) = record.body.parts().filter(|(_, owner, _)| *owner == account).ok_or_else(missing)?;
+    change(tags)?;
+    tx.put(record);
+    Ok(())
+}
+
+/// A tag of a resource.
+pub(super) struct Row {
+    pub kind: api::ResourceType,
+    pub id: String,
+    pub key: String,
+    pub value: String,
+}
+
+/// All tags of an account.
+pub(super) fn rows(read: &impl Read, account: &str) -> Vec<Row> {
+    let mut rows = rows_of::<Vpc>(read, account);
+    rows.extend(rows_of::<Subnet>(read, account));
+    rows.extend(rows_of::<SecurityGroup>(read, account));
+    rows.extend(rows_of::<LaunchTemplate>(read, account));
+    rows.extend(rows_of::<NetworkInterface>(read, account));
+    rows.extend(rows_of::<Volume>(read, account));
+    rows.extend(rows_of::<Instance>(read, account));
+    rows
+}
+
+fn rows_of<T: Tagged>(read: &impl Read, account: &str) -> Vec<Row> {
+    let of = |mut record: Record<T>| {
+        let Some((id, _, tags)) = record.body.parts() else { return vec![] };
+        let row = |(key, value): (&String, &String)| Row {
+            kind: T::TYPE,
+            id: id.to_owned(),
+            key: key.clone(),
+            value: value.clone(),
+        };
+        tags.iter().map(row).collect()
+    };
+    read.list(T::all(account)).into_iter().flat_map(of).collect()
+}

@@ -1,0 +1,117 @@
+//! `guest node containerd`: writes containerd's configuration and becomes it.
+
+use super::ami::Ami;
+use super::write;
+use anyhow::{Context as _, Result};
+use roadstead_hostspec::{SystemImage, link_local};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+/// Where containerd listens; kubelet and `ctr` find it there by default.
+pub const SOCKET: &str = "/run/containerd/containerd.sock";
+
+const CONFIG: &str = "/etc/containerd/config.toml";
+/// A folder per registry that is not reached under its own name.
+const REGISTRIES: &str = "/etc/containerd/certs.d";
+
+/// Returns only when containerd could not be started.
+pub fn run() -> Result<()> {
+    let ami = Ami::read()?;
+    write(Path::new(CONFIG), 0o644, config(&ami).as_bytes())?;
+    let registry = SystemImage::registry(&ami.region);
+    let hosts = Path::new(REGISTRIES).join(&registry).join("hosts.toml");
+    write(&hosts, 0o644, mirror(&registry).as_bytes())?;
+    let mut containerd = Command::new(ami.containerd());
+    containerd.args(["--config", CONFIG]).env("PATH", ami.path());
+    Err(containerd.exec()).with_context(|| format!("running {}", ami.containerd().display()))
+}
+
+/// `hosts.toml`: the registry is the region's own, asked through its API's address.
+fn mirror(registry: &str) -> String {
+    let api = link_local::API;
+    format!(
+        "server = \"https://{registry}\"
+
+[host.\"http://{api}\"]
+  capabilities = [\"pull\", \"resolve\"]
+"
+    )
+}
+
+fn config(ami: &Ami) -> String {
+    let pause = SystemImage::Pause.reference(&ami.region, SystemImage::PAUSE_VERSION);
+    let runc = ami.runc().display().to_string();
+    format!(
+        "version = 3
+root = '/var/lib/containerd'
+state = '/run/containerd'
+# Lowering it takes CAP_SYS_RESOURCE, which a machine may lack.
+oom_score = 0
+
+[grpc]
+  address = '{SOCKET}'
+
+# Answers as soon as all plugins do: PID 1 takes it for readiness.
+[metrics]
+  address = '127.0.0.1:1338'
+
+[plugins.'io.containerd.cri.v1.images']
+  snapshotter = 'overlayfs'
+  max_concurrent_downloads = 10
+
+  [plugins.'io.containerd.cri.v1.images'.pinned_images]
+    sandbox = '{pause}'
+
+  [plugins.'io.containerd.cri.v1.images'.registry]
+    config_path = '{REGISTRIES}'
+
+[plugins.'io.containerd.cri.v1.runtime']
+  # Or every pod would ask for -998, which takes CAP_SYS_RESOURCE.
+  restrict_oom_score_adj = true
+
+  [plugins.'io.containerd.cri.v1.runtime'.cni]
+    bin_dirs = ['/opt/cni/bin']
+    conf_dir = '/etc/cni/net.d'
+
+  [plugins.'io.containerd.cri.v1.runtime'.containerd]
+    default_runtime_name = 'runc'
+
+    [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+      runtime_type = 'io.containerd.runc.v2'
+
+      [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
+        BinaryName = '{runc}'
+        # No systemd runs in a machine; kubelet has the same driver.
+        SystemdCgroup = false
+"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containerd_finds_pause_runc_cni_and_registries() {
+        let config = config(&Ami::example());
+        for line in [
+            "version = 3",
+            "    sandbox = '602401143452.dkr.ecr.us-west-2.amazonaws.com/eks/pause:v3.10.2'",
+            "        BinaryName = '/opt/components/runc-1.5.2/runc'",
+            "    bin_dirs = ['/opt/cni/bin']",
+            "    config_path = '/etc/containerd/certs.d'",
+            "  restrict_oom_score_adj = true",
+            "  address = '127.0.0.1:1338'",
+        ] {
+            assert!(config.lines().any(|l| l == line), "{line} in {config}");
+        }
+    }
+
+    #[test]
+    fn the_registry_of_the_region_is_asked_through_its_api() {
+        let mirror = mirror(&SystemImage::registry("us-west-2"));
+        assert!(mirror.starts_with("server = \"https://602401143452.dkr.ecr.us-west-2.amazonaws.com\"\n"), "{mirror}");
+        assert!(mirror.contains("[host.\"http://169.254.171.1\"]"), "{mirror}");
+    }
+}

@@ -1,0 +1,54 @@
+//! An EKS node's own programs: what nodeadm does on AWS's images. Each prepares and then becomes the real program, so
+//! that PID 1 looks after that:
+//!
+//! ```text
+//! guest node containerd   ami.json ─▶ config.toml ─────────────────────────────────────────────▶ exec containerd
+//! guest node kubelet      ami.json, IMDS: instance + user data ─▶ config.json, kubeconfig, CA ─┐
+//!                         /opt/images ─▶ containerd's image store ─────────────────────────────┴▶ exec kubelet
+//! guest token             IMDS: the role's credentials ─▶ ExecCredential (kubelet's exec plugin)
+//! ```
+//!
+//! The node is no cloud provider's (`--cloud-provider` is not set): the region plays that part. It knows each instance,
+//! and so labels and removes nodes by itself; what AWS's controller would add at registration, kubelet says here.
+//!
+//! Source of names and values: awslabs/amazon-eks-ami, `nodeadm`.
+
+mod ami;
+mod containerd;
+mod images;
+mod kubelet;
+mod node_config;
+mod token;
+mod user_data;
+
+pub use token::run as token;
+
+use anyhow::{Context as _, Result, bail};
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// `guest node PROGRAM`: does not return unless something is wrong.
+pub fn run(args: &[String]) -> Result<()> {
+    match args {
+        [program] if program == "containerd" => containerd::run(),
+        [program] if program == "kubelet" => kubelet::run(),
+        _ => bail!("usage: roadstead guest node containerd | kubelet (a node's PID 1 starts both)"),
+    }
+}
+
+/// A line in the process' log.
+fn say(what: &str) {
+    eprintln!("roadstead: {what}");
+}
+
+/// Writes a file of the node's configuration, and its folder.
+fn write(path: &Path, mode: u32, bytes: &[u8]) -> Result<()> {
+    let written = || -> Result<()> {
+        fs::create_dir_all(path.parent().context("it has no folder")?)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+        Ok(file.write_all(bytes)?)
+    };
+    written().with_context(|| format!("writing {}", path.display()))
+}

@@ -1,0 +1,356 @@
+//! A node group brings nodes that join by themselves, and pods on them have addresses of the VPC.
+
+use e2e::{Cluster, Region, call, say, steps, until};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+const GROUP: &str = "workers";
+/// From the wish until a node or a pod is as it should be, on a machine that does other things, too.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+#[test]
+fn a_node_group_brings_nodes_and_pods_with_addresses_of_the_vpc() {
+    let region = Region::for_nodes();
+    let cluster = region.create_cluster("first");
+    steps!((&region, &cluster):
+        a_node_group_that_cannot_be_is_refused_and_nothing_is_made,
+        a_node_group_becomes_active_when_its_nodes_are_ready,
+        a_node_shows_what_its_instance_type_has,
+        the_cluster_s_own_pods_run,
+        pods_spread_over_nodes_and_hold_addresses_of_their_interfaces,
+        a_service_is_reached_by_name_and_every_pod_behind_it,
+        logs_exec_and_port_forward_work,
+        a_container_that_takes_too_much_memory_is_killed_alone,
+        kubelet_containerd_and_the_cni_come_back_and_pods_stay,
+        a_terminated_instance_leaves_the_cluster_and_is_replaced,
+        a_cluster_with_node_groups_is_not_deleted,
+        a_deleted_node_group_leaves_nothing,
+    );
+}
+
+/// What `aws eks create-nodegroup` is given, but for its name.
+fn wish(region: &Region) -> Vec<String> {
+    let role = region.aws(&["iam", "get-role", "--role-name", "eks-node-role", "--query", "Role.Arn"]);
+    let mut words = ["eks", "create-nodegroup", "--cluster-name", "first", "--node-role"].map(str::to_owned).to_vec();
+    words.push(role.as_str().expect("a role has an ARN").to_owned());
+    words.push("--subnets".into());
+    words.extend(region.default_subnets().split(',').map(str::to_owned));
+    words
+}
+
+fn a_node_group_that_cannot_be_is_refused_and_nothing_is_made(region: &Region, _: &Cluster) {
+    let before = region.aws(&["eks", "list-nodegroups", "--cluster-name", "first"]);
+    let asked = wish(region);
+    let base: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let refused = |code: &str, more: &[&str]| {
+        let refusal = region.aws_refuses(&[&base[..], &["--nodegroup-name", GROUP], more].concat());
+        assert_eq!(refusal.code, code, "{more:?}: {}", refusal.message);
+    };
+    refused("InvalidParameterException", &["--scaling-config", "minSize=3,maxSize=2,desiredSize=2"]);
+    refused("InvalidParameterException", &["--instance-types", "t9.gigantic"]);
+    refused("InvalidParameterException", &["--kubernetes-version", "1.11"]);
+    refused("InvalidParameterException", &["--update-config", "maxUnavailable=1,maxUnavailablePercentage=10"]);
+    refused("InvalidParameterException", &["--launch-template", "version=1"]);
+    assert_eq!(region.aws(&["eks", "list-nodegroups", "--cluster-name", "first"]), before);
+    let refusal =
+        region.aws_refuses(&["eks", "describe-nodegroup", "--cluster-name", "first", "--nodegroup-name", "none"]);
+    assert_eq!(
+        (&*refusal.code, &*refusal.message),
+        ("ResourceNotFoundException", "No node group found for name: none.")
+    );
+}
+
+fn a_node_group_becomes_active_when_its_nodes_are_ready(region: &Region, cluster: &Cluster) {
+    let began = Instant::now();
+    let asked = wish(region);
+    let base: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let more = [
+        "--nodegroup-name",
+        GROUP,
+        "--instance-types",
+        "t3.medium",
+        "--scaling-config",
+        "minSize=1,maxSize=3,desiredSize=2",
+        "--labels",
+        "team=sea",
+    ];
+    let made = region.aws(&[&base, &more[..]].concat())["nodegroup"].clone();
+    assert_eq!((&made["status"], &made["health"]["issues"]), (&json!("CREATING"), &json!([])));
+    let said = region
+        .client()
+        .run("aws", &["eks", "wait", "nodegroup-active", "--cluster-name", "first", "--nodegroup-name", GROUP]);
+    let found = describe(region);
+    assert!(said.ok() && found["status"] == "ACTIVE", "{said}\n{found:#}");
+    say(&format!("{:6.1} s  CreateNodegroup to ACTIVE, two nodes", began.elapsed().as_secs_f64()));
+    assert_eq!(ready_nodes(cluster).len(), 2);
+    let zones: BTreeSet<String> = nodes(cluster).iter().map(|n| label(n, "topology.kubernetes.io/zone")).collect();
+    assert_eq!(zones.len(), 2, "two nodes, two zones");
+}
+
+fn a_node_shows_what_its_instance_type_has(region: &Region, cluster: &Cluster) {
+    for node in nodes(cluster) {
+        assert_eq!(node["status"]["capacity"]["cpu"], "2");
+        let memory = node["status"]["capacity"]["memory"].as_str().unwrap_or_default().trim_end_matches("Ki");
+        let memory: u64 = memory.parse().expect("memory is a number of KiB");
+        assert!((3_500_000..=4_194_304).contains(&memory), "a t3.medium has 4 GiB: {memory} KiB");
+        // Three interfaces of six addresses: 3 x (6 - 1) + 2.
+        assert_eq!(node["status"]["capacity"]["pods"], "17");
+        let labels = [
+            ("node.kubernetes.io/instance-type", "t3.medium"),
+            ("eks.amazonaws.com/nodegroup", GROUP),
+            ("eks.amazonaws.com/capacityType", "ON_DEMAND"),
+            ("team", "sea"),
+            ("topology.kubernetes.io/region", "us-east-1"),
+        ];
+        for (name, value) in labels {
+            assert_eq!(label(&node, name), value, "{name}");
+        }
+        let provider = node["spec"]["providerID"].as_str().unwrap_or_default();
+        let id = provider.rsplit('/').next().unwrap_or_default();
+        let zone = label(&node, "topology.kubernetes.io/zone");
+        assert_eq!(provider, format!("aws:///{zone}/{id}"));
+        let found =
+            region.aws(&["ec2", "describe-instances", "--instance-ids", id])["Reservations"][0]["Instances"][0].clone();
+        assert_eq!((&found["State"]["Name"], &found["PrivateDnsName"]), (&json!("running"), &node["metadata"]["name"]));
+        assert_eq!(found["PrivateIpAddress"], address(&node, "InternalIP"));
+    }
+}
+
+fn the_cluster_s_own_pods_run(_: &Region, cluster: &Cluster) {
+    for (kind, name) in [("daemonset", "aws-node"), ("daemonset", "kube-proxy"), ("deployment", "coredns")] {
+        rolled_out(cluster, &["--namespace", "kube-system", &format!("{kind}/{name}")]);
+    }
+}
+
+fn pods_spread_over_nodes_and_hold_addresses_of_their_interfaces(region: &Region, cluster: &Cluster) {
+    let began = Instant::now();
+    cluster.apply(&web(cluster, 4));
+    rolled_out(cluster, &["deployment/web"]);
+    say(&format!("{:6.1} s  a Deployment of four rolled out", began.elapsed().as_secs_f64()));
+    let interfaces = region.aws(&["ec2", "describe-network-interfaces"])["NetworkInterfaces"].clone();
+    let mut held: BTreeMap<String, String> = BTreeMap::new();
+    for interface in interfaces.as_array().into_iter().flatten() {
+        let instance = interface["Attachment"]["InstanceId"].as_str().unwrap_or_default();
+        for address in interface["PrivateIpAddresses"].as_array().into_iter().flatten() {
+            held.insert(address["PrivateIpAddress"].as_str().unwrap_or_default().to_owned(), instance.to_owned());
+        }
+    }
+    let instances: BTreeMap<String, String> = nodes(cluster)
+        .iter()
+        .map(|node| {
+            (
+                name(node),
+                node["spec"]["providerID"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+            )
+        })
+        .collect();
+    let pods = pods(cluster, "app=web");
+    let addresses: BTreeSet<Ipv4Addr> = pods.iter().map(|pod| pod_address(pod).parse().expect("an address")).collect();
+    assert_eq!((pods.len(), addresses.len()), (4, 4));
+    for pod in &pods {
+        let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        assert_eq!(held.get(pod_address(pod)), instances.get(node), "{} is of its own node's interfaces", name(pod));
+    }
+    let on: BTreeSet<&str> = pods.iter().filter_map(|pod| pod["spec"]["nodeName"].as_str()).collect();
+    assert_eq!(on.len(), 2, "pods spread over both nodes");
+}
+
+fn a_service_is_reached_by_name_and_every_pod_behind_it(_: &Region, cluster: &Cluster) {
+    // The API server reaches a pod by its address; the pod asks the cluster's DNS, then the Service.
+    let asks = |host: &str, port: u16, tries: usize| {
+        let pod = name(&pods(cluster, "app=web")[0]);
+        let path = format!(
+            "/api/v1/namespaces/default/pods/http:{pod}:8080/proxy/dial?request=hostname&protocol=http&host={host}&port={port}&tries={tries}"
+        );
+        cluster.kubectl(&["get", "--raw", &path]).json()
+    };
+    let wanted: BTreeSet<String> = pods(cluster, "app=web").iter().map(name).collect();
+    let mut seen = BTreeSet::new();
+    until("every pod behind the service answered", PATIENCE, || {
+        let said = asks("web.default.svc.cluster.local", 80, 20);
+        seen.extend(said["responses"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+        (seen == wanted).then_some(())
+    });
+    // Every pod directly: those of its own node and those of the other.
+    for pod in pods(cluster, "app=web") {
+        assert_eq!(asks(pod_address(&pod), 8080, 1)["responses"], json!([name(&pod)]));
+    }
+}
+
+fn logs_exec_and_port_forward_work(_: &Region, cluster: &Cluster) {
+    let pod = name(&pods(cluster, "app=web")[0]);
+    let logs = cluster.kubectl(&["logs", &pod]).text();
+    assert!(logs.contains("HTTP server"), "{logs}");
+    let said = cluster.kubectl(&["exec", &pod, "--", "/agnhost", "connect", "--timeout=5s", "web:80"]);
+    assert!(said.ok(), "{said}");
+    let said = cluster.kubectl(&["exec", &pod, "--", "/agnhost", "connect", "--timeout=5s", "nowhere:80"]);
+    assert!(!said.ok() && said.err.contains("DNS"), "{said}");
+}
+
+fn a_container_that_takes_too_much_memory_is_killed_alone(_: &Region, cluster: &Cluster) {
+    let args = ["stress", "--mem-total", "268435456", "--mem-alloc-size", "16777216", "--mem-alloc-sleep", "10ms"];
+    let container = json!({"name": "greedy", "image": agnhost(cluster), "args": args,
+        "resources": {"limits": {"memory": "64Mi"}}});
+    cluster.apply(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "greedy"},
+        "spec": {"restartPolicy": "Never", "containers": [container]}}));
+    let reason = until("it was killed", PATIENCE, || {
+        let pod = cluster.kubectl_json(&["get", "pod", "greedy"]);
+        let state = pod["status"]["containerStatuses"][0]["state"]["terminated"].clone();
+        state.is_object().then(|| state["reason"].clone())
+    });
+    assert_eq!(reason, "OOMKilled");
+    assert_eq!(ready_nodes(cluster).len(), 2);
+    cluster.kubectl(&["delete", "pod", "greedy", "--wait=false"]).text();
+}
+
+fn kubelet_containerd_and_the_cni_come_back_and_pods_stay(region: &Region, cluster: &Cluster) {
+    let before: BTreeSet<String> = pods(cluster, "app=web").iter().map(|pod| pod_address(pod).to_owned()).collect();
+    for program in ["kubelet", "containerd"] {
+        let process = region.running(program).remove(0);
+        e2e::kill(process.pid);
+        until(&format!("{program} is back"), PATIENCE, || {
+            region.running(program).iter().any(|p| p.machine == process.machine && p.pid != process.pid).then_some(())
+        });
+    }
+    let agents = region.processes().into_iter().filter(|p| {
+        fs::read(format!("/proc/{}/cmdline", p.pid)).is_ok_and(|line| line.windows(9).any(|w| w == b"\0aws-node"))
+    });
+    for agent in agents.collect::<Vec<_>>() {
+        e2e::kill(agent.pid);
+    }
+    cluster.apply(&web(cluster, 8));
+    rolled_out(cluster, &["deployment/web"]);
+    let after = pods(cluster, "app=web");
+    let addresses: BTreeSet<String> = after.iter().map(|pod| pod_address(pod).to_owned()).collect();
+    assert_eq!((after.len(), addresses.len()), (8, 8), "no address is given twice");
+    assert!(addresses.is_superset(&before), "those that ran keep theirs");
+    until("both nodes are ready", PATIENCE, || (ready_nodes(cluster).len() == 2).then_some(()));
+}
+
+fn a_terminated_instance_leaves_the_cluster_and_is_replaced(region: &Region, cluster: &Cluster) {
+    let victim = nodes(cluster).remove(0);
+    let id =
+        victim["spec"]["providerID"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
+    let began = Instant::now();
+    region.aws(&["ec2", "terminate-instances", "--instance-ids", &id]);
+    until("its node is gone", PATIENCE, || nodes(cluster).iter().all(|n| name(n) != name(&victim)).then_some(()));
+    say(&format!("{:6.1} s  TerminateInstances until its Node is gone", began.elapsed().as_secs_f64()));
+    until("another took its place", PATIENCE, || (ready_nodes(cluster).len() == 2).then_some(()));
+    say(&format!("{:6.1} s  until two nodes are ready again", began.elapsed().as_secs_f64()));
+    rolled_out(cluster, &["deployment/web"]);
+}
+
+fn a_cluster_with_node_groups_is_not_deleted(region: &Region, _: &Cluster) {
+    let refusal = region.aws_refuses(&["eks", "delete-cluster", "--name", "first"]);
+    assert_eq!((&*refusal.code, &*refusal.message), ("ResourceInUseException", "Cluster has nodegroups attached"));
+}
+
+fn a_deleted_node_group_leaves_nothing(region: &Region, cluster: &Cluster) {
+    let began = Instant::now();
+    let arguments = ["--cluster-name", "first", "--nodegroup-name", GROUP];
+    region.aws(&[&["eks", "delete-nodegroup"], &arguments[..]].concat());
+    let said = region.client().run("aws", &[&["eks", "wait", "nodegroup-deleted"], &arguments[..]].concat());
+    assert!(said.ok(), "{said}");
+    say(&format!("{:6.1} s  DeleteNodegroup until it is gone", began.elapsed().as_secs_f64()));
+    assert_eq!(nodes(cluster).len(), 0);
+    assert!(region.running("kubelet").is_empty() && region.running("containerd").is_empty());
+    let answers = region.boto(vec![
+        call("autoscaling", "describe_auto_scaling_groups", json!({})),
+        call("ec2", "describe_launch_templates", json!({})),
+    ]);
+    assert_eq!(answers[0].clone().value()["AutoScalingGroups"], json!([]));
+    assert_eq!(answers[1].clone().value()["LaunchTemplates"], json!([]));
+    let left = region.aws(&["ec2", "describe-network-interfaces", "--filters", "Name=requester-managed,Values=false"]);
+    assert_eq!(left["NetworkInterfaces"], json!([]), "{left:#}");
+    region.aws(&["eks", "delete-cluster", "--name", "first"]);
+    let said = region.client().run("aws", &["eks", "wait", "cluster-deleted", "--name", "first"]);
+    assert!(said.ok(), "{said}");
+}
+
+fn describe(region: &Region) -> Value {
+    region.aws(&["eks", "describe-nodegroup", "--cluster-name", "first", "--nodegroup-name", GROUP])["nodegroup"]
+        .clone()
+}
+
+fn nodes(cluster: &Cluster) -> Vec<Value> {
+    cluster.kubectl_json(&["get", "nodes"])["items"].as_array().cloned().unwrap_or_default()
+}
+
+fn ready_nodes(cluster: &Cluster) -> Vec<String> {
+    let is_ready = |node: &&Value| {
+        let conditions = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
+    };
+    nodes(cluster).iter().filter(is_ready).map(name).collect()
+}
+
+fn pods(cluster: &Cluster, selector: &str) -> Vec<Value> {
+    let all =
+        cluster.kubectl_json(&["get", "pods", "--selector", selector])["items"].as_array().cloned().unwrap_or_default();
+    all.into_iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).collect()
+}
+
+fn name(object: &Value) -> String {
+    object["metadata"]["name"].as_str().expect("an object has a name").to_owned()
+}
+
+fn label(object: &Value, key: &str) -> String {
+    object["metadata"]["labels"][key].as_str().unwrap_or_default().to_owned()
+}
+
+fn address(node: &Value, kind: &str) -> Value {
+    let addresses = node["status"]["addresses"].as_array().cloned().unwrap_or_default();
+    addresses.into_iter().find(|a| a["type"] == kind).map(|a| a["address"].clone()).unwrap_or_default()
+}
+
+fn pod_address(pod: &Value) -> &str {
+    pod["status"]["podIP"].as_str().unwrap_or_default()
+}
+
+/// The image that every node has for tests, at the version of this cluster.
+fn agnhost(cluster: &Cluster) -> String {
+    let images = nodes(cluster)[0]["status"]["images"].as_array().cloned().unwrap_or_default();
+    let names = images.iter().flat_map(|image| image["names"].as_array().cloned().unwrap_or_default());
+    let mut names = names.filter_map(|name| name.as_str().map(str::to_owned));
+    names.find(|name| name.contains("/agnhost:")).expect("nodes come with agnhost")
+}
+
+/// A Deployment of web servers that say their name, and its Service.
+fn web(cluster: &Cluster, replicas: u32) -> Value {
+    let container = json!({"name": "web", "image": agnhost(cluster), "args": ["netexec", "--http-port=8080"],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1}});
+    let spread = json!([{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "web"}}}]);
+    let pod =
+        json!({"terminationGracePeriodSeconds": 1, "topologySpreadConstraints": spread, "containers": [container]});
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": pod},
+        }},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {
+            "selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}},
+    ]})
+}
+
+#[track_caller]
+fn rolled_out(cluster: &Cluster, what: &[&str]) {
+    let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+    let said =
+        cluster.kubectl_within(PATIENCE + Duration::from_secs(10), &[&["rollout", "status", &timeout], what].concat());
+    let shown = if said.ok() {
+        String::new()
+    } else {
+        cluster.kubectl(&["get", "events,pods,nodes", "--all-namespaces", "--output", "wide"]).out
+    };
+    assert!(said.ok(), "{said}\n{shown}");
+}

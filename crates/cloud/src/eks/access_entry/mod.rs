@@ -2,7 +2,7 @@
 
 mod model;
 
-pub use model::{AccessEntry, EC2_LINUX, STANDARD};
+pub use model::{AccessEntry, EC2_LINUX, STANDARD, default_username};
 
 use super::cluster;
 use roadstead_hostspec::Mapping;

@@ -4,6 +4,7 @@
 mod balancer;
 mod chaos;
 mod cluster;
+mod cni;
 mod floor;
 mod http;
 mod ours;
@@ -26,6 +27,8 @@ enum Benchmark {
     Wear(wear::Args),
     /// The kernel's balancer against direct routing and HAProxy
     Balancer(balancer::Args),
+    /// Our CNI plugin against upstream's
+    Cni(cni::Args),
     /// Faults against a cluster under load
     Chaos(chaos::Args),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Benchmark::Cluster(args) => cluster::run(&args),
         Benchmark::Wear(args) => wear::run(&args),
         Benchmark::Balancer(args) => balancer::run(&args),
+        Benchmark::Cni(args) => cni::run(&args),
         Benchmark::Chaos(args) => chaos::run(&args),
     };
     match result {

@@ -10,6 +10,7 @@ use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
 use crate::eks::access_entry::AccessEntry;
+use crate::eks::addon::{Addon, AddonPlanner, AddonSpec, AddonState, DefaultsPlanner};
 use crate::eks::cluster::{Cluster, ClusterPlanner, MembershipPlanner};
 use crate::eks::etcd::{EtcdSpec, EtcdState};
 use crate::eks::kube::{KubeSpec, KubeState};
@@ -63,6 +64,9 @@ pub fn registry() -> Registry {
     registry.add::<NodesSpec>();
     registry.add::<NodesState>();
     registry.add::<AccessEntry>();
+    registry.add::<Addon>();
+    registry.add::<AddonSpec>();
+    registry.add::<AddonState>();
     registry.add::<KeySpec>();
     registry.add::<KeyState>();
     host_item::<hostspec::Network>(&mut registry);
@@ -90,6 +94,8 @@ pub fn planners() -> Planners {
         .add(MembershipPlanner)
         .add(NodesPlanner)
         .add(NodegroupPlanner)
+        .add(DefaultsPlanner)
+        .add(AddonPlanner)
         .add(GroupPlanner)
         .add(AutoScalingGroupPlanner)
         .add(SessionPlanner)

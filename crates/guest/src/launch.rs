@@ -114,29 +114,44 @@ impl Marks {
     }
 }
 
-/// An image in the folder that the agent shows to nodes; [`NodeImage::INDEX`] there lists them.
+/// What a node's containerd is to begin with: the agent writes it as JSON to the standard input of `guest node snapshot`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeImage {
+pub struct SnapshotOrder {
+    /// Where to make it: an empty folder, which becomes a root of containerd's.
+    pub folder: PathBuf,
+    /// The folder with the nodes' `containerd` and `ctr`.
+    pub programs: PathBuf,
+    /// The region whose registry the images are called by.
+    pub region: String,
+    /// What is in it.
+    pub archives: Vec<ImageArchive>,
+}
+
+impl SnapshotOrder {
+    /// The file in a snapshot's folder that tells it from others. The agent writes it, last of all.
+    pub const KEY: &str = "roadstead-snapshot";
+}
+
+/// An image in a file: an OCI image layout in a tar archive, in which it is called by its tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageArchive {
     /// Its repository in EKS's registry, e.g. `eks/pause`.
-    pub name: String,
+    pub repository: String,
     /// E.g. `v3.10.2`.
     pub tag: String,
-    /// Of its manifest, e.g. `sha256:…`.
-    pub digest: String,
-    /// The file beside the list that holds it: an OCI image layout in a tar archive, in which it is called by its tag.
-    pub archive: String,
+    /// The file.
+    pub path: PathBuf,
 }
 
-impl NodeImage {
-    /// The list's file: a JSON array.
-    pub const INDEX: &str = "images.json";
-}
-
-/// What init says: a line of JSON to whoever connects, at once and at every change.
+/// What init says: a line of JSON to whoever connects, at once and at every change, and whenever it is asked: by a byte
+/// sent to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// In the order of the spec.
     pub processes: Vec<ProcessStatus>,
+    /// It answers when it is asked; one that an earlier agent started may not.
+    #[serde(default)]
+    pub answers: bool,
 }
 
 #[cfg(test)]

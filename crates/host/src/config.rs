@@ -17,6 +17,10 @@ pub struct Config {
     pub components_dir: PathBuf,
     /// File of the region's root key.
     pub root_key: PathBuf,
+    /// Name of the region.
+    pub region: String,
+    /// File with the address at which the region's API listens: whenever it starts, that may be another one.
+    pub region_address: PathBuf,
     /// The `roadstead` program that machines run as PID 1 (`guest init`).
     pub program: PathBuf,
 }

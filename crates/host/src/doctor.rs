@@ -2,6 +2,7 @@
 
 use crate::{machine, room};
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
 use std::fmt;
 use std::fs;
@@ -21,7 +22,7 @@ pub enum Finding {
 const MEMORY_MIN: u64 = 1600 << 20;
 /// Room for the components (1 GB) and a few clusters.
 const DISK_MIN: u64 = 4 << 30;
-/// inotify instances: a kubelet takes several, and 128 is the kernel's default.
+/// inotify instances: a kubelet and its containerd take some ten, and 128 is the kernel's default.
 const INOTIFY_MIN: u64 = 512;
 /// File descriptors of the host agent.
 const DESCRIPTORS_MIN: u64 = 4096;
@@ -37,6 +38,7 @@ pub fn examine(data: &Path, programs: &Path) -> Vec<(&'static str, Finding)> {
         ("disk", disk(data)),
         ("inotify", inotify()),
         ("descriptors", descriptors()),
+        ("nodes", nodes(data)),
         ("components", components(programs)),
     ]
 }
@@ -123,6 +125,26 @@ fn inotify() -> Finding {
     }
 }
 
+/// What nodes need beyond what clusters do.
+fn nodes(data: &Path) -> Finding {
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let controllers = machine::cgroup_controllers().unwrap_or_default();
+    let place = data.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+    let on_overlay = statfs(place).is_ok_and(|fs| fs.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
+    if !known.lines().any(|line| line.trim_start_matches("nodev").trim() == "overlay") {
+        return Finding::Poor("no overlay file system".into(), "no node runs containers without: modprobe overlay");
+    }
+    if on_overlay {
+        let found = format!("{} is on an overlay file system", place.display());
+        return Finding::Poor(found, "no node runs containers there: name a --data-dir on ext4 or xfs");
+    }
+    if !controllers.contains("cpuset") {
+        return Finding::Poor("no controller cpuset".into(), "no node starts without: enable it, or mount it");
+    }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Finding::Good(format!("overlay file systems, cpusets; instance types of up to {processors} vCPUs"))
+}
+
 fn descriptors() -> Finding {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map(|(_, hard)| hard).unwrap_or(0);
     let found = format!("{limit} file descriptors");
@@ -133,7 +155,8 @@ fn descriptors() -> Finding {
 }
 
 fn components(folder: &Path) -> Finding {
-    let wanted = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+    let wanted =
+        ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "containerd", "runc", "kubelet"];
     let sets: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
     let missing: Vec<_> = wanted.into_iter().filter(|p| !sets.iter().any(|s| s.join(p).is_file())).collect();
     let place = folder.display();
@@ -141,7 +164,7 @@ fn components(folder: &Path) -> Finding {
         [] => Finding::Good(format!("in {place}")),
         some => Finding::Poor(
             format!("not in {place}: {}", some.join(", ")),
-            "build them with `cargo xtask components`; clusters wait for them",
+            "build them with `cargo xtask components`; clusters and nodes wait for them",
         ),
     }
 }

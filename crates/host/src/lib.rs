@@ -8,6 +8,7 @@ pub mod dial;
 pub mod disk;
 pub mod doctor;
 pub mod images;
+pub mod link_local;
 pub mod logs;
 pub mod machine;
 pub mod net;

@@ -1,7 +1,7 @@
 //! Items of a network that each have a task of their own, which is told of every newer body.
 
 use crate::lock;
-use roadstead_hostspec::{Balancer, Quorum, Reviewer};
+use roadstead_hostspec::{Balancer, Network, Quorum, Reviewer};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tokio::sync::watch;
@@ -43,6 +43,17 @@ impl InNetwork for Reviewer {
 
     fn network(&self) -> &str {
         &self.network
+    }
+}
+
+/// The network itself.
+impl InNetwork for Network {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn network(&self) -> &str {
+        &self.id
     }
 }
 

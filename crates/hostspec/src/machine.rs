@@ -141,6 +141,10 @@ pub struct Process {
     /// Whether it still works, asked once it was ready; without one, it works while it runs.
     #[serde(default)]
     pub live: Option<Liveness>,
+    /// Run before it is told to end, if it is ready: a program and its arguments. It has 1.5 s. Empty: none. (What
+    /// Kubernetes calls a `preStop` hook.)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pre_stop: Vec<String>,
     /// From the wish that it ends (SIGTERM) until it is killed; without one, it has as long as the machine has.
     #[serde(default)]
     pub grace: Option<Millis>,

@@ -121,6 +121,8 @@ impl Paths {
             run_dir: self.run_dir.clone(),
             components_dir: config.components.clone(),
             root_key: config.root_key.clone(),
+            region: config.region.clone(),
+            region_address: config.data_dir.join("address"),
             program: std::env::current_exe()?,
         })
     }

@@ -80,6 +80,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // A container runtime's plugin: every pod waits for it, so before all else.
+    if let Some(plugin) = std::env::args_os().next().and_then(|name| roadstead_guest::cni::plugin(&name)) {
+        return roadstead_guest::cni::main(plugin);
+    }
     let cli = Cli::parse();
     // PID 1 of a machine: no threads, no logging of ours, its own exit code.
     if let Command::Guest { arguments } = cli.command {

@@ -3,11 +3,13 @@
 
 use crate::host::{self, Host};
 use crate::ledger::{self, Changed, Ledger, Meta};
+use crate::node_checks;
 use crate::server::{self, PRIVATE};
 use roadstead_cloud::autoscaling::{Group, Slot};
 use roadstead_cloud::ec2::instance::{self, Instance};
 use roadstead_cloud::ec2::network_interface::NetworkInterface;
 use roadstead_cloud::ec2::volume::Volume;
+use roadstead_cloud::eks::addon::AddonState;
 use roadstead_cloud::eks::cluster::{Cluster, Member, Placement, Stage, State};
 use roadstead_cloud::eks::etcd::{self, EtcdState};
 use roadstead_cloud::eks::kube::{self, KubeState};
@@ -209,6 +211,29 @@ pub const CHECKS: &[Check] = &[
         rule: "what was published is there after a crash of the region, unchanged",
         test: Test::World,
     },
+    Check {
+        name: "nodes-leave-drained",
+        rule: "of a node group planners terminate no instance whose node may have pods, unless it had its time to be \
+               drained",
+        test: Test::Batch(node_checks::nodes_leave_drained),
+    },
+    Check {
+        name: "few-nodes-are-missing",
+        rule: "an update of a node group takes no more nodes at once than it may, and none that serves while as many do \
+               not as may be missing",
+        test: Test::Batch(node_checks::few_nodes_are_missing),
+    },
+    Check {
+        name: "groups-keep-their-size",
+        rule: "an Auto Scaling group's size is within its bounds, and it launches no instance beyond it",
+        test: Test::Batch(node_checks::groups_keep_their_size),
+    },
+    Check {
+        name: "node-groups-move-on",
+        rule: "a node group goes CREATING → ACTIVE | CREATE_FAILED, anything → DELETING → gone, and never back; an update \
+               ends once",
+        test: Test::Batch(node_checks::node_groups_move_on),
+    },
     Check { name: "settles", rule: "a world that nobody disturbs comes to rest", test: Test::World },
     Check {
         name: "all-is-well-in-the-end",
@@ -245,7 +270,7 @@ pub fn event(event: &host::Event, view: &View, at: Millis) -> Result<(), Violati
 
 impl Batch<'_> {
     /// The changed records of a kind, as they were and as they are.
-    fn of<T: Object>(&self) -> impl Iterator<Item = (&Changed, Option<Record<T>>, Option<Record<T>>)> {
+    pub(crate) fn of<T: Object>(&self) -> impl Iterator<Item = (&Changed, Option<Record<T>>, Option<Record<T>>)> {
         self.changes.iter().filter_map(|change| {
             let key = change.key.typed::<T>()?;
             Some((change, self.before.get(&key), self.after.get(&key)))
@@ -276,7 +301,7 @@ fn deleting_stays(batch: &Batch) -> Result<(), String> {
 
 fn owner_outlives(batch: &Batch) -> Result<(), String> {
     let by_driver = |key: &AnyKey| {
-        let states = [KeyState::KIND, KubeState::KIND, EtcdState::KIND, NodesState::KIND];
+        let states = [KeyState::KIND, KubeState::KIND, EtcdState::KIND, NodesState::KIND, AddonState::KIND];
         server::is_saw(key.kind()) || states.contains(&key.kind())
     };
     for change in batch.changes {

@@ -41,6 +41,24 @@ pub enum Act {
     Etcd(u8),
     /// The region offers another patch of Kubernetes: `1.36.N`.
     Kubernetes(u8),
+    /// A node group of the first cluster is asked for, of so many nodes.
+    CreateNodegroup(&'static str, i32),
+    /// Its deletion is asked for.
+    DeleteNodegroup(&'static str),
+    /// The newest image is asked for on all of its nodes, by force or not.
+    Roll(&'static str, bool),
+    /// Its Auto Scaling group is asked for so many.
+    Scale(&'static str, i32),
+    /// Its labels are changed.
+    Label(&'static str, u8),
+    /// Its n-th instance is to go, counted round, with or without another in its place.
+    TerminateNode(&'static str, usize, bool),
+    /// Its Auto Scaling group is deleted under it.
+    DeleteGroup(&'static str),
+    /// The region offers images of another date.
+    Image(u8),
+    /// Budgets let no pod go, or do again.
+    Guard(bool),
 }
 
 /// Twice as likely the first.
@@ -86,6 +104,33 @@ impl Act {
         }
     }
 
+    /// Something that concerns nodes, and what is likely to follow it.
+    pub fn any_of_nodes(rng: &mut Rng) -> Vec<(Millis, Act)> {
+        let (n, m) = (rng.below(64), rng.below(64));
+        let name = ["n", "n", "m"][rng.below(3)];
+        let size = [0, 1, 2, 3, 5][rng.below(5)];
+        let soon = rng.span(Millis(0), Millis::secs(90));
+        let later = rng.span(Millis(0), Millis::mins(25));
+        match rng.below(16) {
+            0 => vec![(Millis(0), Act::CreateNodegroup(name, size))],
+            1 => vec![(Millis(0), Act::DeleteNodegroup(name)), (later, Act::CreateNodegroup(name, size))],
+            2 => vec![(Millis(0), Act::Image(1)), (soon, Act::Roll(name, false))],
+            3 => vec![(Millis(0), Act::Image(2)), (soon, Act::Roll(name, true))],
+            // A change, and back again while nodes are being replaced.
+            4 => vec![(Millis(0), Act::Image(1)), (Millis(1), Act::Roll(name, false)), (later, Act::Image(0))],
+            5 => vec![(Millis(0), Act::Guard(true)), (soon, Act::Roll(name, n % 2 == 0)), (later, Act::Guard(false))],
+            6 => vec![(Millis(0), Act::Scale(name, size))],
+            7 => vec![(Millis(0), Act::Label(name, u8::try_from(n).unwrap_or_default()))],
+            8 => vec![(Millis(0), Act::TerminateNode(name, n, m % 2 == 0))],
+            9 => vec![(Millis(0), Act::KillMachine(n)), (soon, Act::KillMachine(m))],
+            10 => vec![(Millis(0), Act::Wedge(n))],
+            11 if rng.chance(20) => vec![(Millis(0), Act::DeleteGroup(name))],
+            12 => vec![(Millis(0), Act::Roll(name, false)), (soon, Act::DeleteNodegroup(name))],
+            13 => vec![(Millis(0), Act::Roll(name, false)), (soon, Act::Scale(name, size))],
+            _ => Act::any(rng),
+        }
+    }
+
     /// Does it.
     pub fn perform(&self, world: &mut World) {
         match *self {
@@ -111,6 +156,20 @@ impl Act {
             Act::Jump(span) => world.jump(span),
             Act::SlowKeys(times) => world.slow_keys(times),
             Act::PublicCidrs(name, open) => drop(world.set_public_cidrs(name, open)),
+            Act::CreateNodegroup(name, size) => drop(world.try_create_repaired_nodegroup("a", name, size)),
+            Act::DeleteNodegroup(name) => drop(world.try_delete_nodegroup("a", name)),
+            Act::Roll(name, force) => drop(world.try_update_nodegroup("a", name, force)),
+            Act::Scale(name, size) => drop(world.try_scale("a", name, size)),
+            Act::Label(name, value) => drop(world.try_label("a", name, &value.to_string())),
+            Act::TerminateNode(name, n, shrink) => {
+                let members: Vec<String> = world.members("a", name).into_keys().collect();
+                nth(&members, n).map(|id| world.try_terminate_in_group(&id, shrink));
+            }
+            Act::DeleteGroup(name) => drop(world.try_delete_auto_scaling_group("a", name)),
+            Act::Image(number) => drop(world.try_reconfigure(move |settings| {
+                settings.kubernetes.iter_mut().for_each(|version| version.image_date = format!("2027010{number}"));
+            })),
+            Act::Guard(guarded) => world.guard_pods(guarded),
             Act::Etcd(patch) => drop(world.try_reconfigure(move |s| s.etcd = format!("etcd-3.6.{patch}"))),
             Act::Kubernetes(patch) => drop(world.try_reconfigure(move |settings| {
                 for version in settings.kubernetes.iter_mut().filter(|version| version.minor == "1.36") {
@@ -153,6 +212,18 @@ impl fmt::Display for Act {
             Act::PublicCidrs(name, false) => write!(f, "few may reach {name}"),
             Act::Etcd(patch) => write!(f, "etcd 3.6.{patch}"),
             Act::Kubernetes(patch) => write!(f, "kubernetes 1.36.{patch}"),
+            Act::CreateNodegroup(name, size) => write!(f, "create node group {name} of {size}"),
+            Act::DeleteNodegroup(name) => write!(f, "delete node group {name}"),
+            Act::Roll(name, true) => write!(f, "update node group {name} by force"),
+            Act::Roll(name, false) => write!(f, "update node group {name}"),
+            Act::Scale(name, size) => write!(f, "scale node group {name} to {size}"),
+            Act::Label(name, value) => write!(f, "label node group {name} with {value}"),
+            Act::TerminateNode(name, n, true) => write!(f, "terminate node {n} of {name}, and have one less"),
+            Act::TerminateNode(name, n, false) => write!(f, "terminate node {n} of {name}"),
+            Act::DeleteGroup(name) => write!(f, "delete the Auto Scaling group of {name}"),
+            Act::Image(number) => write!(f, "images of 2027-01-0{number}"),
+            Act::Guard(true) => write!(f, "budgets let no pod go"),
+            Act::Guard(false) => write!(f, "budgets let pods go"),
         }
     }
 }

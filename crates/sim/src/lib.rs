@@ -19,6 +19,7 @@ mod fault;
 mod host;
 mod ledger;
 mod log;
+mod node_checks;
 mod nodes;
 mod rng;
 pub mod script;

@@ -26,6 +26,9 @@ struct Args {
     /// Of that seed, only the acts of these numbers.
     #[arg(long, value_delimiter = ',', requires = "seed")]
     only: Option<Vec<usize>>,
+    /// Seeds in which nodes come and go.
+    #[arg(long)]
+    nodes: bool,
     /// Stops after so many steps, in seeds that pass.
     #[arg(long)]
     steps: Option<u64>,
@@ -36,7 +39,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let options = Options::default();
+    let options = if args.nodes { Options::nodes() } else { Options::default() };
     if let (Some(seed), Some(only)) = (args.seed, &args.only) {
         let only: BTreeSet<usize> = only.iter().copied().collect();
         return conclude(seeds::replay(seed, &options, &only));

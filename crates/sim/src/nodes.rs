@@ -75,11 +75,6 @@ impl Nodes {
         }
     }
 
-    /// How many pods' worth of nodes are there: for checks.
-    pub fn is_empty_of(&self, cluster: &str, instance: &str) -> Option<bool> {
-        Some(self.objects.get(cluster)?.get(instance)?.empty)
-    }
-
     /// When something happens next.
     pub fn wakes(&mut self, now: Millis, view: &View, host: &mut Host) -> Option<Millis> {
         let seen = Some((host.version(), view.revision()));
@@ -111,11 +106,10 @@ impl Nodes {
             }
             let state = state(&spec.body, objects, self.guarded);
             let news = self.said.get(&cluster).unwrap_or(&NodesState::default()) != &state;
-            match news && api {
-                true => {
-                    drop(self.reports.entry(cluster).or_insert_with(|| now + self.rng.span(Millis(10), Millis(1500))))
-                }
-                false => drop(self.reports.remove(&cluster)),
+            if !news || !api {
+                self.reports.remove(&cluster);
+            } else if !self.reports.contains_key(&cluster) {
+                self.reports.insert(cluster, now + self.rng.span(Millis(10), Millis(1500)));
             }
         }
         self.next = next;

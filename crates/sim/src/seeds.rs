@@ -22,11 +22,20 @@ pub struct Options {
     pub acts: usize,
     /// Within this time.
     pub span: Millis,
+    /// The first cluster has a node group, and most of it concerns nodes.
+    pub nodes: bool,
+}
+
+impl Options {
+    /// Nodes: what takes minutes there has the time to.
+    pub fn nodes() -> Options {
+        Options { acts: 10, span: Millis::mins(40), nodes: true }
+    }
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { acts: 12, span: Millis::mins(3) }
+        Options { acts: 12, span: Millis::mins(3), nodes: false }
     }
 }
 
@@ -50,6 +59,8 @@ pub struct Failed {
     pub acts: Vec<(usize, Millis, Act)>,
     /// What happened last.
     pub log: String,
+    /// It is one of [`Options::nodes`].
+    pub nodes: bool,
 }
 
 /// What is done, and when, from the beginning of the world.
@@ -60,7 +71,7 @@ pub fn run(seed: u64, options: &Options) -> Result<Passed, Box<Failed>> {
     let schedule = schedule(seed, options);
     match attempt(seed, &schedule) {
         Ok(passed) => Ok(passed),
-        Err((violation, _)) => Err(Box::new(shrink(seed, schedule, violation))),
+        Err((violation, _)) => Err(Box::new(shrink(seed, schedule, violation, options.nodes))),
     }
 }
 
@@ -107,17 +118,21 @@ pub fn run_all(
 pub fn replay(seed: u64, options: &Options, only: &BTreeSet<usize>) -> Result<Passed, Box<Failed>> {
     let mut acts = schedule(seed, options);
     acts.retain(|(n, _, _)| only.contains(n));
-    let failed = |(violation, log)| Box::new(Failed { seed, violation, acts: acts.clone(), log });
+    let failed = |(violation, log)| Box::new(Failed { seed, violation, acts: acts.clone(), log, nodes: options.nodes });
     attempt(seed, &acts).map_err(failed)
 }
 
 fn schedule(seed: u64, options: &Options) -> Schedule {
     let mut rng = Rng::seeded(seed ^ 0x5eed);
     let mut acts = vec![(Millis(0), Act::Create("a", Ground::Wide))];
+    if options.nodes {
+        acts.push((Millis::secs(60), Act::CreateNodegroup("n", 2)));
+    }
     let many = 1 + rng.below(options.acts);
     while acts.len() < many {
         let at = rng.span(Millis(0), options.span);
-        acts.extend(Act::any(&mut rng).into_iter().map(|(after, act)| (at + after, act)));
+        let next = if options.nodes { Act::any_of_nodes(&mut rng) } else { Act::any(&mut rng) };
+        acts.extend(next.into_iter().map(|(after, act)| (at + after, act)));
     }
     acts.sort_by_key(|(at, _)| *at);
     acts.into_iter().enumerate().map(|(n, (at, act))| (n, at, act)).collect()
@@ -147,18 +162,22 @@ fn live(world: &mut World, schedule: &Schedule) -> Result<(), Violation> {
         act.perform(world);
     }
     world.heal();
-    world.try_settle()?;
+    world.try_rest()?;
     world.check_rest()?;
+    for (cluster, name) in world.nodegroups() {
+        drop(world.try_delete_nodegroup(&cluster, &name));
+    }
+    world.try_rest()?;
     let names: Vec<String> = world.clusters().into_iter().map(|cluster| cluster.spec.name).collect();
     for name in &names {
         world.delete_cluster(name);
     }
-    world.try_settle()?;
+    world.try_rest()?;
     world.check_empty()
 }
 
 /// Leaves out one act after the other, as long as the same rule is still broken.
-fn shrink(seed: u64, mut acts: Schedule, mut violation: Violation) -> Failed {
+fn shrink(seed: u64, mut acts: Schedule, mut violation: Violation, nodes: bool) -> Failed {
     let mut log = String::new();
     let mut n = 0;
     while n < acts.len() {
@@ -172,7 +191,7 @@ fn shrink(seed: u64, mut acts: Schedule, mut violation: Violation) -> Failed {
     if log.is_empty() {
         log = attempt(seed, &acts).err().map(|(_, text)| text).unwrap_or_default();
     }
-    Failed { seed, violation, acts, log }
+    Failed { seed, violation, acts, log, nodes }
 }
 
 impl fmt::Display for Failed {
@@ -184,6 +203,7 @@ impl fmt::Display for Failed {
             writeln!(f, "  {n:>3}  {at:>10}  {act}")?;
         }
         let numbers: Vec<String> = self.acts.iter().map(|(n, _, _)| n.to_string()).collect();
-        write!(f, "\nreplay: sim --seed {} --only {}", self.seed, numbers.join(","))
+        let nodes = if self.nodes { " --nodes" } else { "" };
+        write!(f, "\nreplay: sim --seed {}{nodes} --only {}", self.seed, numbers.join(","))
     }
 }

@@ -68,3 +68,17 @@ fn an_update_replaces_every_node() {
     assert!(world.members("a", "n").keys().all(|id| !before.contains_key(id)));
     assert!(world.nodegroup("a", "n").unwrap().spec.release.release_version.ends_with("20991231"));
 }
+
+/// A name tells one of these from the seeds of clusters alone.
+fn pass(range: std::ops::Range<u64>) {
+    for seed in range {
+        if let Err(failed) = roadstead_sim::seeds::run(seed, &roadstead_sim::seeds::Options::nodes()) {
+            panic!("{failed}");
+        }
+    }
+}
+
+#[test]
+fn no_rule_is_broken_under_seeds_0_to_19() {
+    pass(0..20);
+}

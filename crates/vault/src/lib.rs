@@ -4,6 +4,7 @@
 //! the data alone opens nothing. Region and host each hold a [`Vault`]; nobody else reads the file.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{hkdf, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use roadstead_types::Sealed;
@@ -43,6 +44,8 @@ pub enum Error {
 /// Holds the root key.
 pub struct Vault {
     key: RandomizedNonceKey,
+    /// What keys for other purposes are made of.
+    root: hkdf::Prk,
 }
 
 impl Vault {
@@ -57,7 +60,16 @@ impl Vault {
         let mut key = Zeroizing::new(Vec::new());
         file.read_to_end(&mut key).map_err(failed)?;
         let unusable = |_| Error::Unusable { path: path.to_owned(), why: "it is not 32 bytes long: restore it" };
-        Ok(Vault { key: RandomizedNonceKey::new(&AES_256_GCM, &key).map_err(unusable)? })
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"roadstead").extract(&key);
+        Ok(Vault { key: RandomizedNonceKey::new(&AES_256_GCM, &key).map_err(unusable)?, root })
+    }
+
+    /// A key for authentication codes of one purpose, made of the root key (HKDF, RFC 5869): the same whenever it is asked
+    /// for, and it tells nothing of another one.
+    pub fn derive(&self, purpose: &str) -> hmac::Key {
+        let purpose = [purpose.as_bytes()];
+        let key = self.root.expand(&purpose, hmac::HMAC_SHA256);
+        hmac::Key::from(key.expect("a key is no longer than HKDF gives"))
     }
 
     /// Opens the root key at `path`, made now if there is none.
@@ -133,6 +145,15 @@ mod tests {
         assert_eq!(&**again.unseal(&sealed).unwrap(), b"secret");
         let short = Sealed { ciphertext: "AAAA".into(), ..sealed };
         assert!(matches!(vault.unseal(&short), Err(Error::DoesNotOpen(_))));
+    }
+
+    #[test]
+    fn a_derived_key_is_its_purposes_and_the_same_again() {
+        let (dir, vault) = vault();
+        let again = Vault::open(&dir.path().join("keys/root.key")).unwrap();
+        let code = hmac::sign(&vault.derive("a"), b"message");
+        assert!(hmac::verify(&again.derive("a"), b"message", code.as_ref()).is_ok());
+        assert!(hmac::verify(&again.derive("b"), b"message", code.as_ref()).is_err());
     }
 
     #[test]

@@ -65,6 +65,16 @@ enum Benchmark {
         #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
         place: PathBuf,
     },
+    /// How long a pod waits for its network: our CNI plugin with its daemon against upstream's `ptp` and `bridge`
+    /// (needs root).
+    Cni {
+        /// How often each plugin is measured, with 30 pods one after another and 30 at once.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+        /// A folder on the disk to use.
+        #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+        place: PathBuf,
+    },
 }
 
 /// Options of `chaos`.
@@ -99,6 +109,11 @@ pub fn run(args: &Args) -> Result<()> {
             let mut command = target.harness("balancer", *runs, place)?;
             command.arg("--seconds").arg(seconds.to_string()).arg("--haproxy").arg(haproxy);
             command.arg("--roadstead").arg(roadstead(&target)?);
+            command
+        }
+        Benchmark::Cni { runs, place } => {
+            let mut command = target.harness("cni", *runs, place)?;
+            command.arg("--plugins").arg(target.plugins()?).arg("--roadstead").arg(roadstead(&target)?);
             command
         }
     };
@@ -201,9 +216,21 @@ impl Target {
         Ok(self.folder.join(folder).join(program))
     }
 
+    /// Upstream's CNI plugins, which nothing else needs: the name of their set.
+    fn plugins(&self) -> Result<String> {
+        const SET: &str = "cni-plugins";
+        let built = Command::new(&self.xtask).args(["components", SET]).status()?;
+        ensure!(built.success(), "{SET} can't be built, see above");
+        Ok(self.listed(&[SET])?.name)
+    }
+
     /// The default set that has this program: `components --list` says `ready SET/PROGRAM`, and last `in CACHE`.
     fn set_of(&self, program: &str) -> Result<Set> {
-        let output = Command::new(&self.xtask).args(["components", "--list", "--only", program]).output()?;
+        self.listed(&["--only", program])
+    }
+
+    fn listed(&self, which: &[&str]) -> Result<Set> {
+        let output = Command::new(&self.xtask).args(["components", "--list"]).args(which).output()?;
         let said = String::from_utf8(output.stdout)?;
         let mut lines = said.lines().map(str::trim);
         let name = lines.next().and_then(|line| Some(line.strip_prefix("ready")?.trim().split_once('/')?.0));

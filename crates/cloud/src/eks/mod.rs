@@ -1,6 +1,7 @@
 //! EKS: clusters and what belongs to them.
 
 pub mod access_entry;
+pub mod addon;
 pub mod cluster;
 pub mod etcd;
 pub mod kube;
@@ -32,5 +33,17 @@ pub fn service() -> Service {
         .read(&api::LIST_UPDATES, update::ops::list)
         .write(&api::TAG_RESOURCE, cluster::tags::tag)
         .write(&api::UNTAG_RESOURCE, cluster::tags::untag)
+        .write(&api::CREATE_ADDON, addon::ops::create)
+        .read_held(&api::DESCRIBE_ADDON, addon::ops::describe, addon::ops::is_passing)
+        .read(&api::LIST_ADDONS, addon::ops::list)
+        .write(&api::UPDATE_ADDON, addon::ops::update)
+        .write(&api::DELETE_ADDON, addon::ops::delete)
+        .read(&api::DESCRIBE_ADDON_VERSIONS, addon::catalogue::describe_versions)
+        .read(&api::DESCRIBE_ADDON_CONFIGURATION, addon::catalogue::describe_configuration)
+        .write(&api::CREATE_ACCESS_ENTRY, access_entry::ops::create)
+        .read(&api::DESCRIBE_ACCESS_ENTRY, access_entry::ops::describe)
+        .read(&api::LIST_ACCESS_ENTRIES, access_entry::ops::list)
+        .write(&api::UPDATE_ACCESS_ENTRY, access_entry::ops::update)
+        .write(&api::DELETE_ACCESS_ENTRY, access_entry::ops::delete)
         .read(&api::LIST_TAGS_FOR_RESOURCE, cluster::tags::list)
 }

@@ -47,6 +47,7 @@ pub fn build(launch: &Launch) -> Result<()> {
         bind(&b.source, &b.target, flags(b.writable, launch.node.is_some()))?;
     }
     if let Some(spec) = &launch.node {
+        alternatives()?;
         node::furnish(spec, launch)?;
     }
     umount2(HOST, MntFlags::MNT_DETACH).context("leaving the host's file system")?;
@@ -220,6 +221,15 @@ fn copies() -> Result<()> {
     }
     match Path::new(HOST).join("etc/ld.so.cache").exists() {
         true => copy("etc/ld.so.cache", "/etc/ld.so.cache"),
+        false => Ok(()),
+    }
+}
+
+/// Where programs of the host's `/usr` are links into `/etc`, as Debian's iptables, which CNI plugins run.
+fn alternatives() -> Result<()> {
+    let path = Path::new("/etc/alternatives");
+    match Path::new(HOST).join("etc/alternatives").is_dir() {
+        true => bind(path, path, PLAIN | MsFlags::MS_RDONLY),
         false => Ok(()),
     }
 }

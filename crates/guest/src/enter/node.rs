@@ -46,8 +46,7 @@ pub fn furnish(node: &Node, launch: &Launch) -> Result<()> {
 
 /// Mounts of a node show in its containers, and theirs in the node where they ask for that: `mountPropagation`.
 pub fn share() -> Result<()> {
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>)
-        .context("sharing mounts")
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_SHARED, None::<&str>).context("sharing mounts")
 }
 
 /// File systems and tunnels of programs: both are of the namespace of who opens them.
@@ -104,7 +103,9 @@ fn memory(node: &Node) -> Result<()> {
         return Ok(());
     }
     replace(Path::new(MEMORIES), |top| {
-        ["possible", "online", "has_cpu", "has_memory"].into_iter().try_for_each(|name| write(&top.join(name), "0\n"))?;
+        ["possible", "online", "has_cpu", "has_memory"]
+            .into_iter()
+            .try_for_each(|name| write(&top.join(name), "0\n"))?;
         let first = top.join("node0");
         write(&first.join("cpulist"), &format!("{}\n", hardware::format_cpus(&node.cpus)))?;
         write(&first.join("distance"), "10\n")?;

@@ -4,9 +4,9 @@ mod log;
 mod prober;
 mod status;
 mod supervisor;
-mod vigil;
 
 use crate::enter::{DISKS, MEMINFO};
+use crate::vigil::Word;
 use crate::{DISK_MARK, Marks, hardware};
 use anyhow::{Context as _, Result, bail};
 use log::Log;
@@ -28,7 +28,6 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use supervisor::{Act, Now, Question, Supervisor};
-use vigil::Word;
 
 const LOGS: &str = "/var/log/roadstead";
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -63,6 +62,8 @@ struct Init {
 struct Running {
     log: Log,
     pid: Option<Pid>,
+    /// What is run before it ends.
+    parting: Option<Pid>,
     /// Who asks it what.
     probers: Vec<(Question, Prober)>,
 }
@@ -90,7 +91,8 @@ fn whole(disks: &[PathBuf]) -> Result<()> {
 
 impl Init {
     fn new(specs: Vec<Process>, disks: Vec<PathBuf>, socket: UnixListener, logs: &Path) -> Result<Init> {
-        let open = |p: &Process| Ok(Running { log: Log::open(logs, &p.name)?, pid: None, probers: Vec::new() });
+        let open =
+            |p: &Process| Ok(Running { log: Log::open(logs, &p.name)?, pid: None, parting: None, probers: Vec::new() });
         let running = specs.iter().map(open).collect::<Result<_>>().context("opening the logs")?;
         let (children, stop) = (signal_pipe(&[Signal::SIGCHLD])?, signal_pipe(&[Signal::SIGTERM, Signal::SIGINT])?);
         let supervisor = Supervisor::new(specs, now()?);
@@ -121,7 +123,13 @@ impl Init {
         match act {
             Act::Start(index) => self.start(*index)?,
             Act::Watch(index) => self.probe(*index, Question::Live)?,
-            Act::Terminate(index) => self.signal(*index, Signal::SIGTERM),
+            Act::Part(index) => self.part(*index),
+            Act::Terminate(index) => {
+                if let Some(late) = self.running[*index].parting {
+                    let _ = kill(late, Signal::SIGKILL);
+                }
+                self.signal(*index, Signal::SIGTERM);
+            }
             Act::Kill(index) => {
                 let _ = self.running[*index].log.append(b"roadstead: it is killed: it has had its time\n");
                 self.signal(*index, Signal::SIGKILL);
@@ -134,6 +142,18 @@ impl Init {
     fn signal(&self, index: usize, signal: Signal) {
         if let Some(pid) = self.running[index].pid {
             let _ = kill(pid, signal);
+        }
+    }
+
+    /// Runs what is to be done before a process ends. What it says goes into that one's log.
+    fn part(&mut self, index: usize) {
+        match self.command(index, &self.supervisor.spec(index).pre_stop.clone()) {
+            Ok(pid) => self.running[index].parting = Some(pid),
+            Err(why) => {
+                let line = format!("roadstead: what is to be done before it ends: {why:#}\n");
+                let _ = self.running[index].log.append(line.as_bytes());
+                self.supervisor.parted(index);
+            }
         }
     }
 
@@ -164,17 +184,24 @@ impl Init {
     }
 
     fn spawn(&mut self, index: usize) -> Result<()> {
-        let spec = self.supervisor.spec(index);
-        let (program, args) = spec.argv.split_first().context("its argv is empty")?;
-        let (output, input) = pipe()?;
         // First: a child that was started and then given up would be nobody's.
         let prober = self.prober(index, Question::Ready)?;
+        let pid = self.command(index, &self.supervisor.spec(index).argv.clone())?;
+        self.running[index].pid = Some(pid);
+        self.running[index].probers.extend(prober);
+        Ok(())
+    }
+
+    /// Spawns a program in the name of a process.
+    fn command(&mut self, index: usize, argv: &[String]) -> Result<Pid> {
+        let (program, args) = argv.split_first().context("its argv is empty")?;
+        let (output, input) = pipe()?;
         let child = Command::new(program)
             .args(args)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin")
             .env("HOME", "/root")
-            .envs(&spec.env)
+            .envs(&self.supervisor.spec(index).env)
             .current_dir("/")
             // A group of its own: what it leaves behind is killed with it.
             .process_group(0)
@@ -182,11 +209,8 @@ impl Init {
             .stdout(input.try_clone()?)
             .stderr(input)
             .spawn()?;
-        let pid = Pid::from_raw(i32::try_from(child.id())?);
-        self.running[index].pid = Some(pid);
-        self.running[index].probers.extend(prober);
         self.outputs.push(Output { index, pipe: output });
-        Ok(())
+        Ok(Pid::from_raw(i32::try_from(child.id())?))
     }
 
     /// Sleeps until something happens or is due.
@@ -273,6 +297,10 @@ impl Init {
                 let _ = killpg(pid, Signal::SIGKILL);
             }
             waitpid(pid, None).context("reaping")?;
+            if let Some(index) = self.running.iter().position(|r| r.parting == Some(pid)) {
+                self.running[index].parting = None;
+                self.supervisor.parted(index);
+            }
             if let Some(index) = index {
                 self.running[index].pid = None;
                 self.running[index].probers.clear();

@@ -1,7 +1,7 @@
 //! Asks a process one question again and again, in a thread of its own.
 
-use super::vigil::{Rhythm, Vigil, Word};
 use crate::ask::{Head, request, unchecked_tls};
+use crate::vigil::{Rhythm, Vigil, Word};
 use anyhow::{Result, bail, ensure};
 use roadstead_hostspec::Probe;
 use rustls::pki_types::ServerName;

@@ -17,7 +17,7 @@ impl Status {
     /// Nobody listens yet.
     pub fn new(listener: UnixListener) -> Result<Status> {
         listener.set_nonblocking(true)?;
-        Ok(Status { listener, listeners: Vec::new(), last: Report { processes: Vec::new() } })
+        Ok(Status { listener, listeners: Vec::new(), last: Report { processes: Vec::new(), answers: true } })
     }
 
     /// Becomes readable when somebody connects or leaves.
@@ -25,10 +25,14 @@ impl Status {
         std::iter::once(self.listener.as_fd()).chain(self.listeners.iter().map(|l| l.as_fd()))
     }
 
-    /// Greets those who came, forgets those who went. Who came too late to hear `last` is told it.
+    /// Greets those who came, answers those who ask, forgets those who went. Who came too late to hear `last` is told it.
     pub fn attend(&mut self) {
-        self.listeners.retain_mut(is_there);
         let line = line(&self.last);
+        self.listeners.retain_mut(|listener| match hear(listener) {
+            Heard::Nothing => true,
+            Heard::Question => listener.write_all(&line).is_ok(),
+            Heard::End => false,
+        });
         while let Ok((mut came, _)) = self.listener.accept() {
             if came.set_nonblocking(true).is_ok() && came.write_all(&line).is_ok() {
                 self.listeners.push(came);
@@ -46,11 +50,20 @@ impl Status {
     }
 }
 
-/// Whether somebody is still at the other end; what he says is of no interest.
-fn is_there(stream: &mut UnixStream) -> bool {
+/// What somebody at the other end has said.
+enum Heard {
+    Nothing,
+    /// Whatever it was.
+    Question,
+    End,
+}
+
+fn hear(stream: &mut UnixStream) -> Heard {
     match stream.read(&mut [0; 64]) {
-        Ok(n) => n > 0,
-        Err(error) => error.kind() == ErrorKind::WouldBlock,
+        Ok(0) => Heard::End,
+        Ok(_) => Heard::Question,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Heard::Nothing,
+        Err(_) => Heard::End,
     }
 }
 

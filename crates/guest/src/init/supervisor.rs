@@ -9,8 +9,8 @@
 //! The pause is 0.2 s and doubles to 10 s; the patience doubles, too, with each kill in a row: on a machine on which
 //! everything is slow, killing makes it slower.
 
-use super::vigil::{Rhythm, Word};
 use crate::Report;
+use crate::vigil::{Rhythm, Word};
 use roadstead_hostspec::{Probe, Process, ProcessState, ProcessStatus};
 use roadstead_types::Millis;
 
@@ -24,6 +24,8 @@ const STEADY: Millis = Millis::mins(1);
 const LONGEST_PATIENCE: Millis = Millis::mins(1);
 /// From the wish to stop until what still runs is killed. An apiserver whose etcd is gone ignores SIGTERM for a minute.
 const GRACE: Millis = Millis::secs(10);
+/// What a process is to have done before it ends has so long.
+const FAREWELL: Millis = Millis(1500);
 
 /// An instant, by two clocks.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +43,8 @@ pub enum Act {
     Start(usize),
     /// Begin to ask the process of this index whether it is alive.
     Watch(usize),
+    /// Run what the process of this index is to have done before it ends, then say [`Supervisor::parted`].
+    Part(usize),
     /// Send SIGTERM to the process of this index.
     Terminate(usize),
     /// Send SIGKILL to the process of this index.
@@ -76,6 +80,7 @@ struct Unit {
     /// By the steady clock: not before this does it start.
     not_before: Millis,
     pause: Millis,
+    farewell: Farewell,
     terminated: bool,
     /// By the steady clock: when it is killed if it has not ended, having been told to.
     kill_by: Option<Millis>,
@@ -87,6 +92,15 @@ struct Unit {
     doom: Doom,
     /// How often in a row it was killed because it did not answer.
     kills: u32,
+}
+
+/// What a process is to have done before it ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Farewell {
+    Ahead,
+    /// It is being done, and waited for until then.
+    Until(Millis),
+    Over,
 }
 
 /// Whether a process dies of its silence.
@@ -108,6 +122,7 @@ impl Unit {
             started: now.steady,
             not_before: now.steady,
             pause: FIRST_PAUSE,
+            farewell: Farewell::Ahead,
             terminated: false,
             kill_by: None,
             is_ready: false,
@@ -127,6 +142,7 @@ impl Unit {
         self.started = now.steady;
         (self.is_ready, self.is_live) = (self.spec.ready.is_none(), true);
         (self.terminated, self.kill_by, self.watched, self.doom) = (false, None, false, Doom::None);
+        self.farewell = Farewell::Ahead;
     }
 
     /// The state of one that runs.
@@ -137,6 +153,21 @@ impl Unit {
             (false, _) => ProcessState::Starting,
         };
         self.set(state, now);
+    }
+
+    /// It is to end. True if there is something to be done before.
+    fn part(&mut self, now: Now) -> bool {
+        let parts =
+            self.farewell == Farewell::Ahead && self.state == ProcessState::Ready && !self.spec.pre_stop.is_empty();
+        if parts {
+            self.farewell = Farewell::Until(now.steady + FAREWELL);
+        }
+        parts
+    }
+
+    /// It waits for what is done before it ends.
+    fn parts(&self, now: Now) -> bool {
+        matches!(self.farewell, Farewell::Until(by) if by > now.steady)
     }
 
     fn patience(&self) -> Millis {
@@ -216,7 +247,9 @@ impl Supervisor {
             self.units.iter().any(|u| u.runs() && u.spec.after.contains(name))
         };
         let ends = |i: &usize| self.units[*i].runs() && !self.units[*i].terminated && !needed(*i);
-        let ends: Vec<usize> = (0..self.units.len()).filter(ends).collect();
+        let due: Vec<usize> = (0..self.units.len()).filter(ends).collect();
+        let parting: Vec<usize> = due.iter().copied().filter(|i| self.units[*i].part(now)).collect();
+        let ends: Vec<usize> = due.into_iter().filter(|i| !self.units[*i].parts(now)).collect();
         for index in &ends {
             let unit = &mut self.units[*index];
             (unit.terminated, unit.kill_by) = (true, unit.spec.grace.map(|grace| now.steady + grace));
@@ -226,15 +259,20 @@ impl Supervisor {
         for index in &overdue {
             self.units[*index].kill_by = None;
         }
-        ends.into_iter().map(Act::Terminate).chain(overdue.into_iter().map(Act::Kill)).collect()
+        let parting = parting.into_iter().map(Act::Part);
+        parting.chain(ends.into_iter().map(Act::Terminate)).chain(overdue.into_iter().map(Act::Kill)).collect()
     }
 
     /// When [`Supervisor::next`] must be asked again though nothing happened, by the steady clock.
     pub fn deadline(&self, now: Now) -> Option<Millis> {
         let pauses = self.units.iter().filter(|u| !u.runs() && u.not_before > now.steady).map(|u| u.not_before);
         let kills = self.units.iter().filter(|u| u.runs()).filter_map(|u| u.kill_by);
+        let farewells = self.units.iter().filter(|u| u.runs() && !u.terminated).filter_map(|u| match u.farewell {
+            Farewell::Until(by) => Some(by),
+            Farewell::Ahead | Farewell::Over => None,
+        });
         match self.stop_by {
-            Some(by) => kills.chain([by]).min(),
+            Some(by) => kills.chain(farewells).chain([by]).min(),
             None => pauses.min(),
         }
     }
@@ -296,6 +334,11 @@ impl Supervisor {
         unit.set(ProcessState::Backoff, now);
     }
 
+    /// What a process was to have done before it ends is done, or can't be.
+    pub fn parted(&mut self, index: usize) {
+        self.units[index].farewell = Farewell::Over;
+    }
+
     /// Somebody wants the machine to stop.
     pub fn stop(&mut self, now: Now) {
         self.stop_by.get_or_insert(now.steady + GRACE);
@@ -310,7 +353,7 @@ impl Supervisor {
             since: u.since,
             last_exit: u.last_exit.clone(),
         };
-        Report { processes: self.units.iter().map(status).collect() }
+        Report { processes: self.units.iter().map(status).collect(), answers: true }
     }
 }
 
@@ -333,6 +376,7 @@ mod tests {
             after: after.iter().map(|s| (*s).to_owned()).collect(),
             ready: probed.then_some(probe),
             live: None,
+            pre_stop: vec![],
             grace: None,
         }
     }
@@ -381,6 +425,36 @@ mod tests {
         s.ended(0, "exit status 1".into(), at(now + 60_000));
         assert_eq!(s.deadline(at(now + 60_000)).unwrap().0, now + 60_200);
         assert_eq!(s.report().processes[0].restarts, 9);
+    }
+
+    #[test]
+    fn what_a_process_is_to_have_done_before_it_ends_is_waited_for() {
+        let parting = |parted: Option<u64>| {
+            let mut spec = process("etcd", &[], false);
+            spec.pre_stop = vec!["/bye".into()];
+            let mut s = Supervisor::new(vec![spec], at(0));
+            assert_eq!(s.next(at(0)), [Act::Start(0)]);
+            s.started(0, at(0));
+            s.stop(at(100));
+            assert_eq!(s.next(at(100)), [Act::Part(0)]);
+            assert_eq!((s.next(at(101)), s.deadline(at(101))), (vec![], Some(Millis(1600))));
+            if let Some(when) = parted {
+                s.parted(0);
+                assert_eq!(s.next(at(when)), [Act::Terminate(0)]);
+            }
+            s
+        };
+        parting(Some(300));
+        let mut slow = parting(None);
+        assert_eq!(slow.next(at(1599)), []);
+        assert_eq!(slow.next(at(1600)), [Act::Terminate(0)]);
+        slow.parted(0);
+        assert_eq!(slow.next(at(1601)), []);
+        slow.ended(0, "signal 15".into(), at(1602));
+        assert_eq!(slow.next(at(1602)), [Act::Exit]);
+        let mut gone = parting(None);
+        gone.ended(0, "signal 9".into(), at(200));
+        assert_eq!(gone.next(at(200)), [Act::Exit], "nobody is left to part from");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `guest node containerd`: writes containerd's configuration and becomes it.
 
 use super::ami::Ami;
-use super::write;
+use super::{snapshot, write};
 use anyhow::{Context as _, Result};
 use roadstead_hostspec::{SystemImage, link_local};
 use std::os::unix::process::CommandExt as _;
@@ -11,6 +11,7 @@ use std::process::Command;
 /// Where containerd listens; kubelet and `ctr` find it there by default.
 pub const SOCKET: &str = "/run/containerd/containerd.sock";
 
+const ROOT: &str = "/var/lib/containerd";
 const CONFIG: &str = "/etc/containerd/config.toml";
 /// A folder per registry that is not reached under its own name.
 const REGISTRIES: &str = "/etc/containerd/certs.d";
@@ -18,6 +19,7 @@ const REGISTRIES: &str = "/etc/containerd/certs.d";
 /// Returns only when containerd could not be started.
 pub fn run() -> Result<()> {
     let ami = Ami::read()?;
+    snapshot::lay(Path::new(ROOT))?;
     write(Path::new(CONFIG), 0o644, config(&ami).as_bytes())?;
     let registry = SystemImage::registry(&ami.region);
     let hosts = Path::new(REGISTRIES).join(&registry).join("hosts.toml");
@@ -43,22 +45,25 @@ fn config(ami: &Ami) -> String {
     let pause = SystemImage::Pause.reference(&ami.region, SystemImage::PAUSE_VERSION);
     let runc = ami.runc().display().to_string();
     format!(
-        "version = 3
-root = '/var/lib/containerd'
+        "version = 4
+root = '{ROOT}'
 state = '/run/containerd'
 # Lowering it takes CAP_SYS_RESOURCE, which a machine may lack.
 oom_score = 0
 
-[grpc]
+[plugins.'io.containerd.server.v1.grpc']
   address = '{SOCKET}'
 
 # Answers as soon as all plugins do: PID 1 takes it for readiness.
-[metrics]
+[plugins.'io.containerd.server.v1.metrics']
   address = '127.0.0.1:1338'
+
+# Of what a pod's images need; kubelet asks for those of several pods at once.
+[plugins.'io.containerd.transfer.v1.local']
+  max_concurrent_downloads = 10
 
 [plugins.'io.containerd.cri.v1.images']
   snapshotter = 'overlayfs'
-  max_concurrent_downloads = 10
 
   [plugins.'io.containerd.cri.v1.images'.pinned_images]
     sandbox = '{pause}'
@@ -96,7 +101,7 @@ mod tests {
     fn containerd_finds_pause_runc_cni_and_registries() {
         let config = config(&Ami::example());
         for line in [
-            "version = 3",
+            "version = 4",
             "    sandbox = '602401143452.dkr.ecr.us-west-2.amazonaws.com/eks/pause:v3.10.2'",
             "        BinaryName = '/opt/components/runc-1.5.2/runc'",
             "    bin_dirs = ['/opt/cni/bin']",

@@ -3,9 +3,9 @@
 use super::ami::Ami;
 use super::containerd::SOCKET;
 use super::node_config::{NodeConfig, merge};
-use super::{images, say, user_data, write};
+use super::{say, user_data, write};
 use crate::ask::imds::Imds;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::resource::{Resource, getrlimit};
@@ -35,13 +35,7 @@ const LATER: Duration = Duration::from_secs(10);
 /// Returns only when kubelet could not be started.
 pub fn run() -> Result<()> {
     let ami = Ami::read()?;
-    let (imported, told) = thread::scope(|scope| {
-        let import = scope.spawn(|| images::import(&ami));
-        let told = wait_to_be_told();
-        (import.join().unwrap_or_else(|_| bail!("the import panicked")), told)
-    });
-    let (instance, node_config) = told?;
-    imported?;
+    let (instance, node_config) = wait_to_be_told()?;
     for part in node_config.unheeded() {
         say(&format!("the NodeConfig's spec.{part} is not supported and means nothing here"));
     }

@@ -2,10 +2,10 @@
 //! that PID 1 looks after that:
 //!
 //! ```text
-//! guest node containerd   ami.json ─▶ config.toml ─────────────────────────────────────────────▶ exec containerd
-//! guest node kubelet      ami.json, IMDS: instance + user data ─▶ config.json, kubeconfig, CA ─┐
-//!                         /opt/images ─▶ containerd's image store ─────────────────────────────┴▶ exec kubelet
+//! guest node containerd   /opt/images ─▶ /var/lib/containerd; ami.json ─▶ config.toml ───────────▶ exec containerd
+//! guest node kubelet      ami.json, IMDS: instance + user data ─▶ config.json, kubeconfig, CA ──▶ exec kubelet
 //! guest token             IMDS: the role's credentials ─▶ ExecCredential (kubelet's exec plugin)
+//! guest node snapshot     archives of images ─▶ what /opt/images shows (run by the agent, on no node)
 //! ```
 //!
 //! The node is no cloud provider's (`--cloud-provider` is not set): the region plays that part. It knows each instance,
@@ -15,12 +15,13 @@
 
 mod ami;
 mod containerd;
-mod images;
 mod kubelet;
 mod node_config;
+mod snapshot;
 mod token;
 mod user_data;
 
+pub use ami::Ami;
 pub use token::run as token;
 
 use anyhow::{Context as _, Result, bail};
@@ -29,11 +30,12 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// `guest node PROGRAM`: does not return unless something is wrong.
+/// `guest node ROLE`: a program's does not return unless something is wrong.
 pub fn run(args: &[String]) -> Result<()> {
     match args {
         [program] if program == "containerd" => containerd::run(),
         [program] if program == "kubelet" => kubelet::run(),
+        [snapshot] if snapshot == "snapshot" => snapshot::make(),
         _ => bail!("usage: roadstead guest node containerd | kubelet (a node's PID 1 starts both)"),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::balancer::Balancers;
 use crate::disk::Disks;
+use crate::link_local::LinkLocal;
 use crate::machine::Machines;
 use crate::net::{Nets, Part};
 use crate::quorum::Quorums;
@@ -18,6 +19,7 @@ pub(super) struct Areas {
     disks: Disks,
     machines: Machines,
     reviewers: Reviewers,
+    link_local: LinkLocal,
 }
 
 impl Areas {
@@ -29,21 +31,24 @@ impl Areas {
         let machines = Machines::new(config.clone(), saw.clone(), nets.clone(), disks.clone())?;
         let balancers = Balancers::new(config.clone(), saw.clone(), nets.clone(), machines.roster());
         let quorums = Quorums::new(nets.clone(), machines.roster());
-        let reviewers = Reviewers::new(config, saw, nets.clone());
-        Ok(Areas { nets, balancers, quorums, disks, machines, reviewers })
+        let reviewers = Reviewers::new(config.clone(), saw, nets.clone());
+        let link_local = LinkLocal::new(config, nets.clone());
+        Ok(Areas { nets, balancers, quorums, disks, machines, reviewers, link_local })
     }
 
     /// Makes the item as it is wanted.
     pub async fn put(&self, Versioned { generation, item }: &Versioned) {
         match item.clone() {
-            Item::Network(spec) => self.nets.put_network(*generation, spec).await,
+            Item::Network(spec) => {
+                self.link_local.put_network(*generation, &spec).await;
+                self.nets.put_network(*generation, spec).await;
+            }
             Item::Port(spec) => self.nets.put_port(*generation, spec).await,
             Item::Balancer(spec) => self.balancers.put(*generation, spec).await,
             Item::Quorum(spec) => self.quorums.put(*generation, spec).await,
             Item::Disk(spec) => self.disks.put(*generation, spec),
             Item::Machine(spec) => self.machines.put(*generation, spec),
-            // Nothing answers instances yet.
-            Item::Metadata(_) => {}
+            Item::Metadata(spec) => self.link_local.put_instance(spec),
             Item::Reviewer(spec) => self.reviewers.put_reviewer(*generation, spec).await,
             Item::Credential(spec) => self.reviewers.put_credential(spec),
         }
@@ -52,13 +57,16 @@ impl Areas {
     /// Removes the item; fine if it is not there.
     pub async fn remove(&self, key: &ItemKey) {
         match key.kind {
-            ItemKind::Network => self.nets.remove_network(&key.id).await,
+            ItemKind::Network => {
+                self.link_local.remove_network(&key.id).await;
+                self.nets.remove_network(&key.id).await;
+            }
             ItemKind::Port => self.nets.remove_port(&key.id).await,
             ItemKind::Balancer => self.balancers.remove(&key.id).await,
             ItemKind::Quorum => self.quorums.remove(&key.id).await,
             ItemKind::Disk => self.disks.remove(&key.id).await,
             ItemKind::Machine => self.machines.remove(&key.id).await,
-            ItemKind::Metadata => {}
+            ItemKind::Metadata => self.link_local.remove_instance(&key.id),
             ItemKind::Reviewer => self.reviewers.remove_reviewer(&key.id).await,
             ItemKind::Credential => self.reviewers.remove_credential(&key.id),
         }
@@ -67,6 +75,7 @@ impl Areas {
     /// Has what an earlier agent made of the item kept until it is put.
     pub async fn adopt(&self, item: &Item) {
         match item {
+            Item::Network(spec) => self.link_local.adopt(spec).await,
             Item::Port(spec) => self.nets.adopt(&spec.network, Part::Port(spec.clone())).await,
             Item::Balancer(spec) => self.balancers.adopt(spec).await,
             Item::Reviewer(spec) => self.reviewers.adopt(spec).await,

@@ -22,6 +22,8 @@ fn world() -> World {
         run_dir: dir.path().join("run"),
         components_dir: dir.path().join("components"),
         root_key: dir.path().join("root.key"),
+        region: "us-east-1".into(),
+        region_address: dir.path().join("address"),
         program: "/nonexistent".into(),
     };
     let (disks, seen) = agent(&config);

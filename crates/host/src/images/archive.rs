@@ -61,7 +61,7 @@ pub fn write(path: &Path, recipe: &Recipe) -> Result<String> {
         add(&name, u64::try_from(bytes.len())?, &mut &*bytes)?;
     }
     add(&blob(&layer), size, &mut fs::File::open(&unfinished)?)?;
-    archive.into_inner()?.into_inner()?.sync_all()?;
+    archive.into_inner()?.flush()?;
     fs::remove_file(&unfinished)?;
     Ok(manifest.digest)
 }

@@ -1,13 +1,12 @@
-//! The images that every node has from its beginning, as archives in a folder that its machine sees at `/opt/images`:
-//! what EKS keeps in its registry and its AMIs bring along.
+//! The images that every node has from its beginning: what EKS keeps in its registry and its AMIs bring along. A machine
+//! sees a folder of them at `/opt/images`, in which they are unpacked already:
 //!
 //! ```text
-//! components, this program, the host's nft ─recipes─▶ archives/NAME-KEY/image.tar  (made once; KEY names the inputs)
-//!                                                          └─hard links─▶ nodes/SET-KEY/*.tar + images.json
+//! components, this program, the host's nft ─recipes─▶ archives ─guest node snapshot─▶ nodes/SET-KEY/  (KEY: the inputs)
 //! ```
 //!
 //! An image is one layer with the program and what it needs, and nothing else: no shell, no package manager. The same
-//! inputs give the same bytes. Everything appears by rename, whole or not at all.
+//! inputs give the same bytes. A folder appears by rename, whole or not at all, and is never written to afterwards.
 
 mod archive;
 mod elf;
@@ -16,23 +15,21 @@ mod recipe;
 #[cfg(test)]
 mod tests;
 
-use crate::{Config, blocking};
-use anyhow::{Context as _, Result};
+use crate::{Config, blocking, lock};
+use anyhow::{Context as _, Result, bail};
+use nix::unistd::syncfs;
 use pins::Pins;
 use recipe::{Recipe, Sources};
-use roadstead_guest::NodeImage;
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::ErrorKind;
+use roadstead_guest::{Ami, ImageArchive, SnapshotOrder};
+use roadstead_hostspec::Machine;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use tokio::sync::Mutex;
-
-/// An archive in its folder, and its [`NodeImage`] beside it.
-const ARCHIVE: &str = "image.tar";
-const RECORD: &str = "image.json";
-/// What an unfinished folder ends in.
-const UNFINISHED: &str = ".new";
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
 
 /// The images of this host's nodes. A handle: copies share everything.
 #[derive(Clone)]
@@ -40,17 +37,25 @@ pub struct Images(Arc<Inner>);
 
 struct Inner {
     config: Arc<Config>,
-    /// Held while archives are made.
-    making: Mutex<()>,
+    /// What is under way, by folder.
+    making: Mutex<BTreeMap<PathBuf, Making>>,
+}
+
+enum Making {
+    Begun,
+    Failed(anyhow::Error),
 }
 
 /// Why there is no folder of images yet.
 #[derive(Debug, thiserror::Error)]
 pub enum NotYet {
-    /// A program is not built yet: `component SET/PROGRAM`.
+    /// A program is not built: `SET/PROGRAM`.
     #[error("component {0}")]
     Component(String),
-    /// They could not be made.
+    /// It takes a few seconds.
+    #[error("the images of nodes, which are being made")]
+    Making,
+    /// It was tried; the next call tries again.
     #[error("making the images of nodes: {0:#}")]
     Failed(#[from] anyhow::Error),
 }
@@ -61,101 +66,165 @@ impl Images {
         Images(Arc::new(Inner { config, making: Mutex::default() }))
     }
 
-    /// The folder with the images of a node that consists of these sets of components, one of them `kubernetes-…`. Made
-    /// when it is first asked for (seconds), and again when an input has changed; otherwise a look.
+    /// The folder for a machine; none if it is no EKS node. Begins to make it when it is first asked for, and again when
+    /// an input has changed; otherwise a look. Ask again, as for a component.
     ///
     /// # Errors
-    /// A component is missing, which somebody may be building; or the images can't be made.
-    pub async fn folder(&self, sets: &[String]) -> Result<PathBuf, NotYet> {
-        let kubernetes = sets.iter().find(|set| set.starts_with("kubernetes-"));
-        let kubernetes = kubernetes.context("the machine has no Kubernetes among its components")?.clone();
-        let _making = self.0.making.lock().await;
+    /// It is not there yet.
+    pub async fn folder(&self, machine: &Machine) -> Result<Option<PathBuf>, NotYet> {
+        let Some(ami) = Ami::of(machine)? else { return Ok(None) };
         let config = self.0.config.clone();
-        blocking(move || folder(&config, &kubernetes)).await
-    }
-}
-
-fn folder(config: &Config, kubernetes: &str) -> Result<PathBuf, NotYet> {
-    let pins = Pins::committed()?;
-    let recipes =
-        recipe::all(&pins, kubernetes, &Sources { components: &config.components_dir, program: &config.program })?;
-    let archives = recipes.iter().map(|recipe| Ok((recipe, recipe.key()?))).collect::<Result<Vec<_>>>()?;
-    let top = config.state_dir.join("images");
-    let key = recipe::digest(archives.iter().map(|(recipe, key)| format!("{} {key}", recipe.name())));
-    let folder = top.join("nodes").join(format!("{kubernetes}-{key}"));
-    if !folder.exists() {
-        make(&top, &folder, &archives)?;
-        tidy(&top, kubernetes, &folder)?;
-    }
-    Ok(folder)
-}
-
-/// Makes the archives that are not there, and the folder of links to all of them.
-fn make(top: &Path, folder: &Path, archives: &[(&Recipe, String)]) -> Result<()> {
-    let new = fresh(&folder.with_added_extension(&UNFINISHED[1..]))?;
-    let mut index = Vec::new();
-    for (recipe, key) in archives {
-        let own = top.join("archives").join(format!("{}-{key}", recipe.name()));
-        if !own.exists() {
-            make_archive(&own, recipe)?;
+        let plan = blocking(move || Plan::new(&config, ami)).await?;
+        // Held from the look at the folder on: who made it takes its entry away afterwards.
+        let mut making = lock(&self.0.making);
+        if plan.folder.exists() {
+            return Ok(Some(plan.folder.clone()));
         }
-        let record = own.join(RECORD);
-        let text = fs::read(&record).with_context(|| format!("reading {}", record.display()))?;
-        let image: NodeImage = serde_json::from_slice(&text).with_context(|| record.display().to_string())?;
-        fs::hard_link(own.join(ARCHIVE), new.join(&image.archive)).with_context(|| own.display().to_string())?;
-        index.push(image);
-    }
-    fs::write(new.join(NodeImage::INDEX), serde_json::to_vec_pretty(&index)?)?;
-    fs::rename(&new, folder).with_context(|| format!("making {}", folder.display()))
-}
-
-fn make_archive(folder: &Path, recipe: &Recipe) -> Result<()> {
-    let new = fresh(&folder.with_added_extension(&UNFINISHED[1..]))?;
-    let digest = archive::write(&new.join(ARCHIVE), recipe).with_context(|| format!("the image {}", recipe.name()))?;
-    let image = recipe.record(digest);
-    tracing::info!(image = image.name, tag = image.tag, digest = image.digest, "made an image of nodes");
-    fs::write(new.join(RECORD), serde_json::to_vec_pretty(&image)?)?;
-    fs::rename(&new, folder).with_context(|| format!("making {}", folder.display()))
-}
-
-/// An empty folder in the place of what somebody who was killed left there.
-fn fresh(path: &Path) -> Result<PathBuf> {
-    unless_missing(fs::remove_dir_all(path)).with_context(|| format!("removing {}", path.display()))?;
-    fs::create_dir_all(path).with_context(|| format!("making {}", path.display()))?;
-    Ok(path.to_owned())
-}
-
-/// Removes the folders of this Kubernetes that `folder` replaces, and the archives that no folder has any more. A machine
-/// that sees one of them has imported it long ago, or is started anew.
-fn tidy(top: &Path, kubernetes: &str, folder: &Path) -> Result<()> {
-    let mut used = BTreeSet::new();
-    for path in entries(&top.join("nodes"))? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path != folder && name.starts_with(&format!("{kubernetes}-")) {
-            fs::remove_dir_all(&path).with_context(|| format!("removing {}", path.display()))?;
-            continue;
+        match making.insert(plan.folder.clone(), Making::Begun) {
+            Some(Making::Begun) => {}
+            Some(Making::Failed(why)) => {
+                making.remove(&plan.folder);
+                return Err(NotYet::Failed(why));
+            }
+            None => drop(tokio::spawn(self.clone().make(plan))),
         }
-        for file in entries(&path)? {
-            used.insert(inode(&file)?);
+        Err(NotYet::Making)
+    }
+
+    async fn make(self, plan: Arc<Plan>) {
+        let began = Instant::now();
+        let own = plan.clone();
+        let made = blocking(move || own.make()).await;
+        let mut making = lock(&self.0.making);
+        match made {
+            Ok(()) => {
+                let (folder, seconds) = (plan.folder.display(), began.elapsed().as_secs_f64());
+                tracing::info!(%folder, seconds, "made the images of nodes");
+                making.remove(&plan.folder);
+            }
+            Err(why) => {
+                tracing::warn!("making the images of nodes: {why:#}");
+                making.insert(plan.folder.clone(), Making::Failed(why));
+            }
         }
     }
-    for path in entries(&top.join("archives"))? {
-        let archive = path.join(ARCHIVE);
-        if !archive.exists() || !used.contains(&inode(&archive)?) {
-            fs::remove_dir_all(&path).with_context(|| format!("removing {}", path.display()))?;
+}
+
+/// A folder that is to be.
+struct Plan {
+    ami: Ami,
+    recipes: Vec<Recipe>,
+    /// This program.
+    program: PathBuf,
+    /// Where the nodes' containerd is.
+    programs: PathBuf,
+    folder: PathBuf,
+}
+
+impl Plan {
+    fn new(config: &Config, ami: Ami) -> Result<Arc<Plan>, NotYet> {
+        let sources = Sources { components: &config.components_dir, program: &config.program };
+        let recipes = recipe::all(&Pins::committed()?, &ami.kubernetes, &sources)?;
+        let containerd = sources.component(&ami.containerd, "containerd")?;
+        sources.component(&ami.containerd, "ctr")?;
+        let mut lines = vec![ami.region.clone(), recipe::identity(&containerd)?];
+        for recipe in &recipes {
+            lines.push(format!("{} {}", recipe.name(), recipe.key()?));
         }
+        let name = format!("{}-{}", ami.kubernetes, recipe::digest(&lines));
+        let folder = config.state_dir.join("images/nodes").join(name);
+        let (program, programs) = (config.program.clone(), config.components_dir.join(&ami.containerd));
+        Ok(Arc::new(Plan { ami, recipes, program, programs, folder }))
     }
-    Ok(())
+
+    fn make(&self) -> Result<()> {
+        let new = self.folder.with_added_extension(format!("{}.new", std::process::id()));
+        fs::create_dir_all(&new).with_context(|| format!("making {}", new.display()))?;
+        let made = self.fill(&new).and_then(|()| {
+            syncfs(File::open(&new)?)?;
+            fs::rename(&new, &self.folder).with_context(|| format!("making {}", self.folder.display()))
+        });
+        if made.is_err() {
+            unless_missing(fs::remove_dir_all(&new))?;
+        }
+        made.and_then(|()| self.tidy())
+    }
+
+    fn fill(&self, folder: &Path) -> Result<()> {
+        let (archives, region) = (folder.with_added_extension("archives"), self.ami.region.clone());
+        unless_missing(fs::remove_dir_all(&archives))?;
+        fs::create_dir_all(&archives)?;
+        let written = self.archives(&archives).and_then(|archives| {
+            self.snapshot(&SnapshotOrder {
+                folder: folder.to_owned(),
+                programs: self.programs.clone(),
+                region,
+                archives,
+            })
+        });
+        fs::remove_dir_all(&archives)?;
+        written?;
+        let name = self.folder.file_name().context("it has no name")?;
+        Ok(fs::write(folder.join(SnapshotOrder::KEY), name.as_encoded_bytes())?)
+    }
+
+    /// Writes all archives, side by side.
+    fn archives(&self, folder: &Path) -> Result<Vec<ImageArchive>> {
+        let write = |recipe: &Recipe| {
+            let path = folder.join(format!("{}.tar", recipe.name()));
+            archive::write(&path, recipe).with_context(|| format!("the image {}", recipe.name()))?;
+            Ok(ImageArchive { repository: recipe.repository().to_owned(), tag: recipe.tag(), path })
+        };
+        thread::scope(|scope| {
+            let writing: Vec<_> = self.recipes.iter().map(|recipe| scope.spawn(move || write(recipe))).collect();
+            writing.into_iter().map(|it| it.join().unwrap_or_else(|_| bail!("writing an image panicked"))).collect()
+        })
+    }
+
+    /// Has containerd unpack them. Not here: it takes namespaces of its own, which this process has too many threads for.
+    fn snapshot(&self, order: &SnapshotOrder) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(["guest", "node", "snapshot"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("running {}", self.program.display()))?;
+        child.stdin.take().context("it has no standard input")?.write_all(&serde_json::to_vec(order)?)?;
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    }
+
+    /// Removes the folders that this one replaces, but for those that a machine still has its layers from.
+    fn tidy(&self) -> Result<()> {
+        let used = mounted().context("looking which images are in use")?;
+        for path in entries(self.folder.parent().context("it has no folder")?)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let replaced = path != self.folder && name.starts_with(&format!("{}-", self.ami.kubernetes));
+            if replaced && !used.iter().any(|root| root.contains(&name)) {
+                fs::remove_dir_all(&path).with_context(|| format!("removing {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is mounted from the images of nodes, in any namespace: the roots of mounts, as the kernel has them (proc(5),
+/// mountinfo).
+fn mounted() -> Result<Vec<String>> {
+    let processes = entries(Path::new("/proc"))?.into_iter().map(|path| path.join("mountinfo"));
+    // One that cannot be read has ended.
+    let texts = processes.filter_map(|path| fs::read_to_string(path).ok());
+    let roots = texts.flat_map(|text| {
+        let roots =
+            text.lines().filter_map(|line| line.split(' ').nth(3)).filter(|root| root.contains("/images/nodes/"));
+        roots.map(str::to_owned).collect::<Vec<_>>()
+    });
+    Ok(roots.collect())
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
     Ok(entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?)
-}
-
-fn inode(path: &Path) -> Result<u64> {
-    use std::os::unix::fs::MetadataExt as _;
-    Ok(fs::metadata(path).with_context(|| path.display().to_string())?.ino())
 }
 
 fn unless_missing(result: std::io::Result<()>) -> std::io::Result<()> {

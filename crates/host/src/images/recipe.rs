@@ -5,7 +5,6 @@ use super::elf;
 use super::pins::Pins;
 use anyhow::{Context as _, Result};
 use aws_lc_rs::digest::{Context, SHA256};
-use roadstead_guest::NodeImage;
 use roadstead_hostspec::SystemImage;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -39,6 +38,17 @@ pub struct Sources<'a> {
     pub program: &'a Path,
 }
 
+impl Sources<'_> {
+    /// A program of a set.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn component(&self, set: &str, program: &str) -> Result<PathBuf, NotYet> {
+        let path = self.components.join(set).join(program);
+        if path.exists() { Ok(path) } else { Err(NotYet::Component(format!("{set}/{program}"))) }
+    }
+}
+
 /// An image that is to be.
 pub struct Recipe {
     image: SystemImage,
@@ -69,12 +79,10 @@ pub fn all(pins: &Pins, kubernetes: &str, sources: &Sources<'_>) -> Result<Vec<R
 }
 
 fn recipe(image: SystemImage, pins: &Pins, kubernetes: &str, sources: &Sources<'_>) -> Result<Recipe, NotYet> {
-    let component = |set: &str, program: &str| {
-        let path = sources.components.join(set).join(program);
-        if path.exists() { Ok(path) } else { Err(NotYet::Component(format!("{set}/{program}"))) }
-    };
-    let pinned = |family: &str| {
-        Ok::<_, anyhow::Error>((pins.version(family)?.to_owned(), format!("{family}-{}", pins.version(family)?)))
+    let component = |set: &str, program: &str| sources.component(set, program);
+    let pinned = |family: &str| -> Result<(String, String)> {
+        let version = pins.version(family)?;
+        Ok((version.to_owned(), format!("{family}-{version}")))
     };
     match image {
         SystemImage::Pause => {
@@ -120,10 +128,9 @@ impl Recipe {
         format!("v{}", self.version)
     }
 
-    /// As nodes are told of it.
-    pub fn record(&self, digest: String) -> NodeImage {
-        let archive = format!("{}.tar", self.name());
-        NodeImage { name: self.image.repository().to_owned(), tag: self.tag(), digest, archive }
+    /// Its repository in EKS's registry.
+    pub fn repository(&self) -> &'static str {
+        self.image.repository()
     }
 
     /// With the program that containers run, and the libraries that it needs.
@@ -160,8 +167,7 @@ impl Recipe {
         Ok(self)
     }
 
-    /// Names all that decides what the image's bytes are. Inputs are named by what the file system says of them: they
-    /// are put into place by rename and not written to afterwards.
+    /// Names all that decides what the image's bytes are.
     ///
     /// # Errors
     /// An input is gone.
@@ -170,20 +176,26 @@ impl Recipe {
         for (target, file) in &self.files {
             let source = match file {
                 File::Text(text) => (*text).to_owned(),
-                File::Copy(path) | File::Program(path) => {
-                    let meta = fs::metadata(path).with_context(|| path.display().to_string())?;
-                    let (inode, size, time, nanos) = (meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec());
-                    format!("{inode} {size} {time}.{nanos}")
-                }
+                File::Copy(path) | File::Program(path) => identity(path)?,
             };
             lines.push(format!("{} {source}", target.display()));
         }
-        Ok(digest(lines))
+        Ok(digest(&lines))
     }
 }
 
+/// Names a file by what the file system says of it: programs and libraries are put into place by rename, and not written
+/// to afterwards.
+///
+/// # Errors
+/// It is gone.
+pub fn identity(path: &Path) -> Result<String> {
+    let meta = fs::metadata(path).with_context(|| path.display().to_string())?;
+    Ok(format!("{} {} {}.{}", meta.ino(), meta.size(), meta.mtime(), meta.mtime_nsec()))
+}
+
 /// Sixteen hexadecimal digits for lines.
-pub fn digest(lines: impl IntoIterator<Item = String>) -> String {
+pub fn digest(lines: &[String]) -> String {
     let mut context = Context::new(&SHA256);
     for line in lines {
         context.update(line.as_bytes());

@@ -1,11 +1,10 @@
 use super::*;
 use recipe::File;
+use roadstead_hostspec::Content;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::process::Command;
 
-/// A host with all components, each of them a program that runs: this test's own.
+/// A host with all components, each of them a program that runs: `true`.
 struct Host {
     folder: tempfile::TempDir,
     config: Config,
@@ -16,12 +15,13 @@ const KUBERNETES: &str = "kubernetes-1.36.3";
 impl Host {
     fn new() -> Host {
         let folder = tempfile::tempdir().unwrap();
-        let own = std::env::current_exe().unwrap();
         let pins = Pins::committed().unwrap();
         let set = |family: &str| format!("{family}-{}", pins.version(family).unwrap());
         let components = folder.path().join("components");
         for (set, program) in [
             (KUBERNETES.to_owned(), "kube-proxy"),
+            (set("containerd"), "containerd"),
+            (set("containerd"), "ctr"),
             (set("coredns"), "coredns"),
             (set("images"), "pause"),
             (set("images"), "agnhost"),
@@ -35,22 +35,47 @@ impl Host {
             run_dir: folder.path().join("run"),
             components_dir: components,
             root_key: folder.path().join("key"),
-            program: own,
+            program: std::env::current_exe().unwrap(),
         };
         Host { folder, config }
     }
 
-    fn folder(&self) -> PathBuf {
-        folder(&self.config, KUBERNETES).unwrap()
+    fn ami(&self) -> Ami {
+        let containerd = format!("containerd-{}", Pins::committed().unwrap().version("containerd").unwrap());
+        Ami { kubernetes: KUBERNETES.into(), containerd, runc: "runc-1".into(), region: "us-west-2".into() }
+    }
+
+    fn plan(&self) -> Arc<Plan> {
+        Plan::new(&self.config, self.ami()).unwrap()
+    }
+
+    fn archives(&self) -> Vec<ImageArchive> {
+        let folder = self.folder.path().join("archives");
+        fs::create_dir_all(&folder).unwrap();
+        self.plan().archives(&folder).unwrap()
     }
 }
 
-fn index(folder: &Path) -> Vec<NodeImage> {
-    serde_json::from_slice(&fs::read(folder.join(NodeImage::INDEX)).unwrap()).unwrap()
+fn machine() -> Machine {
+    Machine {
+        id: "i-1".into(),
+        hostname: "m".into(),
+        profile: Default::default(),
+        cpu_millis: 0,
+        memory_bytes: 0,
+        ports: vec![],
+        disks: vec![],
+        components: vec![],
+        files: vec![],
+        processes: vec![],
+    }
 }
 
-/// All files of a tar archive by name.
-fn unpack(bytes: &[u8]) -> BTreeMap<String, (u32, Vec<u8>)> {
+/// Modes and contents by name.
+type Files = BTreeMap<String, (u32, Vec<u8>)>;
+
+/// All files of a tar archive.
+fn unpack(bytes: &[u8]) -> Files {
     let mut archive = tar::Archive::new(bytes);
     let entries = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
@@ -65,7 +90,7 @@ fn unpack(bytes: &[u8]) -> BTreeMap<String, (u32, Vec<u8>)> {
 }
 
 /// What an archive holds: its manifest's digest, its configuration, the files of its layer.
-fn read(path: &Path) -> (String, Value, BTreeMap<String, (u32, Vec<u8>)>) {
+fn read(path: &Path) -> (String, Value, Files) {
     let files = unpack(&fs::read(path).unwrap());
     let blob = |descriptor: &Value| {
         let digest = descriptor["digest"].as_str().unwrap();
@@ -88,84 +113,123 @@ fn read(path: &Path) -> (String, Value, BTreeMap<String, (u32, Vec<u8>)>) {
 #[test]
 fn every_system_image_is_a_whole_oci_layout() {
     let host = Host::new();
-    let folder = host.folder();
-    let images = index(&folder);
-    let names: Vec<_> = images.iter().map(|image| image.name.as_str()).collect();
+    let images = host.archives();
+    let names: Vec<_> = images.iter().map(|image| image.repository.as_str()).collect();
     assert_eq!(names, ["eks/pause", "amazon-k8s-cni", "eks/kube-proxy", "eks/coredns", "eks/agnhost"]);
     for image in &images {
-        let (digest, config, files) = read(&folder.join(&image.archive));
-        assert_eq!(digest, image.digest);
+        let (_, config, files) = read(&image.path);
         let entrypoint = config["config"]["Entrypoint"][0].as_str().unwrap();
         let (mode, program) = &files[entrypoint.trim_start_matches('/')];
         assert_eq!((mode & 0o777, &program[..4]), (0o755, &b"\x7fELF"[..]), "{entrypoint}");
         assert_eq!(files["tmp"].0 & 0o7777, 0o1777);
     }
-    let (_, _, files) = read(&folder.join("kube-proxy-1.36.3.tar"));
+    let (_, _, files) = read(&images[2].path);
     assert!(files.contains_key("usr/sbin/nft"), "kube-proxy runs it");
     assert!(files.keys().any(|name| name.contains("libnftables.so")), "{:?}", files.keys());
 }
 
+/// Needs root, for chroot.
 #[test]
 fn a_program_runs_from_its_image_with_nothing_of_the_hosts() {
-    let host = Host::new();
-    let folder = host.folder();
-    let root = host.folder.path().join("root");
-    let archive = fs::read(folder.join(format!("amazon-k8s-cni-{}.tar", env!("CARGO_PKG_VERSION")))).unwrap();
-    let layer = unpack(&archive).into_iter().max_by_key(|(_, (_, bytes))| bytes.len()).unwrap().1.1;
-    tar::Archive::new(&*layer).unpack(&root).unwrap();
-    let output = Command::new("chroot").arg(&root).args(["/roadstead", "--list"]).output().unwrap();
     if !nix::unistd::geteuid().is_root() {
         return;
     }
+    let host = Host::new();
+    let root = host.folder.path().join("root");
+    let image = fs::read(&host.archives()[1].path).unwrap();
+    let (_, layer) = unpack(&image).into_values().max_by_key(|(_, bytes)| bytes.len()).unwrap();
+    tar::Archive::new(&*layer).unpack(&root).unwrap();
+    let output = Command::new("chroot").arg(&root).args(["/roadstead", "--list"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("images::tests"), "{output:?}");
 }
 
 #[test]
 fn the_same_inputs_give_the_same_bytes() {
     let (one, two) = (Host::new(), Host::new());
-    let digests = |host: &Host| index(&host.folder()).into_iter().map(|image| image.digest).collect::<Vec<_>>();
+    let digests = |host: &Host| host.archives().iter().map(|image| read(&image.path).0).collect::<Vec<_>>();
     assert_eq!(digests(&one), digests(&two));
 }
 
 #[test]
-fn images_are_made_once_and_again_when_an_input_changed() {
+fn a_folder_is_named_by_all_that_is_in_it() {
     let host = Host::new();
-    let (first, again) = (host.folder(), host.folder());
-    assert_eq!(first, again);
-    let archives = || entries(&host.config.state_dir.join("images/archives")).unwrap().len();
-    assert_eq!(archives(), 5);
+    let first = host.plan().folder.clone();
+    assert_eq!(host.plan().folder, first);
+    let elsewhere = Plan::new(&host.config, Ami { region: "eu-west-1".into(), ..host.ami() }).unwrap();
+    assert_ne!(elsewhere.folder, first);
     let proxy = host.config.components_dir.join(KUBERNETES).join("kube-proxy");
     let new = proxy.with_extension("new");
     fs::copy("/bin/false", &new).unwrap();
     fs::rename(&new, &proxy).unwrap();
-    let second = host.folder();
-    assert!(second != first && !first.exists() && second.exists());
-    let changed = index(&second).into_iter().filter(|image| image.name == "eks/kube-proxy");
-    assert_eq!(changed.count(), 1);
-    assert_eq!(archives(), 5, "the older one is gone");
+    assert_ne!(host.plan().folder, first);
 }
 
 #[test]
-fn what_an_interrupted_agent_left_is_no_obstacle() {
+fn a_folder_that_was_replaced_is_removed() {
     let host = Host::new();
-    let folder = host.folder();
-    fs::rename(&folder, folder.with_added_extension("new")).unwrap();
-    let archive = entries(&host.config.state_dir.join("images/archives")).unwrap().remove(0);
-    fs::rename(&archive, archive.with_added_extension("new")).unwrap();
-    assert_eq!(host.folder(), folder);
-    assert_eq!(index(&folder).len(), 5);
+    let plan = host.plan();
+    let beside = |name: &str| plan.folder.with_file_name(name);
+    for name in ["kubernetes-1.36.3-0123", "kubernetes-1.36.3-0123.77.new", "kubernetes-1.35.4-0123"] {
+        fs::create_dir_all(beside(name).join("x")).unwrap();
+    }
+    fs::create_dir_all(&plan.folder).unwrap();
+    plan.tidy().unwrap();
+    let left: Vec<_> = entries(plan.folder.parent().unwrap()).unwrap();
+    assert!(left.contains(&plan.folder) && left.contains(&beside("kubernetes-1.35.4-0123")), "{left:?}");
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+/// Needs root, for a mount.
+#[test]
+fn a_folder_that_is_in_use_stays() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let host = Host::new();
+    let plan = host.plan();
+    let (old, elsewhere) = (plan.folder.with_file_name("kubernetes-1.36.3-0123"), host.folder.path().join("x"));
+    for folder in [&plan.folder, &old, &elsewhere] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    let mut machine = Command::new("unshare");
+    machine
+        .args(["--mount", "sh", "-c", "mount --bind \"$0\" \"$1\" && echo mounted && read -r _"])
+        .args([&old, &elsewhere]);
+    let mut machine = machine.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    machine.stdout.as_mut().unwrap().read_exact(&mut [0; 8]).unwrap();
+    plan.tidy().unwrap();
+    assert!(old.exists());
+    drop(machine.stdin.take());
+    machine.wait().unwrap();
+    plan.tidy().unwrap();
+    assert!(!old.exists());
 }
 
 #[tokio::test]
-async fn a_component_that_is_not_built_yet_is_named() {
-    let host = Host::new();
-    fs::remove_file(host.config.components_dir.join(KUBERNETES).join("kube-proxy")).unwrap();
+async fn what_is_missing_is_named_and_what_failed_is_told_once() {
+    let mut host = Host::new();
+    // A program that makes no snapshot.
+    host.config.program = "/bin/false".into();
+    let ami = r#"{"kubernetes":"kubernetes-1.36.3","containerd":"CONTAINERD","runc":"runc-1","region":"us-west-2"}"#;
+    let ami = ami.replace("CONTAINERD", &host.ami().containerd);
+    let mut machine = machine();
     let images = Images::new(Arc::new(host.config.clone()));
-    let sets = ["containerd-2.3.7".to_owned(), KUBERNETES.to_owned()];
-    let why = images.folder(&sets).await.unwrap_err().to_string();
+    assert_eq!(images.folder(&machine).await.unwrap(), None, "it is no node");
+    let (path, content) = ("/etc/roadstead/ami.json".to_owned(), Content::Text(ami));
+    machine.files.push(roadstead_hostspec::File { path, mode: 0o644, content });
+    assert!(matches!(images.folder(&machine).await, Err(NotYet::Making)));
+    let why = loop {
+        match images.folder(&machine).await {
+            Err(NotYet::Making) => tokio::task::yield_now().await,
+            other => break other.unwrap_err().to_string(),
+        }
+    };
+    assert!(why.starts_with("making the images of nodes: "), "{why}");
+    assert_eq!(entries(&host.config.state_dir.join("images/nodes")).unwrap().len(), 0, "nothing half made is left");
+    let proxy = host.config.components_dir.join(KUBERNETES).join("kube-proxy");
+    fs::remove_file(proxy).unwrap();
+    let why = images.folder(&machine).await.unwrap_err().to_string();
     assert_eq!(why, "component kubernetes-1.36.3/kube-proxy");
-    let none = images.folder(&sets[..1]).await.unwrap_err().to_string();
-    assert!(none.contains("no Kubernetes"), "{none}");
 }
 
 #[test]
@@ -179,9 +243,8 @@ fn libraries_are_those_that_the_loader_finds() {
 #[test]
 fn a_recipe_says_what_of_the_host_is_in_it() {
     let host = Host::new();
-    let sources = recipe::Sources { components: &host.config.components_dir, program: &host.config.program };
-    let recipes = recipe::all(&Pins::committed().unwrap(), KUBERNETES, &sources).unwrap();
-    let proxy = recipes.iter().find(|recipe| recipe.name() == "kube-proxy-1.36.3").unwrap();
+    let plan = host.plan();
+    let proxy = plan.recipes.iter().find(|recipe| recipe.name() == "kube-proxy-1.36.3").unwrap();
     assert_eq!(proxy.files[Path::new("/usr/sbin/nft")], File::Program("/usr/sbin/nft".into()));
     assert_eq!(proxy.tag(), "v1.36.3");
 }

@@ -20,8 +20,13 @@ use tokio::sync::watch;
 const GRACE: Duration = Duration::from_secs(5);
 /// Between looks whether what a machine waits for is there.
 const LOOK: Duration = Duration::from_millis(200);
-/// A machine that ran so long has earned a first pause again.
+/// A machine that ran so long has earned a first pause again, and the first patience.
 const STEADY: Duration = Duration::from_secs(60);
+/// From the first question without an answer until PID 1 is taken for frozen and its machine killed. It doubles with each
+/// time in a row, so a host on which everything is slow kills little.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// It doubles so often.
+const DOUBLINGS: u32 = 3;
 
 /// What a task is told.
 #[derive(Clone, Debug)]
@@ -56,6 +61,8 @@ pub(super) struct Actor {
     /// What was said last, under which generation.
     said: Option<(u64, MachineStatus)>,
     backoff: Backoff,
+    /// How often in a row PID 1 did not answer.
+    silences: u32,
     /// The network knows what is plugged into the machine that runs.
     plugged: bool,
 }
@@ -85,7 +92,17 @@ impl Actor {
     pub fn new(area: Machines, id: String, want: watch::Receiver<Want>) -> Actor {
         let phase = MachinePhase::Waiting { for_what: "its turn".to_owned() };
         let status = MachineStatus { phase, since: now(), processes: Vec::new() };
-        Actor { area, id, want, generation: 0, status, said: None, backoff: Backoff::new(), plugged: false }
+        Actor {
+            area,
+            id,
+            want,
+            generation: 0,
+            status,
+            said: None,
+            backoff: Backoff::new(),
+            silences: 0,
+            plugged: false,
+        }
     }
 
     /// Makes what is wanted true, and keeps it so until nothing is wanted.
@@ -138,8 +155,8 @@ impl Actor {
 
     /// Finds it running with `body`, or starts it so.
     async fn up(&mut self, machine: &Arc<Machine>, body: &str) -> Result<Life, Obstacle> {
-        let driver = self.area.0.driver.clone();
-        match driver.watch(&self.id) {
+        let (driver, patience) = (self.area.0.driver.clone(), PATIENCE * 2u32.pow(self.silences.min(DOUBLINGS)));
+        match driver.watch(&self.id, patience) {
             Some(life) if life.marks.body == body => {
                 self.plugged = false;
                 return Ok(life);
@@ -154,7 +171,10 @@ impl Actor {
         self.plugged = true;
         blocking(move || driver.start(start)).await.map_err(Obstacle::Failed)?;
         let driver = &self.area.0.driver;
-        driver.watch(&self.id).context("PID 1 ended at once; its log is roadstead/init.log").map_err(Obstacle::Failed)
+        driver
+            .watch(&self.id, patience)
+            .context("PID 1 ended at once; its log is roadstead/init.log")
+            .map_err(Obstacle::Failed)
     }
 
     /// Gathers all that the machine needs.
@@ -201,10 +221,13 @@ impl Actor {
                 news = life.news.recv() => match news {
                     Some(News::Report(processes)) => self.report(MachinePhase::Running, processes),
                     Some(News::Ended(why)) => {
-                        if began.elapsed() >= STEADY {
-                            self.backoff = Backoff::new();
-                        }
+                        self.forgive(began);
                         return Ok(anyhow::Error::msg(why));
+                    }
+                    Some(News::Silent(why)) => {
+                        self.forgive(began);
+                        self.silences += 1;
+                        return Ok(self.kill().await.err().unwrap_or_else(|| anyhow::Error::msg(why)));
                     }
                     // The listener broke, not the machine: find it again.
                     None => return Ok(anyhow::Error::msg("lost sight of PID 1")),
@@ -212,6 +235,13 @@ impl Actor {
                 _ = self.want.changed() => self.still(machine)?,
                 () = network.wait(&machine.ports), if !self.plugged => self.plug(machine).await,
             }
+        }
+    }
+
+    /// One that ran for long begins anew.
+    fn forgive(&mut self, began: Instant) {
+        if began.elapsed() >= STEADY {
+            (self.backoff, self.silences) = (Backoff::new(), 0);
         }
     }
 
@@ -258,9 +288,18 @@ impl Actor {
 
     /// Returns when no process of it is left.
     async fn stop(&self) -> Result<()> {
+        self.end(GRACE).await
+    }
+
+    /// The same, without a word to PID 1.
+    async fn kill(&self) -> Result<()> {
+        self.end(Duration::ZERO).await
+    }
+
+    async fn end(&self, grace: Duration) -> Result<()> {
         self.area.0.roster.stops(&self.id);
         let (driver, id) = (self.area.0.driver.clone(), self.id.clone());
-        blocking(move || driver.stop(&id, GRACE)).await?;
+        blocking(move || driver.stop(&id, grace)).await?;
         self.area.0.disks.give_back(&self.id);
         Ok(())
     }

@@ -80,6 +80,7 @@ mod tests {
             after: after.iter().map(|s| (*s).to_owned()).collect(),
             ready: None,
             live: None,
+            pre_stop: vec![],
             grace: None,
         }
     }

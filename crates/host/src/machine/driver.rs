@@ -17,8 +17,9 @@ pub trait Driver: Send + Sync + 'static {
     /// What an id's running machine carries.
     fn marks(&self, id: &str) -> Option<Marks>;
 
-    /// Listens to a running machine; `None` if none runs. Needs a runtime around it.
-    fn watch(&self, id: &str) -> Option<Life>;
+    /// Listens to a running machine, whose PID 1 may owe an answer for as long as `patience`; `None` if none runs. Needs a
+    /// runtime around it.
+    fn watch(&self, id: &str, patience: Duration) -> Option<Life>;
 
     /// Starts a machine and returns when its PID 1 runs. What is left of an earlier one of the id is killed first.
     fn start(&self, start: Start) -> Result<()>;
@@ -49,7 +50,7 @@ pub struct Start {
 pub struct Life {
     /// What it was started with.
     pub marks: Marks,
-    /// What it says; the last is [`News::Ended`].
+    /// What it says; the last is [`News::Ended`] or [`News::Silent`].
     pub news: mpsc::Receiver<News>,
 }
 
@@ -60,4 +61,6 @@ pub enum News {
     Report(Vec<ProcessStatus>),
     /// PID 1 is gone; why, for people.
     Ended(String),
+    /// PID 1 is there and does not answer; why that is known, for people.
+    Silent(String),
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!            put                  all there               PID 1 reports
 //!  (none) ──────────▶ Waiting ───────────────▶ starting ───────────────▶ Running
-//!                        ▲                         │ error                  │ PID 1 is gone
+//!                        ▲                         │ error                  │ PID 1 is gone, or frozen: killed
 //!                        └────── pause ────────  Failed  ◀──────────────────┘
 //! ```
 //!
@@ -15,6 +15,7 @@ mod check;
 mod driver;
 mod namespaces;
 mod network;
+mod pulse;
 mod roster;
 
 #[cfg(test)]

@@ -91,9 +91,12 @@ impl World {
             run_dir: dir.path().join("run"),
             components_dir: dir.path().join("components"),
             root_key: dir.path().join("key/root.key"),
+            region: "us-east-1".into(),
+            region_address: dir.path().join("address"),
             program,
         });
-        let network = Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default(), plugged: Mutex::default() });
+        let network =
+            Arc::new(Loopback { mark: config.mark(), ports: watch::Sender::default(), plugged: Mutex::default() });
         let mut world = World { config, network, agent: None, _slot: held, _dir: dir };
         world.start_agent();
         world
@@ -267,6 +270,7 @@ fn shell(name: &str, script: &str) -> Process {
         after: vec![],
         ready: None,
         live: None,
+        pre_stop: vec![],
         grace: None,
     }
 }
@@ -310,6 +314,46 @@ fn a_machine_runs_at_once_and_nothing_of_it_is_left_when_removed() {
     assert!(took < Duration::from_secs(2), "{took:?}: it ends when told to, long before it would be killed");
     assert_eq!(w.left(), Vec::<String>::new());
     assert!(w.agent().machines.ids().is_empty());
+}
+
+#[test]
+fn a_frozen_pid_1_is_noticed_and_its_machine_starts_again() {
+    let w = World::new();
+    w.put(1, &machine("i-1", vec![shell("a", "exec sleep 1000")]));
+    w.await_running("i-1");
+    let (init, began) = (w.pids("i-1")[0], Instant::now());
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(init), nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let silent =
+        |s: &MachineStatus| matches!(&s.phase, MachinePhase::Failed { why } if why.contains("did not answer for 10 s"));
+    w.await_status("i-1", silent);
+    let took = began.elapsed();
+    assert!((Duration::from_secs(9)..Duration::from_secs(16)).contains(&took), "{took:?}");
+    w.await_running("i-1");
+    assert_ne!(w.pids("i-1")[0], init);
+}
+
+#[test]
+fn a_pid_1_that_was_frozen_before_the_agent_came_is_noticed_too_and_one_that_thaws_in_time_stays() {
+    use nix::sys::signal::{Signal, kill};
+    let mut w = World::new();
+    for id in ["i-1", "i-2"] {
+        w.put(1, &machine(id, vec![shell("a", "exec sleep 1000")]));
+        w.await_running(id);
+    }
+    let init = |w: &World, id: &str| nix::unistd::Pid::from_raw(w.pids(id)[0]);
+    let (frozen, thaws) = (init(&w, "i-1"), init(&w, "i-2"));
+    w.kill_agent();
+    [frozen, thaws].into_iter().for_each(|pid| kill(pid, Signal::SIGSTOP).unwrap());
+    w.start_agent();
+    for id in ["i-1", "i-2"] {
+        w.put(1, &machine(id, vec![shell("a", "exec sleep 1000")]));
+    }
+    std::thread::sleep(Duration::from_secs(5));
+    kill(thaws, Signal::SIGCONT).unwrap();
+    w.await_status("i-1", |s| matches!(s.phase, MachinePhase::Failed { .. }));
+    w.await_running("i-1");
+    w.await_running("i-2");
+    assert_eq!((init(&w, "i-1") != frozen, init(&w, "i-2") == thaws), (true, true));
 }
 
 #[test]
@@ -622,7 +666,7 @@ impl driver::Driver for Stuck {
         None
     }
 
-    fn watch(&self, _: &str) -> Option<driver::Life> {
+    fn watch(&self, _: &str, _: Duration) -> Option<driver::Life> {
         None
     }
 
@@ -640,12 +684,15 @@ impl driver::Driver for Stuck {
 }
 
 #[test]
-fn a_machine_that_does_not_die_loses_its_network_and_is_not_said_to_be_gone() {
+fn a_machine_that_does_not_die_loses_its_network_and_is_said_to_remain() {
     let w = World::new();
     let name = network::namespace(&w.config.mark(), "i-1");
     netns::create(&name).unwrap();
     let (config, network, disks) = (w.config.clone(), w.network.clone(), w.agent().disks.clone());
-    let (saw, driver): (Saw, _) = (Arc::new(|_, _, _| {}), Arc::new(Stuck));
+    let (heard, said) = (Arc::new(Mutex::new(vec![])), name.clone());
+    let hears = heard.clone();
+    let saw: Saw = Arc::new(move |_, _, status| hears.lock().unwrap().push((status, netns::path(&said).exists())));
+    let driver = Arc::new(Stuck);
     let (roster, wants) = (Roster::default(), Mutex::default());
     let machines = Machines(Arc::new(Inner { config, saw, network, disks, driver, roster, wants }));
     w.agent().runtime.block_on(async {
@@ -653,4 +700,8 @@ fn a_machine_that_does_not_die_loses_its_network_and_is_not_said_to_be_gone() {
         assert!(removed.is_err(), "what runs is not gone");
     });
     assert!(!netns::path(&name).exists());
+    let heard = heard.lock().unwrap();
+    let [(Status::Machine(status), networked)] = &heard[..] else { panic!("one word, once: {heard:?}") };
+    assert!(matches!(&status.phase, MachinePhase::Remains { why } if why.contains("is a disk stuck")), "{status:?}");
+    assert!(!networked, "who hears that may give its addresses to another");
 }

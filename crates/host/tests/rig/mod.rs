@@ -58,6 +58,8 @@ impl Rig {
             run_dir: at("run"),
             components_dir: at("components"),
             root_key: at("root.key"),
+            region: "us-west-2".into(),
+            region_address: at("address"),
             program: at("roadstead"),
         });
         std::fs::create_dir_all(&config.state_dir).unwrap();

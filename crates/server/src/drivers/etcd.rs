@@ -3,12 +3,12 @@
 //! (<https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/>) as a client of its own.
 
 use super::host::Dialer;
-use super::https::{self, Client, Refusal};
 use anyhow::{Context as _, Result, anyhow};
 use futures::future::{join_all, select_ok};
 use hyper::{Method, StatusCode};
 use roadstead_cloud::eks::etcd::{Action, Answer, CLIENT_PORT, EtcdSpec, EtcdState, MemberSeen, Outcome, peer_url};
 use roadstead_kernel::driver::Driver;
+use roadstead_kube::https::{self, Client, Refusal};
 use roadstead_store::Record;
 use roadstead_types::Millis;
 use roadstead_vault::Vault;

@@ -11,6 +11,7 @@ use roadstead_hostspec as hostspec;
 use roadstead_hostspec::{FromHost, ItemKey, ItemKind, Status, ToHost, Versioned};
 use roadstead_inspect::Metrics;
 use roadstead_kernel::region::Handle;
+use roadstead_kube::Dial;
 use roadstead_store::{AnyKey, Index, Key, Read as _, Tx, View};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -295,8 +296,10 @@ impl Dialer {
         Dialer { socket }
     }
 
-    /// A connection inside a network.
-    pub async fn dial(&self, network: &str, address: Ipv4Addr, port: u16) -> Result<TcpStream> {
+}
+
+impl Dial for Dialer {
+    async fn dial(&self, network: &str, address: Ipv4Addr, port: u16) -> Result<TcpStream> {
         let dialled = roadstead_host::dial::request(&self.socket, network, address, port).await;
         dialled.with_context(|| format!("cannot reach {address}:{port} in {network}"))
     }

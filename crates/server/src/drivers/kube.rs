@@ -2,13 +2,13 @@
 //! balancer, inside the VPC, by certificate and by token.
 
 use super::host::Dialer;
-use super::https::{self, Client};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::Method;
 use roadstead_cloud::eks::kube::{KubeSpec, KubeState};
 use roadstead_kernel::driver::Driver;
+use roadstead_kube::https::{self, Client};
 use roadstead_store::Record;
 use roadstead_types::Millis;
 use roadstead_vault::Vault;
@@ -66,10 +66,10 @@ impl Kube {
     /// The API server's version once all is well.
     async fn probe(&self, spec: &KubeSpec) -> Result<String> {
         let mut service = self.connect(spec, true).await?;
-        let version = service.get("/version").await?;
+        let version = get(&mut service, "/version").await?;
         publish(&mut service, spec).await?;
         let account = "/api/v1/namespaces/default/serviceaccounts/default";
-        service.get(account).await.context("the default service account is not there yet")?;
+        get(&mut service, account).await.context("the default service account is not there yet")?;
         self.probe_token(spec).await.context("a token of the probe")?;
         let version = version["gitVersion"].as_str().unwrap_or("unknown");
         Ok(format!("Kubernetes {version}"))
@@ -127,18 +127,16 @@ async fn publish(service: &mut Client, spec: &KubeSpec) -> Result<()> {
             "ports": [{"name": "https", "port": spec.port, "protocol": "TCP"}],
         }],
     });
-    service.apply("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", &slice).await?;
-    service.apply("/api/v1/namespaces/default/endpoints/kubernetes", &endpoints).await
+    apply(service, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", &slice).await?;
+    apply(service, "/api/v1/namespaces/default/endpoints/kubernetes", &endpoints).await
 }
 
-impl Client {
-    async fn get(&mut self, path: &str) -> Result<Value> {
-        self.call(Method::GET, path, "application/json", &Value::Null).await
-    }
+async fn get(client: &mut Client, path: &str) -> Result<Value> {
+    client.call(Method::GET, path, "application/json", &Value::Null).await
+}
 
-    /// Server-side apply: makes the object, or gives it these fields.
-    async fn apply(&mut self, path: &str, object: &Value) -> Result<()> {
-        let path = format!("{path}?fieldManager=eks&force=true");
-        self.call(Method::PATCH, &path, "application/apply-patch+yaml", object).await.map(drop)
-    }
+/// Server-side apply: makes the object, or gives it these fields.
+async fn apply(client: &mut Client, path: &str, object: &Value) -> Result<()> {
+    let path = format!("{path}?fieldManager=eks&force=true");
+    client.call(Method::PATCH, &path, "application/apply-patch+yaml", object).await.map(drop)
 }

@@ -3,7 +3,6 @@
 
 mod etcd;
 pub mod host;
-mod https;
 mod keys;
 mod kube;
 mod run;

@@ -17,7 +17,7 @@ use items::{Items, Put};
 use job::Job;
 use machine::{Phase, Role};
 use roadstead_cloud::eks::etcd::Action;
-use roadstead_cloud::eks::kube::KubeSpec;
+use roadstead_cloud::eks::kube::{Access, KubeSpec};
 use roadstead_hostspec::{FromHost, ItemKey, ItemKind, Metadata, ProcessState, TargetHealth, ToHost, Versioned};
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -336,12 +336,18 @@ impl Host {
         if self.away.is_some() {
             return Err("the host agent does not answer".to_owned());
         }
-        let machine = self.items.reach(spec)?;
+        let machine = self.items.reach(&spec.access())?;
         let token = self.items.etcd_token(machine).ok_or("500 Internal Server Error: etcd failed")?;
         if !self.initialised.contains(token) {
             return Err("the default service account is not there yet".to_owned());
         }
         self.items.knows_probe(machine, spec)
+    }
+
+    /// The service's drivers reach a cluster's API.
+    pub fn reaches(&self, access: &Access) -> bool {
+        let machine = || self.items.reach(access).ok();
+        self.away.is_none() && machine().is_some_and(|machine| self.items.etcd_token(machine).is_some())
     }
 
     // The session.

@@ -2,7 +2,7 @@
 
 use super::items::{Held, Items};
 use super::machine::{Member, Role, State, is_alive};
-use roadstead_cloud::eks::kube::KubeSpec;
+use roadstead_cloud::eks::kube::{Access, KubeSpec};
 use roadstead_hostspec::{Balancer, Machine, ProcessState, Target};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -68,7 +68,7 @@ impl Items {
     }
 
     /// What a client finds that dials a cluster's API as its record says: the machine that answers, or why none does.
-    pub fn reach(&self, spec: &KubeSpec) -> Result<&Running, String> {
+    pub fn reach(&self, spec: &Access) -> Result<&Running, String> {
         let address = spec.addresses.first().ok_or("the cluster's balancer has no address")?;
         let network = self.networks.get(&spec.network).filter(|network| network.state.ready);
         network.ok_or_else(|| format!("network {} is not there", spec.network))?;

@@ -1,5 +1,6 @@
 //! The region's process: the region itself and its drivers, which all end with it.
 
+mod addons;
 mod etcd;
 mod keys;
 mod kube;
@@ -13,6 +14,7 @@ use crate::host::Host;
 use crate::ledger::{Changed, Ledger};
 use crate::nodes::Nodes;
 use crate::rng::Rng;
+use addons::Addons;
 use etcd::Etcd;
 use keys::Keys;
 use kube::Kube;
@@ -32,6 +34,7 @@ pub struct Server {
     pub keys: Keys,
     kube: Kube,
     etcd: Etcd,
+    addons: Addons,
 }
 
 /// Queues what a driver saw. That it may be lost with the region is no harm: a driver looks again.
@@ -71,6 +74,7 @@ pub enum Part {
     Kube,
     Etcd,
     Nodes,
+    Addons,
 }
 
 impl Server {
@@ -85,11 +89,13 @@ impl Server {
         let kube = Kube::new(rng.fork(), &region, ledger);
         let etcd = Etcd::new(rng.fork(), &region, ledger);
         let link = Link::new(rng.fork(), now, ledger);
-        Server { region, wakes: Some(now), link, keys: Keys::new(rng.fork(), ledger), kube, etcd }
+        let keys = Keys::new(rng.fork(), ledger);
+        let addons = Addons::new(rng.fork(), now, &region, ledger);
+        Server { region, wakes: Some(now), link, keys, kube, etcd, addons }
     }
 
     /// Who has something to do, and when.
-    pub fn wakes(&mut self, now: Millis, host: &mut Host, nodes: &mut Nodes) -> [(Part, Option<Millis>); 7] {
+    pub fn wakes(&mut self, now: Millis, host: &mut Host, nodes: &mut Nodes) -> [(Part, Option<Millis>); 8] {
         let view = self.region.view().clone();
         [
             (Part::Region, self.wakes),
@@ -99,6 +105,7 @@ impl Server {
             (Part::Kube, self.kube.wakes(now, host)),
             (Part::Etcd, self.etcd.wakes(now, host)),
             (Part::Nodes, nodes.wakes(now, &view, host)),
+            (Part::Addons, self.addons.wakes()),
         ]
     }
 
@@ -128,6 +135,7 @@ impl Server {
                     write_nodes(&mut self.region, &cluster, state);
                 }
             }
+            Part::Addons => self.addons.act(now, &mut self.region, host),
         }
         self.wakes = Some(now);
         served
@@ -139,5 +147,6 @@ impl Server {
         self.keys.notice(changes);
         self.kube.notice(changes, &self.region);
         self.etcd.notice(changes, &self.region);
+        self.addons.notice(changes, now, &self.region);
     }
 }

@@ -3,6 +3,7 @@
 use super::World;
 use crate::checks::{self, Violation};
 use crate::disk::Failure;
+use crate::node_checks;
 use roadstead_cloud::eks::cluster::{Cluster, State};
 use roadstead_store::{Index, Read};
 use roadstead_types::Millis;
@@ -54,6 +55,7 @@ impl World {
         self.host.resume();
         self.process.disk.fail(None);
         self.slow_keys(1);
+        self.nodes.guard(false);
         self.user.awaited.clear();
         if self.process.server.is_none() {
             self.process.returns = self.now;
@@ -85,6 +87,7 @@ impl World {
                 return Err(wrong(format!("{} is ACTIVE, and does not serve on both API machines", record.key)));
             }
         }
+        node_checks::rest(&self.seen.published).map_err(wrong)?;
         if all_rest { checks::met(&self.seen.published, &self.seen.ledger, &self.host).map_err(wrong) } else { Ok(()) }
     }
 

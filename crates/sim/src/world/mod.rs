@@ -24,6 +24,8 @@ use std::sync::Arc;
 
 /// How long a world may take to come to rest, unless a story says otherwise.
 const REST: Millis = Millis::mins(20);
+/// And one with nodes: an update that does not go on fails after so long, and what follows takes its time, too.
+const LONG_REST: Millis = Millis::mins(200);
 /// Things that happen within one call of [`World::settle`]; more is a world that spins.
 const STEPS_MAX: usize = 200_000;
 
@@ -126,6 +128,19 @@ impl World {
     /// If a rule is broken.
     pub fn settle(&mut self) {
         self.try_settle().unwrap_or_else(|violation| self.fail(&violation));
+    }
+
+    /// As [`World::settle`]; where there are instances of users, for as long as nodes may take to be replaced and what was
+    /// terminated is shown.
+    ///
+    /// # Errors
+    /// The rule that was broken.
+    pub fn try_rest(&mut self) -> Result<(), Violation> {
+        self.try_settle()?;
+        match self.has_had_instances() {
+            true => self.try_run_until(self.now + LONG_REST),
+            false => Ok(()),
+        }
     }
 
     /// The same, looking on after everything that happens.

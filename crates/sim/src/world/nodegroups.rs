@@ -3,6 +3,7 @@
 use super::World;
 use crate::setup::{self, nodegroup_key};
 use roadstead_cloud::autoscaling::auto_scaling_group::{AutoScalingGroup, Lifecycle, Member};
+use roadstead_cloud::ec2::instance::Instance;
 use roadstead_cloud::eks::node::{Node, NodeState, seen};
 use roadstead_cloud::eks::nodegroup::Nodegroup;
 use roadstead_cloud::eks::update::Update;
@@ -32,6 +33,43 @@ impl World {
     /// A request for a node group, with all its defaults.
     pub fn nodegroup_request(&self, cluster: &str, name: &str, size: i32) -> eks::CreateNodegroupRequest {
         setup::nodegroup_request(&*self.seen.published, cluster, name, size)
+    }
+
+    /// Asks for a node group whose nodes are repaired.
+    ///
+    /// # Errors
+    /// The API's.
+    pub fn try_create_repaired_nodegroup(&mut self, cluster: &str, name: &str, size: i32) -> Result<(), Fault> {
+        let repair = eks::NodeRepairConfig { enabled: Some(true), ..Default::default() };
+        let request = self.nodegroup_request(cluster, name, size);
+        let request = eks::CreateNodegroupRequest { node_repair_config: Some(repair), ..request };
+        self.call(&eks::CREATE_NODEGROUP, request).map(drop)
+    }
+
+    /// Asks for another label on its nodes.
+    ///
+    /// # Errors
+    /// The API's.
+    pub fn try_label(&mut self, cluster: &str, name: &str, value: &str) -> Result<(), Fault> {
+        let labels = BTreeMap::from([("number".to_owned(), value.to_owned())]);
+        let request = eks::UpdateNodegroupConfigRequest {
+            cluster_name: cluster.to_owned(),
+            nodegroup_name: name.to_owned(),
+            labels: Some(eks::UpdateLabelsPayload { add_or_update_labels: Some(labels), ..Default::default() }),
+            ..Default::default()
+        };
+        self.call(&eks::UPDATE_NODEGROUP_CONFIG, request).map(drop)
+    }
+
+    /// Deletes the Auto Scaling group under a node group.
+    ///
+    /// # Errors
+    /// The API's.
+    pub fn try_delete_auto_scaling_group(&mut self, cluster: &str, name: &str) -> Result<(), Fault> {
+        let group = self.nodegroup(cluster, name).map(|group| group.spec.group_name()).unwrap_or_default();
+        let request =
+            autoscaling::DeleteAutoScalingGroupType { auto_scaling_group_name: group, force_delete: Some(true) };
+        self.call(&autoscaling::DELETE_AUTO_SCALING_GROUP, request)
     }
 
     /// Asks for a node group's deletion.
@@ -128,6 +166,12 @@ impl World {
     /// An update.
     pub fn update(&self, cluster: &str, id: &str) -> Option<Update> {
         self.seen.published.get(&Update::key_of(setup::ACCOUNT, cluster, id)).map(|record| record.body)
+    }
+
+    /// There are instances of users, or were within the hour.
+    pub(super) fn has_had_instances(&self) -> bool {
+        let all = self.seen.published.list(Index::<Instance>::all());
+        all.iter().any(|record| record.body.spec.launch.is_some()) || self.seen.published.any(Index::<Nodegroup>::all())
     }
 
     /// PodDisruptionBudgets let no pod go, or do again.

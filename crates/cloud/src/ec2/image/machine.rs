@@ -88,6 +88,7 @@ fn processes(region: &str) -> Vec<Process> {
         after: after.iter().map(|name| (*name).to_owned()).collect(),
         ready: Some(ready),
         live,
+        pre_stop: vec![],
         grace: None,
     };
     let containerd = Probe::Tcp { address: Ipv4Addr::LOCALHOST, port: CONTAINERD_METRICS };

@@ -1,6 +1,7 @@
 //! Access entries: which AWS principals a cluster knows, and as whom.
 
 mod model;
+pub mod ops;
 
 pub use model::{AccessEntry, EC2_LINUX, STANDARD, default_username};
 

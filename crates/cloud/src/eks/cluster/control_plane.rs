@@ -66,8 +66,19 @@ pub fn etcd(spec: &Spec, placement: &Placement, pki: &Pki, components: &str, mem
     };
     let mut etcd = process(ETCD, argv, &[], probes);
     // For what clients have asked. Longer is for nothing: it would wait 7 s for their watches, which never end (embed's
-    // `stopServers`), before it hands on leadership and closes its files; what it acknowledged is on the disk already.
+    // `stopServers`), before it hands its leadership over and closes its files; what it acknowledged is on the disk already.
     etcd.grace = Some(Millis(500));
+    // So it is done before: the others need not notice that it is gone, and elect.
+    etcd.pre_stop = vec![
+        "/opt/roadstead/roadstead".into(),
+        "guest".into(),
+        "hand-over".into(),
+        format!("/opt/components/{components}/etcdctl"),
+        format!("--endpoints=https://{ip}:{CLIENT_PORT}"),
+        format!("--cacert={ETCD_PKI}/ca.crt"),
+        format!("--cert={ETCD_PKI}/member.crt"),
+        format!("--key={ETCD_PKI}/member.key"),
+    ];
     let mut files = pki.pair(&member.name, &format!("{ETCD_PKI}/member")).to_vec();
     files.push(pki.certificate("etcd-ca", &format!("{ETCD_PKI}/ca.crt")));
     Image {
@@ -265,7 +276,7 @@ struct Probes {
 fn process(name: &str, argv: Vec<String>, after: &[&str], probes: Probes) -> Process {
     let after = after.iter().map(|a| (*a).to_owned()).collect();
     let (ready, live) = (Some(probes.ready), Some(Liveness::of(probes.live)));
-    Process { name: name.into(), argv, env: Default::default(), after, ready, live, grace: None }
+    Process { name: name.into(), argv, env: Default::default(), after, ready, live, pre_stop: vec![], grace: None }
 }
 
 const AUTHENTICATION: &str = "\

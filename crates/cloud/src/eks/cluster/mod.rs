@@ -25,7 +25,7 @@ use roadstead_types::Tags;
 /// Makes a cluster: its planner does the rest.
 pub fn create(tx: &mut Tx, spec: Spec, tags: Tags) -> Cluster {
     let status = Status { state: State::Creating, since: tx.now(), authority: None, issues: vec![] };
-    let cluster = Cluster { tags, placement: None, status, spec };
+    let cluster = Cluster { tags, placement: None, status, spec, defaults_stated: false };
     tx.create(Cluster::key(&cluster.spec.account, &cluster.spec.name), None, cluster.clone());
     cluster
 }

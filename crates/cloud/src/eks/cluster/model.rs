@@ -14,6 +14,13 @@ pub struct Cluster {
     pub placement: Option<Placement>,
     /// How it is.
     pub status: Status,
+    /// It was given its self-managed add-ons: what has become of them since is its users' business.
+    #[serde(default)]
+    pub defaults_stated: bool,
+}
+
+fn wanted() -> bool {
+    true
 }
 
 /// What a cluster's creator asked for.
@@ -47,6 +54,9 @@ pub struct Spec {
     pub logging: Vec<String>,
     /// Refuses deletion while ACTIVE.
     pub deletion_protection: bool,
+    /// It begins with its add-ons, which nobody manages but its users.
+    #[serde(default = "wanted")]
+    pub self_managed_addons: bool,
     /// Echoed by describe.
     pub client_request_token: Option<String>,
 }
@@ -189,7 +199,7 @@ pub struct Issue {
 }
 
 impl Issue {
-    pub(super) fn new(code: &str, message: impl Into<String>, resources: &[String]) -> Issue {
+    pub(in crate::eks) fn new(code: &str, message: impl Into<String>, resources: &[String]) -> Issue {
         Issue { code: code.into(), message: message.into(), resources: resources.to_vec() }
     }
 }

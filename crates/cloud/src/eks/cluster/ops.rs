@@ -68,6 +68,7 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: CreateClusterRequest) -> Resu
             .into(),
         logging: check::logging(input.logging),
         deletion_protection: input.deletion_protection.unwrap_or(false),
+        self_managed_addons: input.bootstrap_self_managed_addons.unwrap_or(true),
         client_request_token: input.client_request_token,
     };
     let cluster = super::create(tx, spec, tags);

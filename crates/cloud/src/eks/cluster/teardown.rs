@@ -9,7 +9,7 @@ use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
-use crate::eks::{access_entry, etcd, kube, node};
+use crate::eks::{access_entry, addon, etcd, kube, node};
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric;
 use crate::settings::SERVICE_ACCOUNT;
@@ -45,6 +45,7 @@ fn stop_serving(tx: &mut Tx, spec: &Spec) -> bool {
     etcd::remove(tx, &spec.id);
     node::forget(tx, &spec.id);
     access_entry::forget(tx, &spec.id);
+    addon::forget(tx, &spec.id);
     let balancer = delete_all(tx, [LoadBalancer::key(&spec.id)]);
     let quorum = fabric::unwant::<hostspec::Quorum>(tx, &spec.group_name("etcd"));
     let reviewer = fabric::unwant::<hostspec::Reviewer>(tx, &spec.id);

@@ -4,11 +4,23 @@
 //! instance is gone ([`remove`]): then the Node object vanishes from the cluster, too. [`NodesPlanner`] gathers a cluster's
 //! nodes in one [`NodesSpec`]; the nodes driver makes the cluster's API look so, and writes what it sees as [`NodesState`].
 
+mod csr;
+mod drain;
 mod model;
+mod object;
 mod plan;
+#[cfg(test)]
+mod tests;
+mod wish;
 
 pub use model::{Blocker, Drain, Node, NodeState, NodesSpec, NodesState, Taint};
 pub use plan::NodesPlanner;
+
+// What the nodes driver decides by: pure, as all that decides.
+pub use csr::{SERVING_SIGNER, Verdict, judge};
+pub use drain::{Draining, Fate, blocker, fate};
+pub use object::{instance, is_stranger, state};
+pub use wish::{Edit, edit};
 
 use roadstead_store::{AnyKey, Key, Read, Tx};
 

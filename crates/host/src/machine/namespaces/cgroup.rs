@@ -8,6 +8,7 @@
 //! Two layouts are known: version 2 alone, and version 1 hierarchies for the controllers beside a version 2 one
 //! (systemd's hybrid). Version 2 must be mounted in either case: by it processes are found and killed, all at once.
 
+use super::devices;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -110,6 +111,9 @@ impl Cgroups {
         limit_unified(&inside, limits)?;
         if limits.cpus.is_some() {
             make(&inside.join(INIT))?;
+            if let Err(why) = devices::limit(&folder) {
+                tracing::warn!(machine = id, "its privileged containers may use any device of this host: {why:#}");
+            }
         }
         join.push(inside);
         Ok(join)
@@ -148,7 +152,10 @@ impl Cgroups {
         if let Some((base, _)) = self.legacy.iter().find(|(_, controllers)| controllers.iter().any(|c| c == "cpuset")) {
             return Ok((base, "cpuset.cpus"));
         }
-        ensure!(self.controllers()?.contains("cpuset"), "no node runs without the cpuset controller: enable or mount it");
+        ensure!(
+            self.controllers()?.contains("cpuset"),
+            "no node runs without the cpuset controller: enable or mount it"
+        );
         Ok((&self.unified, "cpuset.cpus.effective"))
     }
 
@@ -290,8 +297,7 @@ fn limit_legacy(folder: &Path, controllers: &[String], limits: &Limits) -> Resul
     if let Some(cpus) = limits.cpus.as_ref().filter(|_| has("cpuset")) {
         set(folder, "cpuset.cpus", &format_cpus(cpus))?;
     }
-    // A node's own runtime says what each container may use; version 1 lets it allow a privileged one all only if it may
-    // use all itself.
+    // A node's are limited by `devices`.
     if has("devices") && limits.cpus.is_none() {
         allow_devices(folder)?;
     }

@@ -1,6 +1,7 @@
 //! Listens to a running machine: its reports, and its end.
 
 use super::super::driver::{Life, News};
+use super::super::pulse::Pulse;
 use super::wait;
 use anyhow::{Context as _, Result, ensure};
 use roadstead_guest::{Marks, Report};
@@ -8,8 +9,8 @@ use std::fs::File;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -21,29 +22,35 @@ const AGAIN: Duration = Duration::from_millis(200);
 const LONGEST_LINE: u64 = 1 << 20;
 
 /// Begins to listen to the machine whose first process is `pidfd` and whose socket is in `folder`.
-pub fn listen(pidfd: OwnedFd, marks: Marks, folder: PathBuf) -> Life {
+pub fn listen(pidfd: OwnedFd, marks: Marks, folder: PathBuf, patience: Duration) -> Life {
     let (tell, news) = mpsc::channel(8);
     let machine = marks.machine.clone();
     tokio::spawn(async move {
-        if let Err(why) = follow(Arc::new(pidfd), &folder, &tell).await {
+        if let Err(why) = follow(Arc::new(pidfd), &folder, patience, &tell).await {
             tracing::warn!(machine, "watching PID 1: {why:#}");
         }
     });
     Life { marks, news }
 }
 
-/// Passes reports on, over as many connections as it takes, until the machine ends or nobody listens. PID 1's end closes
-/// its socket; so might a slow reader's, and then PID 1 is still there.
-async fn follow(pidfd: Arc<OwnedFd>, folder: &Path, tell: &mpsc::Sender<News>) -> Result<()> {
+/// Passes reports on, over as many connections as it takes, until the machine ends, does not answer, or nobody listens.
+/// PID 1's end closes its socket; so might a slow reader's, and then PID 1 is still there.
+async fn follow(pidfd: Arc<OwnedFd>, folder: &Path, patience: Duration, tell: &mpsc::Sender<News>) -> Result<()> {
+    let mut pulse = Pulse::new(patience);
     while !tell.is_closed() {
-        if let Err(why) = read(folder, tell).await {
+        if let Err(why) = read(folder, &mut pulse, tell).await {
             tracing::debug!(folder = %folder.display(), "init's socket: {why:#}");
+        }
+        if pulse.is_lost() {
+            let why = format!("PID 1 did not answer for {} s", patience.as_secs());
+            // Nobody listens any more if this fails.
+            let _ = tell.send(News::Silent(why)).await;
+            return Ok(());
         }
         let pidfd = pidfd.clone();
         // A pidfd is readable when its process has ended: pidfd_open(2).
         if tokio::task::spawn_blocking(move || wait(&*pidfd, AGAIN)).await?? {
             let why = "PID 1 ended; its log is roadstead/init.log".to_owned();
-            // Nobody listens any more if this fails.
             let _ = tell.send(News::Ended(why)).await;
             return Ok(());
         }
@@ -51,17 +58,37 @@ async fn follow(pidfd: Arc<OwnedFd>, folder: &Path, tell: &mpsc::Sender<News>) -
     Ok(())
 }
 
-async fn read(folder: &Path, tell: &mpsc::Sender<News>) -> Result<()> {
-    let mut stream = BufReader::new(connect(folder).await?);
-    loop {
-        let mut line = Vec::new();
-        (&mut stream).take(LONGEST_LINE).read_until(b'\n', &mut line).await?;
-        ensure!(line.ends_with(b"\n"), "it closed, or sent a line without end");
-        let report: Report = serde_json::from_slice(&line).context("a report of another version")?;
-        if tell.send(News::Report(report.processes)).await.is_err() {
-            return Ok(());
+/// Reads reports, and asks for one now and then, until the connection ends or PID 1 is lost.
+async fn read(folder: &Path, pulse: &mut Pulse, tell: &mpsc::Sender<News>) -> Result<()> {
+    let (reader, mut writer) = connect(folder).await?.into_split();
+    let (mut reader, mut line) = (BufReader::new(reader), Vec::new());
+    // Whoever connects is greeted.
+    pulse.asked();
+    while !pulse.is_lost() {
+        let (began, pause) = (Instant::now(), pulse.pause());
+        let mut rest = (&mut reader).take(LONGEST_LINE - line.len() as u64);
+        tokio::select! {
+            biased;
+            // What was read of a line stays in `line` when the time is over first.
+            read = rest.read_until(b'\n', &mut line) => {
+                read?;
+                ensure!(line.ends_with(b"\n"), "it closed, or sent a line without end");
+                let report: Report = serde_json::from_slice(&line).context("a report of another version")?;
+                line.clear();
+                pulse.answered(report.answers);
+                if tell.send(News::Report(report.processes)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            () = tokio::time::sleep(pause) => {
+                if pulse.passed(pause, began.elapsed()) {
+                    writer.write_all(b"\n").await?;
+                    pulse.asked();
+                }
+            }
         }
     }
+    Ok(())
 }
 
 /// A socket's path has at most 107 bytes, so the folder is opened and named by its descriptor.

@@ -6,6 +6,7 @@
 //! namespace is 1, and that one's arguments.
 
 pub(super) mod cgroup;
+mod devices;
 mod life;
 
 use super::driver::{Driver, Life, Start};
@@ -150,8 +151,8 @@ impl Driver for Namespaces {
         self.init(id).map(|init| init.marks)
     }
 
-    fn watch(&self, id: &str) -> Option<Life> {
-        self.init(id).map(|init| life::listen(init.pidfd, init.marks, self.run_dir(id)))
+    fn watch(&self, id: &str, patience: Duration) -> Option<Life> {
+        self.init(id).map(|init| life::listen(init.pidfd, init.marks, self.run_dir(id), patience))
     }
 
     fn start(&self, start: Start) -> Result<()> {

@@ -50,7 +50,7 @@ fn a_node_may_do_what_containers_need_and_nothing_that_reaches_past_namespaces()
     let w = World::new();
     w.put_disk("vol-1");
     let script = "\
-        echo shared $(awk '$5 == \"/\" || $5 == \"/var/lib\"' /proc/self/mountinfo | grep -c shared:)
+        echo shared $(grep -cE '^[0-9]+ [0-9]+ [^ ]+ [^ ]+ (/|/var/lib) .* shared:' /proc/self/mountinfo)
         mkdir -p /var/lib/o/l /var/lib/o/u /var/lib/o/w /var/lib/o/m
         mount -t overlay -o lowerdir=/var/lib/o/l,upperdir=/var/lib/o/u,workdir=/var/lib/o/w overlay /var/lib/o/m && echo overlay
         mkdir -p /run/ns && touch /run/ns/x && unshare -n mount --bind /proc/self/ns/net /run/ns/x && echo netns
@@ -58,6 +58,8 @@ fn a_node_may_do_what_containers_need_and_nothing_that_reaches_past_namespaces()
         [ -f /sys/fs/cgroup/cgroup.subtree_control ] && echo +memory > /sys/fs/cgroup/cgroup.subtree_control
         echo pod
         mkdir /opt/cni/bin/x /etc/cni/net.d/x && echo cni
+        mknod /dev/disk b $(mountpoint -d /usr | tr : ' ') && echo node made
+        head -c 1 /dev/disk >/dev/null 2>&1 && echo no limit of devices; head -c 1 /dev/zero >/dev/null && echo device
         echo caps $(grep -E 'CapEff|NoNewPrivs' /proc/self/status)
         ls /opt/images
         echo end; exec sleep 1000";
@@ -68,7 +70,7 @@ fn a_node_may_do_what_containers_need_and_nothing_that_reaches_past_namespaces()
     w.put(1, &m);
     w.await_line("i-1", "a", "end");
     assert_eq!(w.await_line("i-1", "a", "shared "), "2");
-    for can in ["overlay", "netns", "pod", "cni", "pause.tar"] {
+    for can in ["overlay", "netns", "pod", "cni", "node made", "device", "pause.tar"] {
         w.await_line("i-1", "a", can);
     }
     assert!(!w.read_log("i-1", "a").contains("no "), "{}", w.read_log("i-1", "a"));
@@ -109,7 +111,8 @@ fn a_node_with_frozen_pods_ends_at_once_also_when_the_agent_was_killed() {
 fn a_node_larger_than_the_host_says_so_and_others_get_different_processors() {
     let w = World::new();
     w.put(1, &node("i-large", 4096, vec![shell("a", "exec sleep 1000")]));
-    let failed = |s: &MachineStatus| matches!(&s.phase, MachinePhase::Failed { why } if why.contains("4096 processors"));
+    let failed =
+        |s: &MachineStatus| matches!(&s.phase, MachinePhase::Failed { why } if why.contains("4096 processors"));
     w.await_status("i-large", failed);
     w.remove("i-large");
     let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();

@@ -87,6 +87,7 @@ impl Etcd {
             after: vec![],
             ready: None,
             live: None,
+            pre_stop: vec![],
             grace: None,
         };
         self.put(Item::Machine(Machine {

@@ -1,4 +1,6 @@
 //! Tells a process that does not answer from a machine that is slow. Pure: it is told what time passed.
+//!
+//! PID 1 judges its processes by it, and the host agent PID 1.
 
 use roadstead_types::Millis;
 use std::time::Duration;

@@ -1,0 +1,62 @@
+//! What came out.
+
+use super::plugin::Plugin;
+use super::{Args, Times};
+use crate::report::table;
+use std::time::Duration;
+
+/// The whole report: what a pod waits for, and what ours is of the others.
+pub fn text(args: &Args, plugins: &[Plugin], times: &[Times], surroundings: &str) -> String {
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let heads = std::iter::once("milliseconds".to_owned())
+        .chain(plugins.iter().map(|plugin| plugin.name.to_owned()))
+        .chain(plugins.iter().skip(1).map(|plugin| format!("{} : {}", plugins[0].name, plugin.name)));
+    let measures: [(&str, fn(&Times) -> &[Duration], f64); 6] = [
+        ("ADD alone, p50", |times| &times.alone, 0.5),
+        ("ADD alone, p99", |times| &times.alone, 0.99),
+        ("DEL alone, p50", |times| &times.gone, 0.5),
+        ("ADD in a burst, p50", |times| &times.burst, 0.5),
+        ("ADD in a burst, p99", |times| &times.burst, 0.99),
+        ("whole burst, p50", |times| &times.whole, 0.5),
+    ];
+    let row = |(name, which, share): (&str, fn(&Times) -> &[Duration], f64)| {
+        let values: Vec<f64> = times.iter().map(|times| quantile(which(times), share)).collect();
+        let ratios = values.iter().skip(1).map(|other| format!("{:.2}", values[0] / other));
+        let shown = values.iter().map(|value| format!("{value:.1}")).chain(ratios);
+        std::iter::once(name.to_owned()).chain(shown).collect()
+    };
+    let rows = std::iter::once(heads.collect()).chain(measures.into_iter().map(row)).collect();
+    format!(
+        "{} runs, in turns, of {} pods one after another and {} at once, on {cpus} CPUs, {surroundings}.\n\n{}",
+        args.runs,
+        args.alone,
+        args.burst,
+        table(rows)
+    )
+}
+
+/// The value that this share of them does not exceed, in milliseconds.
+fn quantile(values: &[Duration], share: f64) -> f64 {
+    let mut sorted: Vec<f64> = values.iter().map(|value| value.as_secs_f64() * 1000.0).collect();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "there are a few thousand at most"
+    )]
+    let place = ((sorted.len() as f64 * share).ceil() as usize).max(1) - 1;
+    sorted.get(place).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let values: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
+        assert_eq!((quantile(&values, 0.5), quantile(&values, 0.99)), (50.0, 99.0));
+        assert_eq!(quantile(&values[..1], 0.99), 1.0);
+    }
+}

@@ -1,0 +1,48 @@
+//! Add-ons: what a cluster needs inside to be one (`vpc-cni`, `kube-proxy`, `coredns`), and who looks after it.
+//!
+//! A new cluster gets all three once, as **self-managed**: nobody lists them, and what a user changes in them stays. An add-on
+//! that somebody has asked for by CreateAddon is **managed**: it has a version, a configuration and a health, and EKS keeps
+//! its objects. Either way an [`AddonSpec`] says what the cluster's API must hold; the add-ons driver makes it so and writes
+//! what it sees as [`AddonState`].
+
+pub mod catalogue;
+mod configuration;
+mod manifests;
+mod model;
+pub mod ops;
+mod plan;
+mod preserve;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use model::{
+    Addon, AddonSpec, AddonState, Conflict, Conflicts, Facts, Hold, Outcome, Release, Spec, State, Status, Update,
+    Workload,
+};
+pub use plan::{AddonPlanner, DefaultsPlanner};
+pub use view::update as show_update;
+
+// What the add-ons driver applies and reads: pure, as all that decides.
+pub use manifests::{objects, place, workload};
+pub use model::read_workload;
+pub use preserve::{conflicts, without};
+
+use roadstead_store::{Index, Read, Tx};
+
+/// Forgets all add-ons of a cluster that goes; its objects go with it.
+pub fn forget(tx: &mut Tx, cluster: &str) {
+    for addon in tx.list(Index::<Addon>::prefix(format!("{cluster}/"))) {
+        tx.remove(&addon.key);
+    }
+    for spec in tx.list(Index::<AddonSpec>::prefix(format!("{cluster}/"))) {
+        remove(tx, cluster, &spec.body.release.name);
+    }
+}
+
+/// Forgets what the driver was asked for and what it saw; the objects stay as they are.
+fn remove(tx: &mut Tx, cluster: &str, name: &str) {
+    tx.remove(&AddonSpec::key(cluster, name));
+    tx.remove(&AddonState::key(cluster, name));
+}

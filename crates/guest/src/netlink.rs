@@ -1,0 +1,494 @@
+//! A blocking netlink client with the verbs of a pod's wiring.
+//!
+//! A socket belongs to the network namespace of the thread that opened it, for good. Every verb names its object by name
+//! or index; those that return a collection dump a kernel table, which a busy node may interrupt
+//! (amazon-vpc-cni-k8s#3461), so the plugin uses none of them while it adds or removes a pod.
+
+use crate::namespace;
+use aws_lc_rs::rand;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use roadstead_types::Cidr;
+use rtnetlink::packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload,
+};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
+use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteScope};
+use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
+use rtnetlink::sys::protocols::NETLINK_ROUTE;
+use rtnetlink::sys::{Socket, SocketAddr};
+use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+/// The table that is looked up when no rule says otherwise.
+pub const MAIN: u32 = RouteHeader::RT_TABLE_MAIN as u32;
+
+/// A MAC address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// A locally administered unicast address that nobody else has.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn random() -> io::Result<Mac> {
+        let mut bytes = [0; 6];
+        rand::fill(&mut bytes).map_err(|_| io::Error::other("no randomness for a MAC address"))?;
+        bytes[0] = bytes[0] & 0xfc | 0x02;
+        Ok(Mac(bytes))
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+impl FromStr for Mac {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Mac, String> {
+        let parts = text.split(':').map(|part| u8::from_str_radix(part, 16));
+        let bytes: Vec<u8> = parts.collect::<Result<_, _>>().map_err(|_| format!("'{text}' is no MAC address"))?;
+        bytes.try_into().map(Mac).map_err(|_| format!("'{text}' is no MAC address"))
+    }
+}
+
+/// An interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The kernel's number.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Its hardware address, if it has one.
+    pub mac: Option<Mac>,
+    /// Free text that it carries.
+    pub alias: String,
+}
+
+/// A pair of virtual interfaces that is to be made.
+pub struct Pair<'a> {
+    /// This end's name.
+    pub name: &'a str,
+    /// This end's hardware address.
+    pub mac: Mac,
+    /// The far end's namespace.
+    pub there: BorrowedFd<'a>,
+    /// The far end's name.
+    pub far_name: &'a str,
+    /// The far end's hardware address.
+    pub far_mac: Mac,
+    /// Of both ends, bytes.
+    pub mtu: u32,
+}
+
+/// An IPv4 route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The destinations.
+    pub to: Cidr,
+    /// The interface's index.
+    pub link: u32,
+    /// The next hop; none: they are on the link.
+    pub via: Option<Ipv4Addr>,
+    /// The routing table, at most 255.
+    pub table: u8,
+}
+
+/// A rule that says which routing table is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Rules are tried in this order.
+    pub priority: u32,
+    /// Only packets from there.
+    pub from: Option<Ipv4Addr>,
+    /// Only packets to there.
+    pub to: Option<Ipv4Addr>,
+    /// Only packets with these bits of their mark set.
+    pub mark: Option<u32>,
+    /// The table.
+    pub table: u32,
+}
+
+/// A socket in one network namespace.
+pub struct Netlink {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Netlink {
+    /// For the calling thread's namespace.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn open() -> io::Result<Netlink> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Netlink { socket, sequence: 0 })
+    }
+
+    /// For that namespace.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn open_in(namespace: &File) -> io::Result<Netlink> {
+        namespace::run_in(namespace, Netlink::open)
+    }
+
+    /// The interface called `name`, if there is one.
+    ///
+    /// # Errors
+    /// The kernel's; so for all of these.
+    pub fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
+        let ask = LinkUnspec::new_with_name(name).build();
+        let answer = match self.request(RouteNetlinkMessage::GetLink(ask), 0) {
+            Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => return Ok(None),
+            other => other?,
+        };
+        Ok(answer.into_iter().find_map(into_link))
+    }
+
+    /// The index of the interface called `name`.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn index(&mut self, name: &str) -> io::Result<u32> {
+        let link = self.link(name)?;
+        Ok(link.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no interface {name}")))?.index)
+    }
+
+    /// Every interface.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn links(&mut self) -> io::Result<Vec<Link>> {
+        let answer = self.dump(|| RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+        Ok(answer.into_iter().filter_map(into_link).collect())
+    }
+
+    /// Makes the pair, the far end straight in its namespace; both are down. To make it here and move it costs the
+    /// kernel a grace period for each (amazon-vpc-cni-k8s#3764).
+    ///
+    /// # Errors
+    /// One of the names is taken: [`io::ErrorKind::AlreadyExists`].
+    pub fn add_pair(&mut self, pair: &Pair<'_>) -> io::Result<()> {
+        let peer = LinkUnspec::new_with_name(pair.far_name).mtu(pair.mtu).address(pair.far_mac.0.to_vec());
+        let peer = peer.setns_by_fd(pair.there.as_raw_fd()).build();
+        let near = LinkVeth::new(pair.name, pair.far_name).mtu(pair.mtu).address(pair.mac.0.to_vec());
+        let near = near.set_info_data(InfoData::Veth(InfoVeth::Peer(peer))).build();
+        self.change(RouteNetlinkMessage::NewLink(near), NLM_F_CREATE | NLM_F_EXCL)
+    }
+
+    /// Brings the interface up.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_up(&mut self, name: &str) -> io::Result<()> {
+        self.change(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_name(name).up().build()), 0)
+    }
+
+    /// Brings the interface up and writes `alias` on it.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_up_as(&mut self, name: &str, alias: &str) -> io::Result<()> {
+        self.change(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_name(name).up().alias(alias).build()), 0)
+    }
+
+    /// Brings the interface up with that MTU, bytes.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_up_with(&mut self, name: &str, mtu: u32) -> io::Result<()> {
+        self.change(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_name(name).up().mtu(mtu).build()), 0)
+    }
+
+    /// Removes the interface, and with it the other end of its pair. One that is gone is fine.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn delete_link(&mut self, index: u32) -> io::Result<()> {
+        gone_is_fine(self.change(RouteNetlinkMessage::DelLink(LinkUnspec::new_with_index(index).build()), 0))
+    }
+
+    /// IPv4 addresses of the interface.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn addresses(&mut self, link: u32) -> io::Result<Vec<Ipv4Addr>> {
+        let answer = self.dump(|| {
+            let mut ask = AddressMessage::default();
+            ask.header.family = AddressFamily::Inet;
+            RouteNetlinkMessage::GetAddress(ask)
+        })?;
+        let of_link = answer.into_iter().filter_map(|message| match message {
+            RouteNetlinkMessage::NewAddress(m) if m.header.index == link => local_address(&m),
+            _ => None,
+        });
+        Ok(of_link.collect())
+    }
+
+    /// Gives the interface an address alone: no route to a subnet comes with it. One that is there already is fine.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn add_address(&mut self, link: u32, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
+        let mut message = AddressMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.index = link;
+        message.header.prefix_len = prefix;
+        message.attributes = vec![
+            AddressAttribute::Local(address.into()),
+            AddressAttribute::Address(address.into()),
+            AddressAttribute::Flags(AddressFlags::Noprefixroute),
+        ];
+        match self.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Adds the route, in the place of one to the same block.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_route(&mut self, route: Route) -> io::Result<()> {
+        self.change(RouteNetlinkMessage::NewRoute(route_message(route)), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    /// Whether the kernel would send a packet for `address` out of the interface.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn leads_to(&mut self, address: Ipv4Addr, link: u32) -> io::Result<bool> {
+        let ask = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build();
+        let answer = self.request(RouteNetlinkMessage::GetRoute(ask), 0)?;
+        let leads = |message: &RouteMessage| message.attributes.contains(&RouteAttribute::Oif(link));
+        Ok(answer.iter().any(|message| matches!(message, RouteNetlinkMessage::NewRoute(route) if leads(route))))
+    }
+
+    /// Says for good which MAC address has `address` on the interface: nobody is asked.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn set_neighbour(&mut self, link: u32, address: Ipv4Addr, mac: Mac) -> io::Result<()> {
+        let mut message = NeighbourMessage::default();
+        message.header.family = AddressFamily::Inet;
+        message.header.ifindex = link;
+        message.header.state = NeighbourState::Permanent;
+        message.attributes = vec![
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(address)),
+            NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()),
+        ];
+        self.change(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    /// Adds the rule. One that is there already is fine.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn add_rule(&mut self, rule: Rule) -> io::Result<()> {
+        match self.change(RouteNetlinkMessage::NewRule(rule_message(rule)), NLM_F_CREATE | NLM_F_EXCL) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Removes the rule. One that is gone is fine.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn delete_rule(&mut self, rule: Rule) -> io::Result<()> {
+        match self.change(RouteNetlinkMessage::DelRule(rule_message(rule)), 0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Every IPv4 rule of the forms that [`Rule`] can say.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn rules(&mut self) -> io::Result<Vec<Rule>> {
+        let answer = self.dump(|| {
+            let mut ask = RuleMessage::default();
+            ask.header.family = AddressFamily::Inet;
+            RouteNetlinkMessage::GetRule(ask)
+        })?;
+        let rules = answer.into_iter().filter_map(|message| match message {
+            RouteNetlinkMessage::NewRule(rule) => Some(into_rule(&rule)),
+            _ => None,
+        });
+        Ok(rules.collect())
+    }
+
+    fn change(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.request(message, flags | NLM_F_ACK).map(drop)
+    }
+
+    /// Asks for a whole table, again if it changed while the kernel told it.
+    fn dump(&mut self, ask: impl Fn() -> RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        const TRIES: usize = 5;
+        for _ in 1..TRIES {
+            match self.request(ask(), NLM_F_DUMP) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+        self.request(ask(), NLM_F_DUMP)
+    }
+
+    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut message = NetlinkMessage::from(message);
+        message.header.flags = NLM_F_REQUEST | flags;
+        message.header.sequence_number = self.sequence;
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.socket.send(&bytes, 0)?;
+        self.answer(flags & NLM_F_DUMP == NLM_F_DUMP || flags & NLM_F_ACK != 0)
+    }
+
+    /// Reads the answer: one message, or if `marked` everything up to the kernel's mark of the end.
+    fn answer(&mut self, marked: bool) -> io::Result<Vec<RouteNetlinkMessage>> {
+        let (mut messages, mut torn) = (Vec::new(), false);
+        loop {
+            let (datagram, _) = self.socket.recv_from_full()?;
+            let mut rest = &datagram[..];
+            while !rest.is_empty() {
+                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(io::Error::other)?;
+                // Netlink aligns everything to four bytes.
+                rest = rest.get(message.header.length.next_multiple_of(4) as usize..).unwrap_or_default();
+                if message.header.sequence_number != self.sequence {
+                    continue;
+                }
+                torn |= message.header.flags & NLM_F_DUMP_INTR != 0;
+                match message.payload {
+                    NetlinkPayload::InnerMessage(inner) => messages.push(inner),
+                    NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                    NetlinkPayload::Done(_) if torn => return Err(io::ErrorKind::Interrupted.into()),
+                    _ => return Ok(messages),
+                }
+            }
+            if !marked {
+                return Ok(messages);
+            }
+        }
+    }
+}
+
+/// Waits until an interface has that MAC address; `None` if none has in time.
+///
+/// # Errors
+/// The kernel's.
+pub fn await_link(mac: Mac, patience: Duration) -> io::Result<Option<Link>> {
+    /// `RTMGRP_LINK` of `linux/rtnetlink.h`: interfaces come and go.
+    const LINKS: u32 = 1;
+    let deadline = Instant::now() + patience;
+    let mut news = Socket::new(NETLINK_ROUTE)?;
+    // Listens before it looks, so that nothing falls in between.
+    news.bind(&SocketAddr::new(0, LINKS))?;
+    news.set_non_blocking(true)?;
+    let mut netlink = Netlink::open()?;
+    loop {
+        let found = netlink.links()?.into_iter().find(|link| link.mac == Some(mac));
+        let left = deadline.saturating_duration_since(Instant::now());
+        if found.is_some() || left.is_zero() {
+            return Ok(found);
+        }
+        let mut watched = [PollFd::new(std::os::fd::AsFd::as_fd(&news), PollFlags::POLLIN)];
+        poll(&mut watched, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))?;
+        // What they say is looked at anew; an overrun says no more than that there was much.
+        while news.recv_from_full().is_ok() {}
+    }
+}
+
+fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if matches!(error.raw_os_error(), Some(nix::libc::ENODEV | nix::libc::ESRCH)) => Ok(()),
+        other => other,
+    }
+}
+
+fn into_link(message: RouteNetlinkMessage) -> Option<Link> {
+    let RouteNetlinkMessage::NewLink(message) = message else { return None };
+    let (mut name, mut mac, mut alias) = (None, None, String::new());
+    for attribute in message.attributes {
+        match attribute {
+            LinkAttribute::IfName(text) => name = Some(text),
+            LinkAttribute::Address(bytes) => mac = bytes.try_into().ok().map(Mac),
+            LinkAttribute::IfAlias(text) => alias = text,
+            _ => {}
+        }
+    }
+    Some(Link { index: message.header.index, name: name?, mac, alias })
+}
+
+fn local_address(message: &AddressMessage) -> Option<Ipv4Addr> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
+        _ => None,
+    })
+}
+
+fn route_message(route: Route) -> RouteMessage {
+    let builder = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(route.to.base(), route.to.prefix())
+        .output_interface(route.link);
+    let builder = match route.via {
+        Some(via) => builder.gateway(via),
+        None => builder.scope(RouteScope::Link),
+    };
+    let mut message = builder.build();
+    message.header.table = route.table;
+    message
+}
+
+fn rule_message(rule: Rule) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.action = RuleAction::ToTable;
+    message.attributes = vec![RuleAttribute::Priority(rule.priority), RuleAttribute::Table(rule.table)];
+    if let Some(from) = rule.from {
+        message.header.src_len = 32;
+        message.attributes.push(RuleAttribute::Source(from.into()));
+    }
+    if let Some(to) = rule.to {
+        message.header.dst_len = 32;
+        message.attributes.push(RuleAttribute::Destination(to.into()));
+    }
+    if let Some(mark) = rule.mark {
+        message.attributes.extend([RuleAttribute::FwMark(mark), RuleAttribute::FwMask(mark)]);
+    }
+    message
+}
+
+fn into_rule(message: &RuleMessage) -> Rule {
+    let table = u32::from(message.header.table);
+    let mut rule = Rule { priority: 0, from: None, to: None, mark: None, table };
+    for attribute in &message.attributes {
+        match attribute {
+            RuleAttribute::Priority(priority) => rule.priority = *priority,
+            RuleAttribute::Table(table) => rule.table = *table,
+            RuleAttribute::Source(IpAddr::V4(from)) => rule.from = Some(*from),
+            RuleAttribute::Destination(IpAddr::V4(to)) => rule.to = Some(*to),
+            RuleAttribute::FwMark(mark) => rule.mark = Some(*mark),
+            _ => {}
+        }
+    }
+    rule
+}

@@ -1,5 +1,7 @@
 //! Stories of roles and their sessions: who gets credentials, and how long they count.
 
+#![expect(clippy::unwrap_used, reason = "it is a test: what goes wrong ends it")]
+
 use roadstead_cloud::fabric::{Saw, Want};
 use roadstead_cloud::iam::instance_profile::{self, InstanceProfile};
 use roadstead_cloud::keys::{KeySpec, KeyState};

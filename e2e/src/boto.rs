@@ -47,6 +47,11 @@ impl Answer {
         self.0["output"].clone()
     }
 
+    /// Whether the call was refused.
+    pub fn is_refusal(&self) -> bool {
+        !self.0["error"].is_null()
+    }
+
     /// How a call was refused that must have been.
     #[track_caller]
     pub fn refusal(&self) -> Refusal {

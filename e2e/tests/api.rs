@@ -8,6 +8,8 @@ const ACCOUNT: &str = "111122223333";
 const CLUSTER_POLICY: &str = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy";
 const TRUST_EKS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const TRUST_EC2: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+/// Those that a new region has.
+const ROLES: [&str; 2] = ["eks-cluster-role", "eks-node-role"];
 const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.";
 
 fn refusal(code: &str, message: &str) -> Refusal {
@@ -112,7 +114,7 @@ fn region_account_and_zones_are_what_the_configuration_says() {
     assert_eq!(region.default_subnets().split(',').count(), 4);
     // IAM's clients sign for us-east-1 unless they are told otherwise; both are good.
     let foreign = region.client().with("AWS_DEFAULT_REGION", "us-east-1").with("AWS_REGION", "us-east-1");
-    assert_eq!(each(&foreign.aws(&["iam", "list-roles"])["Roles"], "RoleName"), ["eks-cluster-role"]);
+    assert_eq!(each(&foreign.aws(&["iam", "list-roles"])["Roles"], "RoleName"), ROLES);
     let expected = refusal("InvalidSignatureException", "Credential should be scoped to a valid region.");
     assert_eq!(foreign.aws_refuses(&["eks", "list-clusters"]), expected);
     drop(region);
@@ -226,7 +228,7 @@ fn roles_are_listed_in_pages(region: &Region) {
     let pages = only(region.boto(vec![call("iam", "list_roles", json!({})).in_pages_of(1)])).value();
     let names: Vec<String> =
         pages.as_array().into_iter().flatten().flat_map(|page| each(&page["Roles"], "RoleName")).collect();
-    assert_eq!(names, ["blue", "eks-cluster-role", "green"]);
+    assert_eq!(names, ["blue", ROLES[0], ROLES[1], "green"]);
     let cli = region.aws(&[
         "iam",
         "list-roles",

@@ -39,6 +39,13 @@ pub struct Minted {
     pub sealed: Sealed,
 }
 
+impl Identity {
+    /// Whom a lasting right is given to: of a session its role.
+    pub fn grantee(&self) -> &Arn {
+        self.role.as_ref().unwrap_or(&self.arn)
+    }
+}
+
 /// Makes the secrets that one call hands out.
 #[derive(Clone, Copy)]
 pub struct Mint<'a> {

@@ -131,3 +131,46 @@ impl AsRef<str> for Secret {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROLE: &str = "arn:aws:iam::111122223333:role/team/dev";
+
+    fn secret(text: &str) -> Secret {
+        Secret(Arc::new(Zeroizing::new(text.to_owned())))
+    }
+
+    fn signer(arn: &str, session: Option<Temporary>) -> Signer {
+        let principal = Principal { arn: arn.into(), unique_id: "ID".into(), account: "111122223333".into() };
+        Signer { principal, secret: secret("s"), session }
+    }
+
+    fn session(arn: &str, role: &str) -> Signer {
+        signer(arn, Some(Temporary { token: secret("token"), expires: Millis(1000), role: role.into() }))
+    }
+
+    fn refusal(signer: Signer, token: Option<&str>, now: u64) -> String {
+        signer.identity(token, Millis(now)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_session_is_its_role_with_its_token_until_its_end() {
+        let arn = "arn:aws:sts::111122223333:assumed-role/dev/ada";
+        let identity = session(arn, ROLE).identity(Some("token"), Millis(999)).unwrap();
+        assert_eq!((identity.arn.to_string(), identity.role.unwrap().to_string()), (arn.to_owned(), ROLE.to_owned()));
+        assert!(refusal(session(arn, ROLE), Some("token"), 1000).starts_with("ExpiredTokenException"));
+        for token in [None, Some(""), Some("toke"), Some("token2"), Some("TOKEN")] {
+            assert!(refusal(session(arn, ROLE), token, 0).starts_with("UnrecognizedClientException"), "{token:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_has_no_role_and_a_long_term_key_no_token() {
+        let arn = "arn:aws:iam::111122223333:user/ada";
+        assert_eq!(signer(arn, None).identity(None, Millis(0)).unwrap().role, None);
+        assert_eq!(session(arn, arn).identity(Some("token"), Millis(0)).unwrap().role, None);
+        assert!(refusal(signer(arn, None), Some("token"), 0).starts_with("UnrecognizedClientException"));
+    }
+}

@@ -1,6 +1,6 @@
 //! Points the user's tools at the region.
 
-use crate::bootstrap::{ADMIN, Admin, CLUSTER_ROLE};
+use crate::bootstrap::{ADMIN, Admin, CLUSTER_ROLE, NODE_ROLE};
 use crate::config::Config;
 use crate::private_file;
 use anyhow::{Context as _, Result, ensure};
@@ -34,6 +34,7 @@ pub fn explain(config: &Config) -> Result<()> {
     println!("Region {} is up at {endpoint}.", config.region);
     println!("  eval $(roadstead env)        points aws, boto3, Terraform and kubectl at it, as user {ADMIN}");
     println!("  aws eks create-cluster …     with role arn:aws:iam::{}:role/{CLUSTER_ROLE}", config.account);
+    println!("  aws eks create-nodegroup …   with role arn:aws:iam::{}:role/{NODE_ROLE}", config.account);
     println!("  roadstead down               stops it");
     Ok(())
 }

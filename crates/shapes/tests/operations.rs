@@ -290,6 +290,17 @@ fn ec2_answers_what_its_clients_look_for() {
 }
 
 #[test]
+fn a_result_without_members_is_not_the_same_as_none() {
+    let answer = |action: &str, name: &str| {
+        let text = format!("Action={action}&Version=2010-05-08&RoleName={name}");
+        let answer = router().route(&form(&text)).unwrap().respond(&().to_value(), "an-id");
+        body(&answer).to_owned()
+    };
+    assert!(answer("UpdateRole", "a").contains("<UpdateRoleResult></UpdateRoleResult><ResponseMetadata>"));
+    assert!(!answer("DeleteRole", "a").contains("Result"));
+}
+
+#[test]
 fn what_breaks_the_model_is_told_in_each_services_words() {
     let bad = |json: J| Request::post("/clusters").body(json.to_string().into()).unwrap();
     let vpc = json!({"subnetIds": ["subnet-1"]});

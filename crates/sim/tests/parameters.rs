@@ -1,5 +1,7 @@
 //! Stories of public parameters: how tools find the image for a node.
 
+#![expect(clippy::unwrap_used, reason = "it is a test: what goes wrong ends it")]
+
 use roadstead_shapes::ssm;
 use roadstead_sim::World;
 

@@ -1,5 +1,7 @@
 //! Stories of roles and their sessions: who gets credentials, and how long they count.
 
+#![expect(clippy::unwrap_used, reason = "it is a test: what goes wrong ends it")]
+
 use roadstead_cloud::fabric::{Saw, Want};
 use roadstead_cloud::iam::instance_profile::{self, InstanceProfile};
 use roadstead_cloud::keys::{KeySpec, KeyState};
@@ -86,7 +88,7 @@ fn a_session_is_as_long_as_its_role_allows() {
 #[test]
 fn who_is_not_trusted_does_not_learn_whether_the_role_is_there() {
     let mut world = World::calm();
-    let role = create_role(&mut world, "node", EC2_TRUST);
+    let role = create_role(&mut world, "worker", EC2_TRUST);
     let refusal = |role: &str| {
         format!(
             "AccessDeniedException: User: arn:aws:iam::{ACCOUNT}:user/admin is not authorized to perform: \
@@ -96,7 +98,7 @@ fn who_is_not_trusted_does_not_learn_whether_the_role_is_there() {
     assert_eq!(assume(&mut world, &role, 900).unwrap_err(), refusal(&role));
     let none = format!("arn:aws:iam::{ACCOUNT}:role/none");
     assert_eq!(assume(&mut world, &none, 900).unwrap_err(), refusal(&none));
-    let without_path = format!("arn:aws:iam::{ACCOUNT}:role/node");
+    let without_path = format!("arn:aws:iam::{ACCOUNT}:role/worker");
     assert_eq!(assume(&mut world, &without_path, 900).unwrap_err(), refusal(&without_path));
     assert_eq!(sessions(&world), 0);
 }
@@ -148,14 +150,14 @@ impl Instance {
 #[test]
 fn an_instance_has_credentials_that_are_renewed_before_they_end() {
     let mut world = World::calm();
-    let role = create_role(&mut world, "node", EC2_TRUST);
+    let role = create_role(&mut world, "worker", EC2_TRUST);
     let instance = Instance::start(&mut world, role.clone());
     assert_eq!(instance.credentials(&mut world), None, "the key driver has yet to make them");
     world.settle();
     let first = instance.credentials(&mut world).unwrap();
-    assert_eq!((first.role.as_str(), first.expires), ("node", first.updated + Millis::mins(360)));
+    assert_eq!((first.role.as_str(), first.expires), ("worker", first.updated + Millis::mins(360)));
     let of = told(&world, &first.access_key_id).unwrap();
-    assert_eq!(of.principal.arn, format!("arn:aws:sts::{ACCOUNT}:assumed-role/node/i-01"));
+    assert_eq!(of.principal.arn, format!("arn:aws:sts::{ACCOUNT}:assumed-role/worker/i-01"));
     assert_eq!(of.session.unwrap().instance_name.as_deref(), Some("ip-10-0-1-5.ec2.internal"));
     assert_eq!(world.view().count(Index::<KeySpec>::all()) + world.view().count(Index::<KeyState>::all()), 0);
     world.wait(Millis::mins(299));
@@ -174,7 +176,7 @@ fn an_instance_has_credentials_that_are_renewed_before_they_end() {
 #[test]
 fn the_sessions_of_an_instance_end_with_it() {
     let mut world = World::calm();
-    let role = create_role(&mut world, "node", EC2_TRUST);
+    let role = create_role(&mut world, "worker", EC2_TRUST);
     for seconds in 0..3 {
         let instance = Instance::start(&mut world, role.clone());
         instance.credentials(&mut world);
@@ -189,12 +191,13 @@ fn the_sessions_of_an_instance_end_with_it() {
 #[test]
 fn an_instance_gets_nothing_from_a_role_that_does_not_trust_ec2() {
     let mut world = World::calm();
-    let role = create_role(&mut world, "node", EC2_TRUST);
+    let role = create_role(&mut world, "worker", EC2_TRUST);
     let instance = Instance::start(&mut world, role);
     instance.credentials(&mut world);
     world.settle();
     assert!(instance.credentials(&mut world).is_some());
-    let policy = iam::UpdateAssumeRolePolicyRequest { role_name: "node".into(), policy_document: ACCOUNT_TRUST.into() };
+    let policy =
+        iam::UpdateAssumeRolePolicyRequest { role_name: "worker".into(), policy_document: ACCOUNT_TRUST.into() };
     world.call(&iam::UPDATE_ASSUME_ROLE_POLICY, policy).unwrap();
     assert_eq!(instance.credentials(&mut world), None);
     world.settle();
@@ -204,31 +207,31 @@ fn an_instance_gets_nothing_from_a_role_that_does_not_trust_ec2() {
 #[test]
 fn an_instance_profile_holds_one_role_and_holds_it_fast() {
     let mut world = World::calm();
-    create_role(&mut world, "node", EC2_TRUST);
+    create_role(&mut world, "worker", EC2_TRUST);
     let profile = || "nodes".to_owned();
     let create = iam::CreateInstanceProfileRequest { instance_profile_name: profile(), ..Default::default() };
     let made = world.call(&iam::CREATE_INSTANCE_PROFILE, create.clone()).unwrap().instance_profile;
     assert_eq!((made.arn, made.roles.len()), (format!("arn:aws:iam::{ACCOUNT}:instance-profile/nodes"), 0));
     let why = world.call(&iam::CREATE_INSTANCE_PROFILE, create).unwrap_err();
     assert!(why.to_string().ends_with("Instance Profile nodes already exists."), "{why}");
-    let add = iam::AddRoleToInstanceProfileRequest { instance_profile_name: profile(), role_name: "node".into() };
+    let add = iam::AddRoleToInstanceProfileRequest { instance_profile_name: profile(), role_name: "worker".into() };
     world.call(&iam::ADD_ROLE_TO_INSTANCE_PROFILE, add.clone()).unwrap();
     let why = world.call(&iam::ADD_ROLE_TO_INSTANCE_PROFILE, add).unwrap_err();
     assert!(why.to_string().ends_with("InstanceSessionsPerInstanceProfile: 1"), "{why}");
     let get = iam::GetInstanceProfileRequest { instance_profile_name: profile() };
     let found = world.call(&iam::GET_INSTANCE_PROFILE, get).unwrap().instance_profile;
-    assert_eq!(found.roles[0].role_name, "node");
-    let of_role = iam::ListInstanceProfilesForRoleRequest { role_name: "node".into(), ..Default::default() };
+    assert_eq!(found.roles[0].role_name, "worker");
+    let of_role = iam::ListInstanceProfilesForRoleRequest { role_name: "worker".into(), ..Default::default() };
     let listed = world.call(&iam::LIST_INSTANCE_PROFILES_FOR_ROLE, of_role).unwrap().instance_profiles;
     assert_eq!(listed[0].instance_profile_name, "nodes");
-    let delete_role = iam::DeleteRoleRequest { role_name: "node".into() };
+    let delete_role = iam::DeleteRoleRequest { role_name: "worker".into() };
     let why = world.call(&iam::DELETE_ROLE, delete_role.clone()).unwrap_err();
     assert!(why.to_string().ends_with("must remove roles from instance profile first."), "{why}");
     let delete = iam::DeleteInstanceProfileRequest { instance_profile_name: profile() };
     let why = world.call(&iam::DELETE_INSTANCE_PROFILE, delete.clone()).unwrap_err();
     assert!(why.to_string().ends_with("must remove roles from instance profile first."), "{why}");
     let remove =
-        iam::RemoveRoleFromInstanceProfileRequest { instance_profile_name: profile(), role_name: "node".into() };
+        iam::RemoveRoleFromInstanceProfileRequest { instance_profile_name: profile(), role_name: "worker".into() };
     world.call(&iam::REMOVE_ROLE_FROM_INSTANCE_PROFILE, remove).unwrap();
     world.call(&iam::DELETE_INSTANCE_PROFILE, delete).unwrap();
     world.call(&iam::DELETE_ROLE, delete_role).unwrap();

@@ -111,7 +111,7 @@ impl Dialect {
         xml.open(&outer, &[("xmlns", &self.namespace(operation))]);
         match self {
             Dialect::Aws => {
-                if !operation.output.members().is_empty() {
+                if operation.has_output() {
                     let inner = format!("{}Result", operation.name);
                     xml.open(&inner, &[]);
                     xml.members(operation.output, values);
@@ -189,7 +189,7 @@ impl Dialect {
 /// An operation's output in JSON, as query services answer who asks for it: the aws-iam-authenticator does so of STS.
 pub(crate) fn respond_json(operation: &AnyOperation, output: &Value, request_id: &str) -> Response<Bytes> {
     let mut parts = serde_json::Map::new();
-    if !operation.output.members().is_empty() {
+    if operation.has_output() {
         let json = Json { wire_names: true, timestamps: TimestampFormat::Epoch, sensitive: Sensitive::Shown };
         parts.insert(format!("{}Result", operation.name), json.write(operation.output, output));
     }

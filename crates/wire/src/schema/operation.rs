@@ -141,6 +141,11 @@ impl<I, O> Deref for Operation<I, O> {
 }
 
 impl AnyOperation {
+    /// Whether it answers with a structure, be it an empty one.
+    pub fn has_output(&self) -> bool {
+        !std::ptr::eq(self.output, <() as Shape>::SCHEMA)
+    }
+
     /// The ARNs that a call with this input touches, from the templates in `resources`.
     ///
     /// In a template `{account}` and `{region}` are the caller's; `{roleArn}` is a member of the input,

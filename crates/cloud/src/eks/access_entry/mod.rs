@@ -3,7 +3,7 @@
 mod model;
 pub mod ops;
 
-pub use model::{AccessEntry, EC2_LINUX, STANDARD};
+pub use model::{AccessEntry, EC2_LINUX, STANDARD, default_username};
 
 use super::cluster;
 use roadstead_hostspec::Mapping;

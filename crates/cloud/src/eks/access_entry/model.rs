@@ -90,7 +90,7 @@ fn arn(tx: &mut Tx, cluster: &cluster::Spec, principal: &str) -> String {
 }
 
 /// A user is known by its ARN; a role by the ARN of its sessions, without its path; nodes by their names.
-fn default_username(principal: &str, kind: &str) -> String {
+pub fn default_username(principal: &str, kind: &str) -> String {
     let parsed: Option<Arn> = principal.parse().ok();
     match (kind, parsed) {
         (EC2_LINUX, _) => "system:node:{{EC2PrivateDNSName}}".into(),

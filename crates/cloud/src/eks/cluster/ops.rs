@@ -45,7 +45,7 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: CreateClusterRequest) -> Resu
         id,
         account: account.clone(),
         region: caller.region.clone(),
-        creator: caller.identity.arn.to_string(),
+        creator: caller.identity.grantee().to_string(),
         version,
         role_arn: input.role_arn,
         vpc: VpcConfig {

@@ -143,7 +143,8 @@ impl Parts<'_> {
         };
         let mut mappings = vec![mapping(PROBE_ARN, PROBE_USER, &[])];
         if self.spec.creator_is_admin {
-            mappings.push(mapping(&self.spec.creator, &self.spec.creator, &["system:masters"]));
+            let username = access_entry::default_username(&self.spec.creator, access_entry::STANDARD);
+            mappings.push(mapping(&self.spec.creator, &username, &["system:masters"]));
         }
         // Whoever made the cluster stays its administrator, whatever an entry says of it: the first mapping counts.
         mappings.extend(entries);

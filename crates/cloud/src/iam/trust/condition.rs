@@ -38,13 +38,12 @@ impl Context {
     /// What is known of a call. No caller here has signed in with a second factor.
     pub fn of(caller: &Caller) -> Context {
         let identity = &caller.identity;
-        let principal = identity.role.as_ref().unwrap_or(&identity.arn);
         let user = identity.role.is_none().then(|| identity.arn.name().to_owned());
         let kind = if identity.role.is_some() { "AssumedRole" } else { "User" };
         let mut context = Context::default();
         context.put("aws:multifactorauthpresent", None);
         context.put("aws:multifactorauthage", None);
-        context.put("aws:principalarn", Some(principal.to_string()));
+        context.put("aws:principalarn", Some(identity.grantee().to_string()));
         context.put("aws:principalaccount", Some(identity.account.clone()));
         context.put("aws:principaltype", Some(kind.into()));
         context.put("aws:userid", Some(identity.unique_id.clone()));

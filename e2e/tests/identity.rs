@@ -1,0 +1,236 @@
+//! Who calls: sessions of roles, what nodes get their role by, and what finds the image for a node.
+
+use e2e::{Answer, Client, Refusal, Region, Request, call, steps, until};
+use serde_json::{Value, json};
+use std::fs;
+use std::time::Duration;
+
+const ACCOUNT: &str = "111122223333";
+const TRUST_ACCOUNT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"sts:AssumeRole","Condition":{"StringEqualsIfExists":{"sts:ExternalId":"42"}}}]}"#;
+const INVALID: &str = "The security token included in the request is invalid.";
+const IMAGE: &str = "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/x86_64/standard/recommended/image_id";
+
+fn refusal(code: &str, message: &str) -> Refusal {
+    Refusal { code: code.into(), message: message.into() }
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
+}
+
+/// Who has these credentials.
+fn holder(region: &Region, credentials: &Value) -> Client {
+    let [id, secret, token] = ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(|name| text(credentials, name));
+    region.client().with_key(id, secret).with("AWS_SESSION_TOKEN", token)
+}
+
+fn assume(client: &Client, role: &str, more: &[&str]) -> Value {
+    let arn = format!("arn:aws:iam::{ACCOUNT}:role/{role}");
+    let command = ["sts", "assume-role", "--role-arn", &arn, "--role-session-name", "ada@example.com"];
+    client.aws(&[&command, more].concat())
+}
+
+fn create_role(region: &Region, name: &str) {
+    region.aws(&["iam", "create-role", "--role-name", name, "--assume-role-policy-document", TRUST_ACCOUNT]);
+}
+
+#[test]
+fn a_role_lends_its_name_for_a_while() {
+    let region = Region::start();
+    create_role(&region, "dev");
+    steps!((&region):
+        a_session_calls_as_its_role,
+        a_session_is_nothing_without_its_own_token,
+        a_profile_assumes_its_role_by_itself,
+        a_role_is_assumed_as_it_allows_and_no_longer,
+        a_users_own_session_is_the_user,
+        the_sessions_of_a_deleted_role_are_over,
+    );
+}
+
+fn a_session_calls_as_its_role(region: &Region) {
+    let answer = assume(&region.client(), "dev", &["--external-id", "42"]);
+    let arn = format!("arn:aws:sts::{ACCOUNT}:assumed-role/dev/ada@example.com");
+    assert_eq!(text(&answer["AssumedRoleUser"], "Arn"), arn);
+    let session = holder(region, &answer["Credentials"]);
+    let identity = session.aws(&["sts", "get-caller-identity"]);
+    assert_eq!((text(&identity, "Arn"), text(&identity, "Account")), (arn.as_str(), ACCOUNT));
+    assert_eq!(identity["UserId"], answer["AssumedRoleUser"]["AssumedRoleId"]);
+    assert_eq!(session.aws(&["eks", "list-clusters"])["clusters"], json!([]));
+    assert_eq!(session.aws(&["ec2", "describe-vpcs"])["Vpcs"].as_array().map(Vec::len), Some(1));
+    let presigned = Request::new("sts", "GET", "/?Action=GetCallerIdentity&Version=2011-06-15").presigned(60);
+    let reply = session.send(vec![presigned]).remove(0);
+    assert!(reply.status == 200 && reply.body.contains(&arn), "{reply:?}");
+    let why = "Must specify userName when calling with non-User credentials";
+    assert_eq!(session.aws_refuses(&["iam", "get-user"]), refusal("ValidationError", why));
+}
+
+fn a_session_is_nothing_without_its_own_token(region: &Region) {
+    let [one, two] = [(); 2].map(|()| assume(&region.client(), "dev", &[])["Credentials"].clone());
+    let session = holder(region, &one);
+    let foreign = session.with("AWS_SESSION_TOKEN", text(&two, "SessionToken"));
+    let bare = region.client().with_key(text(&one, "AccessKeyId"), text(&one, "SecretAccessKey"));
+    let users = region.client().with("AWS_SESSION_TOKEN", text(&one, "SessionToken"));
+    let calls = [
+        ("sts", "get_caller_identity", "InvalidClientTokenId"),
+        ("eks", "list_clusters", "UnrecognizedClientException"),
+        ("ssm", "get_parameters_by_path", "UnrecognizedClientException"),
+        ("ec2", "describe_vpcs", "AuthFailure"),
+    ];
+    for client in [foreign, bare, users] {
+        let answers = client.boto(calls.map(|(service, name, _)| call(service, name, json!({}))).into());
+        for (answer, (service, _, code)) in answers.iter().zip(calls) {
+            let found = answer.refusal();
+            assert_eq!(found.code, code, "{service}: {found:?}");
+        }
+        assert_eq!(answers[0].refusal(), refusal("InvalidClientTokenId", INVALID));
+    }
+    assert!(session.aws(&["sts", "get-caller-identity"])["Arn"].is_string());
+}
+
+fn a_profile_assumes_its_role_by_itself(region: &Region) {
+    let admin = region.client();
+    let [id, secret, endpoint] =
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"].map(|name| admin.variable(name));
+    let file = admin.home().join("profiles");
+    let profiles = format!(
+        "[profile admin]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n\
+         [profile dev]\nrole_arn = arn:aws:iam::{ACCOUNT}:role/dev\nsource_profile = admin\n\
+         endpoint_url = {endpoint}\nregion = us-east-1\n"
+    );
+    fs::write(&file, profiles).expect("a file can be written");
+    let identity = admin.with("AWS_CONFIG_FILE", &file.to_string_lossy());
+    let identity = identity.aws(&["--profile", "dev", "sts", "get-caller-identity"]);
+    let prefix = format!("arn:aws:sts::{ACCOUNT}:assumed-role/dev/botocore-session-");
+    assert!(text(&identity, "Arn").starts_with(&prefix), "{identity}");
+    fs::remove_file(&file).expect("the file can be removed");
+}
+
+fn a_role_is_assumed_as_it_allows_and_no_longer(region: &Region) {
+    let dev = format!("arn:aws:iam::{ACCOUNT}:role/dev");
+    let refused = |client: &Client, role: &str, more: &[&str]| {
+        let command = ["sts", "assume-role", "--role-session-name", "ada", "--role-arn", role];
+        client.aws_refuses(&[&command, more].concat())
+    };
+    let denied = |role: &str| {
+        let who = format!("arn:aws:iam::{ACCOUNT}:user/admin");
+        let why = format!("User: {who} is not authorized to perform: sts:AssumeRole on resource: {role}");
+        refusal("AccessDenied", &why)
+    };
+    let admin = &region.client();
+    // EC2 may be this one, and nobody else; that there is none is not told.
+    for role in ["eks-node-role", "none"].map(|name| format!("arn:aws:iam::{ACCOUNT}:role/{name}")) {
+        assert_eq!(refused(admin, &role, &[]), denied(&role));
+    }
+    assert_eq!(refused(admin, &dev, &["--external-id", "43"]), denied(&dev));
+    let why = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+    assert_eq!(refused(admin, &dev, &["--duration-seconds", "3601"]), refusal("ValidationError", why));
+    region.aws(&["iam", "update-role", "--role-name", "dev", "--max-session-duration", "43200"]);
+    let session = holder(region, &assume(admin, "dev", &["--duration-seconds", "43200"])["Credentials"]);
+    let why = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining";
+    assert_eq!(refused(&session, &dev, &["--duration-seconds", "3601"]), refusal("ValidationError", why));
+    assert!(assume(&session, "dev", &[])["Credentials"].is_object());
+    let policy = refused(admin, &dev, &["--policy", "{}"]);
+    assert!(policy.code == "ValidationError" && policy.message.contains("does not evaluate Policy"), "{policy:?}");
+}
+
+fn a_users_own_session_is_the_user(region: &Region) {
+    let credentials = region.aws(&["sts", "get-session-token", "--duration-seconds", "900"])["Credentials"].clone();
+    let session = holder(region, &credentials);
+    let identity = session.aws(&["sts", "get-caller-identity"]);
+    assert_eq!(identity, region.aws(&["sts", "get-caller-identity"]));
+    let why = "Cannot call GetSessionToken with session credentials";
+    assert_eq!(session.aws_refuses(&["sts", "get-session-token"]), refusal("AccessDenied", why));
+}
+
+fn the_sessions_of_a_deleted_role_are_over(region: &Region) {
+    let session = holder(region, &assume(&region.client(), "dev", &[])["Credentials"]);
+    region.aws(&["iam", "delete-role", "--role-name", "dev"]);
+    let ask = || session.boto(vec![call("sts", "get_caller_identity", json!({}))]).remove(0);
+    let answer = until("the session is over", Duration::from_secs(10), || Some(ask()).filter(Answer::is_refusal));
+    assert_eq!(answer.refusal(), refusal("InvalidClientTokenId", INVALID));
+}
+
+#[test]
+fn nodes_find_their_role_and_their_image() {
+    let region = Region::start();
+    steps!((&region):
+        a_new_region_has_a_role_for_nodes,
+        an_instance_profile_holds_a_role,
+        a_role_has_policies_of_its_own,
+        the_image_for_a_node_is_a_public_parameter,
+    );
+}
+
+fn a_new_region_has_a_role_for_nodes(region: &Region) {
+    let role = region.aws(&["iam", "get-role", "--role-name", "eks-node-role"])["Role"].clone();
+    assert_eq!(role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"], "ec2.amazonaws.com");
+    let policies = region.aws(&["iam", "list-attached-role-policies", "--role-name", "eks-node-role"]);
+    let names: Vec<&str> = policies["AttachedPolicies"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|policy| text(policy, "PolicyName"))
+        .collect();
+    assert_eq!(names, ["AmazonEC2ContainerRegistryReadOnly", "AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy"]);
+}
+
+fn an_instance_profile_holds_a_role(region: &Region) {
+    let named = ["--instance-profile-name", "nodes"];
+    let both = ["--instance-profile-name", "nodes", "--role-name", "eks-node-role"];
+    let iam = |operation: &str, arguments: &[&str]| region.aws(&[&["iam", operation], arguments].concat());
+    let refused = |operation: &str, arguments: &[&str]| region.aws_refuses(&[&["iam", operation], arguments].concat());
+    iam("create-instance-profile", &named);
+    iam("add-role-to-instance-profile", &both);
+    let found = iam("get-instance-profile", &named)["InstanceProfile"].clone();
+    assert_eq!(text(&found, "Arn"), format!("arn:aws:iam::{ACCOUNT}:instance-profile/nodes"));
+    assert_eq!(text(&found["Roles"][0], "RoleName"), "eks-node-role");
+    let why = "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1";
+    assert_eq!(refused("add-role-to-instance-profile", &both), refusal("LimitExceeded", why));
+    let why = "Cannot delete entity, must remove roles from instance profile first.";
+    assert_eq!(refused("delete-role", &["--role-name", "eks-node-role"]), refusal("DeleteConflict", why));
+    assert_eq!(refused("delete-instance-profile", &named), refusal("DeleteConflict", why));
+    let listed = iam("list-instance-profiles-for-role", &["--role-name", "eks-node-role"]);
+    assert_eq!(text(&listed["InstanceProfiles"][0], "InstanceProfileName"), "nodes");
+    iam("remove-role-from-instance-profile", &both);
+    iam("delete-instance-profile", &named);
+    let why = "Instance Profile nodes cannot be found.";
+    assert_eq!(refused("get-instance-profile", &named), refusal("NoSuchEntity", why));
+}
+
+fn a_role_has_policies_of_its_own(region: &Region) {
+    let iam = |operation: &str, arguments: &[&str]| {
+        region.aws(&[&["iam", operation, "--role-name", "eks-node-role"], arguments].concat())
+    };
+    let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
+    let named = ["--policy-name", "inline"];
+    iam("put-role-policy", &[&named[..], &["--policy-document", document]].concat());
+    let found = iam("get-role-policy", &named);
+    assert_eq!(found["PolicyDocument"], serde_json::from_str::<Value>(document).expect("it is JSON"));
+    assert_eq!(iam("list-role-policies", &[])["PolicyNames"], json!(["inline"]));
+    iam("tag-role", &["--tags", "Key=team,Value=blue"]);
+    assert_eq!(iam("list-role-tags", &[])["Tags"], json!([{"Key": "team", "Value": "blue"}]));
+    iam("untag-role", &["--tag-keys", "TEAM"]);
+    assert_eq!(iam("list-role-tags", &[])["Tags"], json!([]));
+    iam("delete-role-policy", &named);
+    let users = region.aws(&["iam", "list-users"])["Users"].clone();
+    assert_eq!(text(&users[0], "UserName"), "admin");
+    let why = "Cannot delete entity, must delete access keys first.";
+    let refused = region.aws_refuses(&["iam", "delete-user", "--user-name", "admin"]);
+    assert_eq!(refused, refusal("DeleteConflict", why));
+    let keys = region.aws(&["iam", "list-access-keys"])["AccessKeyMetadata"].clone();
+    assert_eq!(text(&keys[0], "AccessKeyId"), region.client().variable("AWS_ACCESS_KEY_ID"));
+}
+
+fn the_image_for_a_node_is_a_public_parameter(region: &Region) {
+    let parameter = region.aws(&["ssm", "get-parameter", "--name", IMAGE])["Parameter"].clone();
+    assert!(text(&parameter, "Value").starts_with("ami-"), "{parameter}");
+    assert_eq!(text(&parameter, "ARN"), format!("arn:aws:ssm:us-east-1::parameter{IMAGE}"));
+    let some = region.aws(&["ssm", "get-parameters", "--names", IMAGE, "/none"]);
+    assert_eq!(some["InvalidParameters"], json!(["/none"]));
+    let missing = region.aws_refuses(&["ssm", "get-parameter", "--name", "/none"]);
+    assert_eq!(missing.code, "ParameterNotFound");
+    let folder = "/aws/service/eks/optimized-ami/1.36";
+    let all = region.aws(&["ssm", "get-parameters-by-path", "--path", folder, "--recursive"]);
+    assert_eq!(all["Parameters"].as_array().map(Vec::len), Some(4));
+}

@@ -1,8 +1,8 @@
 //! The conversation between region and host: JSON frames over a stream, each a big-endian u32 length and a body.
 
 use crate::{
-    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Machine, MachineStatus, Metadata, Network, NetworkStatus, Port,
-    PortStatus, Quorum, Reviewer, ReviewerStatus,
+    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Machine, MachineStatus, Metadata, Network, NetworkStatus,
+    Port, PortStatus, Quorum, Reviewer, ReviewerStatus,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;

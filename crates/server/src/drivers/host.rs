@@ -294,7 +294,6 @@ impl Dialer {
     pub fn new(socket: PathBuf) -> Dialer {
         Dialer { socket }
     }
-
 }
 
 impl Dial for Dialer {

@@ -3,8 +3,8 @@
 use super::etcd::Cluster;
 use super::machine::{Phase, State};
 use roadstead_hostspec::{
-    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Metadata, Network,
-    NetworkStatus, Port, PortStatus, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth, Versioned,
+    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Metadata,
+    Network, NetworkStatus, Port, PortStatus, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth, Versioned,
 };
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet};

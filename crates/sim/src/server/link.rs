@@ -15,8 +15,8 @@ use crate::ledger::{Changed, Ledger};
 use crate::rng::Rng;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_hostspec::{
-    Balancer, Credential, Disk, FromHost, ItemKey, ItemKind, Machine, Metadata, Network, Port, Quorum, Reviewer, Status, ToHost,
-    Versioned,
+    Balancer, Credential, Disk, FromHost, ItemKey, ItemKind, Machine, Metadata, Network, Port, Quorum, Reviewer,
+    Status, ToHost, Versioned,
 };
 use roadstead_kernel::region::Region;
 use roadstead_store::{AnyKey, Key, Read as _, Tx, View};

@@ -51,8 +51,10 @@ impl Nodes {
         // What stands in the cluster outlives a driver; a Node object of a stranger does not.
         let stated = region.view().get(&Key::<NodesState>::new(id)).map(|state| state.body);
         let stated = stated.iter().flat_map(|state| state.nodes.values());
-        let before: BTreeSet<String> = stated.filter(|node| node.registered).map(|node| node.instance.clone()).collect();
-        let (mut registered, mut empty) = self.doors.remove(id).map_or((before, BTreeMap::new()), |d| (d.registered, d.empty));
+        let before: BTreeSet<String> =
+            stated.filter(|node| node.registered).map(|node| node.instance.clone()).collect();
+        let (mut registered, mut empty) =
+            self.doors.remove(id).map_or((before, BTreeMap::new()), |d| (d.registered, d.empty));
         registered.retain(|instance| record.body.nodes.contains_key(instance));
         empty.retain(|instance, _| record.body.nodes.get(instance).is_some_and(|node| node.drain.is_some()));
         self.doors.insert(id.to_owned(), Door { spec: record.body, said: None, registered, empty, wakes: None });

@@ -77,7 +77,8 @@ pub fn list(
         all.map(|name| (name[prefix.len()..].to_owned(), name[prefix.len()..].to_owned()))
     };
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
-    let page = page::page_of(&format!("eks:ListAccessEntries/{}", cluster.id), names, limit, input.next_token.as_deref());
+    let page =
+        page::page_of(&format!("eks:ListAccessEntries/{}", cluster.id), names, limit, input.next_token.as_deref());
     let page = page.map_err(|_| invalid("The nextToken parameter is not valid."))?;
     Ok(api::ListAccessEntriesResponse { access_entries: Some(page.items), next_token: page.next })
 }

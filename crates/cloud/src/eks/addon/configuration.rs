@@ -17,7 +17,9 @@ pub fn read(addon: &str, text: &str) -> Result<Value, String> {
         return Ok(value);
     }
     schema::check(&schema::of(addon), &value, "$").map_err(|why| {
-        format!("ConfigurationValue provided in request is not supported: Json schema validation failed with error: [{why}]")
+        format!(
+            "ConfigurationValue provided in request is not supported: Json schema validation failed with error: [{why}]"
+        )
     })?;
     Ok(value)
 }

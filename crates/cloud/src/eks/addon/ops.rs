@@ -33,7 +33,9 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateAddonRequest) -> R
         return Err(refuse("podIdentityAssociations are not available in this region yet: leave them out".into()));
     }
     if input.resolve_conflicts == Some(ResolveConflicts::Preserve) {
-        return Err(refuse("The resolveConflicts value PRESERVE is only for UpdateAddon: use NONE or OVERWRITE".into()));
+        return Err(refuse(
+            "The resolveConflicts value PRESERVE is only for UpdateAddon: use NONE or OVERWRITE".into(),
+        ));
     }
     if input.namespace_config.as_ref().and_then(|c| c.namespace.as_deref()).is_some_and(|n| n != "kube-system") {
         return Err(refuse(format!("The add-on {} is installed in the namespace kube-system only", input.addon_name)));
@@ -66,7 +68,11 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateAddonRequest) -> R
 }
 
 /// EKS DescribeAddon.
-pub fn describe(view: &View, caller: &Caller, input: api::DescribeAddonRequest) -> Result<api::DescribeAddonResponse, Fault> {
+pub fn describe(
+    view: &View,
+    caller: &Caller,
+    input: api::DescribeAddonRequest,
+) -> Result<api::DescribeAddonResponse, Fault> {
     let record = find(view, caller, &input.cluster_name, &input.addon_name)?;
     Ok(api::DescribeAddonResponse { addon: Some(view::describe(&record.body, record.created)) })
 }
@@ -167,7 +173,8 @@ pub fn update_ids(read: &impl Read, cluster: &cluster::Spec, addon: &str) -> Opt
 /// The version to install: the cluster's default, or the one that is named if there is such a one for the cluster.
 fn version(read: &impl Read, cluster: &cluster::Spec, name: &str, asked: Option<&str>) -> Result<String, String> {
     let offered = catalogue::version(&Settings::of(read), name, &cluster.version);
-    let offered = offered.ok_or_else(|| format!("Addon {name} specified is not supported in {} kubernetes version", cluster.version))?;
+    let offered = offered
+        .ok_or_else(|| format!("Addon {name} specified is not supported in {} kubernetes version", cluster.version))?;
     match asked {
         Some(asked) if asked != offered && asked != "latest" => Err(unsupported(asked)),
         _ => Ok(offered),

@@ -80,7 +80,9 @@ impl Planner for AddonPlanner {
         let cluster = tx.shared(&Cluster::key(&spec.account, &spec.cluster_name));
         let cluster = cluster.filter(|cluster| cluster.body.spec.id == spec.cluster && cluster.deleting.is_none());
         let kube = tx.shared(&kube::key(&spec.cluster));
-        let (Some(cluster), Some(kube)) = (cluster, kube) else { return Next::settled("the cluster goes, and this with it") };
+        let (Some(cluster), Some(kube)) = (cluster, kube) else {
+            return Next::settled("the cluster goes, and this with it");
+        };
         if record.deleting.is_some() && spec.preserve {
             return end(tx, &record);
         }
@@ -88,7 +90,7 @@ impl Planner for AddonPlanner {
         let state = tx.get(&AddonState::key(&spec.cluster, &spec.name)).map(|state| state.body);
         let hold = match record.deleting {
             Some(_) => Hold::Gone,
-            None => Hold::Managed { conflicts: spec.conflicts, change: spec.change },
+            None => managed(tx, &spec, state.as_ref()),
         };
         let release = Release {
             name: spec.name.clone(),
@@ -102,7 +104,7 @@ impl Planner for AddonPlanner {
         let wanted = AddonSpec { access: kube.body.access(), release, before, hold: hold.clone() };
         tx.set(&key, Some(record.key.any()), wanted);
         // What was seen of another wish says nothing about this one.
-        let state = state.filter(|state| state.hold == hold);
+        let state = state.filter(|state| state.hold.is_same_change(&hold));
         if record.deleting.is_some() {
             return match state.map(|state| state.outcome) {
                 Some(Outcome::Gone) => end(tx, &record),
@@ -117,6 +119,17 @@ impl Planner for AddonPlanner {
             Some(wait) => Next::after(wait, why),
             None => Next::settled(why),
         }
+    }
+}
+
+/// How it is kept: once its newest change was made it stays made, whatever is seen later.
+fn managed(tx: &Tx, spec: &Spec, state: Option<&AddonState>) -> Hold {
+    let hold = Hold::Managed { conflicts: spec.conflicts, change: spec.change, made: true };
+    let known = tx.shared(&AddonSpec::key(&spec.cluster, &spec.name)).is_some_and(|known| known.body.hold == hold);
+    let seen = state.is_some_and(|state| state.hold.is_same_change(&hold) && state.outcome == Outcome::Applied);
+    match known || seen {
+        true => hold,
+        false => Hold::Managed { conflicts: spec.conflicts, change: spec.change, made: false },
     }
 }
 
@@ -147,10 +160,14 @@ fn conclude(addon: &mut Addon, state: Option<AddonState>, now: Millis) -> (Optio
         Outcome::Refused(why) => (failed(status.state), Some(refusal(&why))),
         // That the cluster's API is away for a moment is the cluster's matter.
         Outcome::Pending(_) | Outcome::Gone if !in_motion => (status.state, None),
-        Outcome::Pending(why) if left == Millis(0) => (State::Degraded, Some(Issue::new("ClusterUnreachable", why, &[]))),
+        Outcome::Pending(why) if left == Millis(0) => {
+            (State::Degraded, Some(Issue::new("ClusterUnreachable", why, &[])))
+        }
         Outcome::Pending(_) | Outcome::Gone => (status.state, None),
         Outcome::Applied if well => (State::Active, None),
-        Outcome::Applied if left == Millis(0) => (State::Degraded, Some(unwell_issue(&addon.spec.name, workload.as_ref()))),
+        Outcome::Applied if left == Millis(0) => {
+            (State::Degraded, Some(unwell_issue(&addon.spec.name, workload.as_ref())))
+        }
         Outcome::Applied => (status.state, status.issues.first().cloned()),
     };
     let waits = unwell.is_some() && left > Millis(0) && !matches!(next, State::CreateFailed | State::UpdateFailed);

@@ -70,9 +70,9 @@ pub fn check(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
         return Err(format!("{place}: must have a maximum value of {most}"));
     }
     match value {
-        Value::Array(items) if schema["items"].is_object() => {
-            (0..).zip(items).try_for_each(|(n, item): (usize, _)| check(&schema["items"], item, &format!("{place}[{n}]")))
-        }
+        Value::Array(items) if schema["items"].is_object() => (0..)
+            .zip(items)
+            .try_for_each(|(n, item): (usize, _)| check(&schema["items"], item, &format!("{place}[{n}]"))),
         Value::Object(members) => members.iter().try_for_each(|(name, member)| {
             let (known, other) = (&schema["properties"][name], &schema["additionalProperties"]);
             let place = format!("{place}.{name}");

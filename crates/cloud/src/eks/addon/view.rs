@@ -41,10 +41,8 @@ pub fn update(update: &Update) -> api::Update {
         error_message: Some(issue.message.clone()),
         resource_ids: Some(issue.resources.clone()),
     };
-    let param = |(name, value): &(String, String)| api::UpdateParam {
-        r#type: name.parse().ok(),
-        value: Some(value.clone()),
-    };
+    let param =
+        |(name, value): &(String, String)| api::UpdateParam { r#type: name.parse().ok(), value: Some(value.clone()) };
     let status = match &update.ended {
         None => api::UpdateStatus::InProgress,
         Some(Ok(())) => api::UpdateStatus::Successful,

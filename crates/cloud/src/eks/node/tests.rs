@@ -166,7 +166,8 @@ fn a_node_is_as_its_object_says_unless_that_is_an_earlier_instances() {
         assert!(!seen.registered && !seen.ready && seen.why.contains("has not registered"), "{seen:?}");
     }
     let mut away = object();
-    away["status"]["conditions"][1] = json!({"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."});
+    away["status"]["conditions"][1] =
+        json!({"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."});
     let seen = state(&node(), Some(&away), None);
     assert_eq!((seen.ready, seen.why.as_str()), (false, "Kubelet stopped posting node status."));
 }
@@ -201,8 +202,7 @@ fn edited(object: &Value, edit: Edit) -> Value {
                 fields_v1["f:spec"] = json!({"f:unschedulable": {}});
             }
             after["metadata"]["labels"].as_object_mut().unwrap().extend(labels);
-            after["metadata"]["managedFields"] =
-                json!([{"manager": "kubelet", "operation": "Update"}, {"manager": "eks", "operation": "Apply", "fieldsV1": fields_v1}]);
+            after["metadata"]["managedFields"] = json!([{"manager": "kubelet", "operation": "Update"}, {"manager": "eks", "operation": "Apply", "fieldsV1": fields_v1}]);
         }
         Edit::Merge(fields) => {
             after["spec"]["taints"] = fields["spec"]["taints"].clone();

@@ -28,7 +28,8 @@ const COREFILE: &str = "\
 const REPLICAS: u64 = 2;
 
 pub fn objects(release: &Release) -> Vec<Value> {
-    let labels = json!({"eks.amazonaws.com/component": "coredns", "k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"});
+    let labels =
+        json!({"eks.amazonaws.com/component": "coredns", "k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"});
     let corefile = release.configuration["corefile"].as_str().unwrap_or(COREFILE);
     let mut objects = vec![
         account("coredns", &labels),
@@ -57,9 +58,7 @@ fn service(release: &Release) -> Value {
         "kubernetes.io/cluster-service": "true",
         "kubernetes.io/name": "CoreDNS",
     });
-    let port = |name: &str, port: u16, protocol: &str| {
-        json!({"name": name, "port": port, "protocol": protocol, "targetPort": port})
-    };
+    let port = |name: &str, port: u16, protocol: &str| json!({"name": name, "port": port, "protocol": protocol, "targetPort": port});
     let spec = json!({
         "clusterIP": release.facts.dns.to_string(),
         "ports": [port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"), port("metrics", 9153, "TCP")],
@@ -74,7 +73,8 @@ fn deployment(release: &Release) -> Value {
     let labels = json!({"eks.amazonaws.com/component": "coredns", "k8s-app": "kube-dns"});
     let selector = json!({"matchLabels": labels});
     let mut affinity = on_nodes(&["fargate", "auto"]);
-    let near = json!({"labelSelector": {"matchLabels": {"k8s-app": "kube-dns"}}, "topologyKey": "kubernetes.io/hostname"});
+    let near =
+        json!({"labelSelector": {"matchLabels": {"k8s-app": "kube-dns"}}, "topologyKey": "kubernetes.io/hostname"});
     affinity["podAntiAffinity"] =
         json!({"preferredDuringSchedulingIgnoredDuringExecution": [{"podAffinityTerm": near, "weight": 100}]});
     let zones = json!({
@@ -110,10 +110,13 @@ fn replicas(release: &Release) -> u64 {
 }
 
 fn container(release: &Release) -> Value {
-    let port = |name: &str, port: u16, protocol: &str| json!({"containerPort": port, "name": name, "protocol": protocol});
+    let port =
+        |name: &str, port: u16, protocol: &str| json!({"containerPort": port, "name": name, "protocol": protocol});
     let probe = |path: &str, port: u16| json!({"httpGet": {"path": path, "port": port, "scheme": "HTTP"}});
     let mut live = probe("/health", 8080);
-    for (name, value) in [("failureThreshold", 5), ("initialDelaySeconds", 60), ("successThreshold", 1), ("timeoutSeconds", 5)] {
+    for (name, value) in
+        [("failureThreshold", 5), ("initialDelaySeconds", 60), ("successThreshold", 1), ("timeoutSeconds", 5)]
+    {
         live[name] = json!(value);
     }
     let mut ready = probe("/ready", 8181);
@@ -142,7 +145,8 @@ fn budget(configured: &Value, labels: &Value) -> Option<Value> {
     if configured["enabled"] == false {
         return None;
     }
-    let mut spec = json!({"selector": {"matchLabels": {"eks.amazonaws.com/component": "coredns", "k8s-app": "kube-dns"}}});
+    let mut spec =
+        json!({"selector": {"matchLabels": {"eks.amazonaws.com/component": "coredns", "k8s-app": "kube-dns"}}});
     let named = ["minAvailable", "maxUnavailable"].into_iter().find(|name| !configured[*name].is_null());
     match named {
         Some(name) => spec[name] = configured[name].clone(),

@@ -81,7 +81,8 @@ portRange: \"\"
 fn daemon_set(release: &Release) -> Value {
     let host = |name: &str, path: &str, kind: &str| json!({"name": name, "hostPath": {"path": path, "type": kind}});
     let mount = |name: &str, path: &str, only: bool| json!({"name": name, "mountPath": path, "readOnly": only});
-    let node = json!({"name": "NODE_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}});
+    let node =
+        json!({"name": "NODE_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}});
     let container = json!({
         "name": "kube-proxy",
         "image": SystemImage::KubeProxy.reference(&release.facts.region, release.software()),

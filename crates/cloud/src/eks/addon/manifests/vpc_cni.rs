@@ -68,7 +68,8 @@ fn rules() -> Value {
 fn eni_configs(labels: &Value) -> Value {
     let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     let version = json!({"name": "v1alpha1", "served": true, "storage": true, "schema": schema});
-    let names = json!({"kind": "ENIConfig", "listKind": "ENIConfigList", "plural": "eniconfigs", "singular": "eniconfig"});
+    let names =
+        json!({"kind": "ENIConfig", "listKind": "ENIConfigList", "plural": "eniconfigs", "singular": "eniconfig"});
     let spec = json!({"group": "crd.k8s.amazonaws.com", "names": names, "scope": "Cluster", "versions": [version]});
     let name = "eniconfigs.crd.k8s.amazonaws.com";
     cluster_wide("apiextensions.k8s.io/v1", "CustomResourceDefinition", name, labels, json!({"spec": spec}))
@@ -78,7 +79,7 @@ fn daemon_set(release: &Release) -> Value {
     let image = SystemImage::VpcCni.reference(&release.facts.region, release.software());
     let mounts: Vec<Value> = FOLDERS.iter().map(|(name, _, inside)| mount(name, inside)).collect();
     let env = environment(release);
-    let container = json!({
+    let mut container = json!({
         "name": "aws-node",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
@@ -89,6 +90,14 @@ fn daemon_set(release: &Release) -> Value {
         "securityContext": {"privileged": true},
         "volumeMounts": mounts,
     });
+    // The probes ask the introspection server.
+    let disabled = &release.configuration["env"]["DISABLE_INTROSPECTION"];
+    if *disabled != json!("true") && *disabled != json!(true) {
+        container["livenessProbe"] = json!({"tcpSocket": at(), "initialDelaySeconds": 60, "timeoutSeconds": 10});
+        let mut healthy = at();
+        healthy["path"] = json!("/healthz");
+        container["readinessProbe"] = json!({"httpGet": healthy, "periodSeconds": 2, "timeoutSeconds": 10});
+    }
     let init = json!({
         "name": "aws-vpc-cni-init",
         "image": image,
@@ -99,7 +108,8 @@ fn daemon_set(release: &Release) -> Value {
         "securityContext": {"privileged": true},
         "volumeMounts": [mount("cni-bin-dir", "/host/opt/cni/bin")],
     });
-    let volumes = FOLDERS.map(|(name, path, _)| json!({"name": name, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}));
+    let volumes =
+        FOLDERS.map(|(name, path, _)| json!({"name": name, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}));
     let selector = json!({"k8s-app": "aws-node"});
     let labels = json!({"app.kubernetes.io/instance": "aws-vpc-cni", "app.kubernetes.io/name": "aws-node", "k8s-app": "aws-node"});
     let mut template = json!({
@@ -120,6 +130,11 @@ fn daemon_set(release: &Release) -> Value {
     configure(&mut template, &release.configuration);
     let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}});
     json!({"selector": {"matchLabels": selector}, "template": template, "updateStrategy": strategy})
+}
+
+/// Where the daemon tells how it is, in the node's own network.
+fn at() -> Value {
+    json!({"host": "127.0.0.1", "port": 61679})
 }
 
 fn mount(name: &str, inside: &str) -> Value {

@@ -45,8 +45,9 @@ impl<D: Dial> Driver for Addons<D> {
             Hold::Once { done: true } => {}
             Hold::Once { done: false } => drop(keeper.apply(Conflicts::Preserve).await),
             Hold::Gone => keeper.take_away().await,
-            Hold::Managed { conflicts, .. } => {
-                while keeper.apply(*conflicts).await {
+            Hold::Managed { conflicts, made, .. } => {
+                let conflicts = if *made { Conflicts::Preserve } else { *conflicts };
+                while keeper.apply(conflicts).await {
                     keeper.watch().await;
                 }
                 // What the API refused it would refuse again: somebody has to ask for something else.
@@ -101,7 +102,10 @@ impl<D: Dial> Keeper<'_, D> {
                 }
             };
             let applied = outcome == Outcome::Applied;
-            self.say(outcome, None);
+            // Of what is looked at afterwards there is more to say.
+            if !applied || matches!(self.spec.hold, Hold::Once { .. }) {
+                self.say(outcome, None);
+            }
             return applied;
         }
     }

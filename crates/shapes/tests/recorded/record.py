@@ -12,10 +12,30 @@ import botocore.session
 TAGS = {"team": "a b+c", "stage": "ünï/code=1&2"}
 EC2_TAGS = [{"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": "a b"}, {"Key": "empty", "Value": ""}]}]
 ARN = "arn:aws:eks:us-east-1:111122223333:cluster/demo"
+ROLE = "arn:aws:iam::111122223333:role/path/eks"
 DOCUMENT = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow"}]}'
 
 CALLS = {
     "eks": {
+        "CreateAccessEntry": {
+            "clusterName": "demo",
+            "principalArn": ROLE,
+            "kubernetesGroups": ["viewers"],
+            "username": "a:{{SessionName}}",
+            "type": "STANDARD",
+            "clientRequestToken": "a-token",
+            "tags": TAGS,
+        },
+        "CreateAddon": {
+            "clusterName": "demo",
+            "addonName": "vpc-cni",
+            "addonVersion": "v0.1.0-eksbuild.1",
+            "serviceAccountRoleArn": ROLE,
+            "resolveConflicts": "OVERWRITE",
+            "configurationValues": '{"env": {"WARM_ENI_TARGET": "2"}}',
+            "clientRequestToken": "a-token",
+            "tags": TAGS,
+        },
         "CreateCluster": {
             "name": "demo",
             "version": "1.36",
@@ -33,7 +53,13 @@ CALLS = {
             "clientRequestToken": "a-token",
             "tags": TAGS,
         },
+        "DeleteAccessEntry": {"clusterName": "demo", "principalArn": ROLE},
+        "DeleteAddon": {"clusterName": "demo", "addonName": "coredns", "preserve": True},
         "DeleteCluster": {"name": "demo"},
+        "DescribeAccessEntry": {"clusterName": "demo", "principalArn": ROLE},
+        "DescribeAddon": {"clusterName": "demo", "addonName": "coredns"},
+        "DescribeAddonConfiguration": {"addonName": "coredns", "addonVersion": "v1.14.7-eksbuild.1"},
+        "DescribeAddonVersions": {"kubernetesVersion": "1.36", "addonName": "coredns", "types": ["networking"]},
         "DescribeCluster": {"name": "a name/with ü"},
         "DescribeClusterVersions": {"clusterVersions": ["1.35", "1.36"], "defaultOnly": True, "maxResults": 5},
         "CreateNodegroup": {
@@ -73,10 +99,20 @@ CALLS = {
             "force": True,
             "clientRequestToken": "a-token",
         },
+        "ListAccessEntries": {"clusterName": "demo", "maxResults": 5},
+        "ListAddons": {"clusterName": "demo", "maxResults": 5, "nextToken": "a/b+c=="},
         "ListClusters": {"maxResults": 1, "nextToken": "a/b+c==", "include": ["all"]},
         "ListTagsForResource": {"resourceArn": ARN},
         "TagResource": {"resourceArn": ARN, "tags": TAGS},
         "UntagResource": {"resourceArn": ARN, "tagKeys": ["team", "a b"]},
+        "UpdateAccessEntry": {"clusterName": "demo", "principalArn": ROLE, "kubernetesGroups": []},
+        "UpdateAddon": {
+            "clusterName": "demo",
+            "addonName": "coredns",
+            "resolveConflicts": "PRESERVE",
+            "configurationValues": "replicaCount: 3",
+            "clientRequestToken": "a-token",
+        },
     },
     "iam": {
         "AttachRolePolicy": {"RoleName": "eks", "PolicyArn": "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"},

@@ -22,7 +22,6 @@ pub use model::{
     Workload,
 };
 pub use plan::{AddonPlanner, DefaultsPlanner};
-pub use view::update as show_update;
 
 // What the add-ons driver applies and reads: pure, as all that decides.
 pub use manifests::{objects, place, workload};

@@ -164,6 +164,8 @@ pub enum Hold {
         conflicts: Conflicts,
         /// Which change of it this is.
         change: u64,
+        /// It was made: what others set from then on is theirs, until the next change.
+        made: bool,
     },
     /// Taken away.
     Gone,
@@ -200,7 +202,7 @@ pub enum Outcome {
 /// A field that somebody else has set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conflict {
-    /// The object: `DaemonSet.apps kube-system/aws-node`.
+    /// The object: `DaemonSet.apps aws-node`.
     pub object: String,
     /// The field: `.spec.template.spec.containers[name="aws-node"].image`.
     pub field: String,
@@ -249,6 +251,16 @@ impl AddonState {
     /// The key of what the driver saw.
     pub fn key(cluster: &str, name: &str) -> Key<AddonState> {
         Key::new(format!("{cluster}/{name}"))
+    }
+}
+
+impl Hold {
+    /// What is said of the other one holds for this one: it is the same change, made already or not.
+    pub fn is_same_change(&self, other: &Hold) -> bool {
+        match (self, other) {
+            (Hold::Managed { change, .. }, Hold::Managed { change: other, .. }) => change == other,
+            _ => self == other,
+        }
     }
 }
 

@@ -90,7 +90,7 @@ impl Planner for AddonPlanner {
         let state = tx.get(&AddonState::key(&spec.cluster, &spec.name)).map(|state| state.body);
         let hold = match record.deleting {
             Some(_) => Hold::Gone,
-            None => Hold::Managed { conflicts: spec.conflicts, change: spec.change },
+            None => managed(tx, &spec, state.as_ref()),
         };
         let release = Release {
             name: spec.name.clone(),
@@ -104,7 +104,7 @@ impl Planner for AddonPlanner {
         let wanted = AddonSpec { access: kube.body.access(), release, before, hold: hold.clone() };
         tx.set(&key, Some(record.key.any()), wanted);
         // What was seen of another wish says nothing about this one.
-        let state = state.filter(|state| state.hold == hold);
+        let state = state.filter(|state| state.hold.is_same_change(&hold));
         if record.deleting.is_some() {
             return match state.map(|state| state.outcome) {
                 Some(Outcome::Gone) => end(tx, &record),
@@ -119,6 +119,17 @@ impl Planner for AddonPlanner {
             Some(wait) => Next::after(wait, why),
             None => Next::settled(why),
         }
+    }
+}
+
+/// How it is kept: once its newest change was made it stays made, whatever is seen later.
+fn managed(tx: &Tx, spec: &Spec, state: Option<&AddonState>) -> Hold {
+    let hold = Hold::Managed { conflicts: spec.conflicts, change: spec.change, made: true };
+    let known = tx.shared(&AddonSpec::key(&spec.cluster, &spec.name)).is_some_and(|known| known.body.hold == hold);
+    let seen = state.is_some_and(|state| state.hold.is_same_change(&hold) && state.outcome == Outcome::Applied);
+    match known || seen {
+        true => hold,
+        false => Hold::Managed { conflicts: spec.conflicts, change: spec.change, made: false },
     }
 }
 

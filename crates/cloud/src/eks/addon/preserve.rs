@@ -9,9 +9,8 @@ pub fn conflicts(object: &Value, refusal: &Value) -> Vec<Conflict> {
     let none = vec![];
     let causes = refusal["details"]["causes"].as_array().unwrap_or(&none).iter();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let metadata = &object["metadata"];
-    let place = metadata["namespace"].as_str().map(|namespace| format!("{namespace}/")).unwrap_or_default();
-    let name = format!("{} {place}{}", text(&object["kind"]), text(&metadata["name"]));
+    let group = object["apiVersion"].as_str().and_then(|version| Some(format!(".{}", version.split_once('/')?.0)));
+    let name = format!("{}{} {}", text(&object["kind"]), group.unwrap_or_default(), text(&object["metadata"]["name"]));
     let theirs = causes.filter(|cause| cause["reason"] == "FieldManagerConflict");
     theirs
         .map(|cause| Conflict { object: name.clone(), field: text(&cause["field"]), who: text(&cause["message"]) })
@@ -108,15 +107,12 @@ mod tests {
 
     #[test]
     fn conflicts_name_the_object_the_field_and_who_has_it() {
-        let object = json!({"kind": "ConfigMap", "metadata": {"name": "coredns", "namespace": "kube-system"}});
-        let cause = json!({"reason": "FieldManagerConflict", "field": ".data.Corefile",
+        let object = json!({"kind": "DaemonSet", "apiVersion": "apps/v1", "metadata": {"name": "aws-node"}});
+        let cause = json!({"reason": "FieldManagerConflict", "field": ".spec.x",
             "message": "conflict with \"kubectl-edit\" using v1"});
         let refusal = json!({"code": 409, "details": {"causes": [cause, {"reason": "Other"}]}});
         let who = "conflict with \"kubectl-edit\" using v1".to_owned();
-        let object_name = "ConfigMap kube-system/coredns".to_owned();
-        assert_eq!(
-            conflicts(&object, &refusal),
-            [Conflict { object: object_name, field: ".data.Corefile".into(), who }]
-        );
+        let object_name = "DaemonSet.apps aws-node".to_owned();
+        assert_eq!(conflicts(&object, &refusal), [Conflict { object: object_name, field: ".spec.x".into(), who }]);
     }
 }

@@ -14,12 +14,18 @@ const NAMESPACE: &str = "kube-system";
 
 /// The objects of a release.
 pub fn objects(release: &Release) -> Vec<Value> {
-    match release.name.as_str() {
+    let mut objects = match release.name.as_str() {
         VPC_CNI => vpc_cni::objects(release),
         KUBE_PROXY => kube_proxy::objects(release),
         COREDNS => coredns::objects(release),
         _ => vec![],
+    };
+    if let Some(role) = &release.role {
+        for account in objects.iter_mut().filter(|object| object["kind"] == "ServiceAccount") {
+            account["metadata"]["annotations"] = json!({"eks.amazonaws.com/role-arn": role});
+        }
     }
+    objects
 }
 
 /// What runs, of a release's objects: a DaemonSet or a Deployment.

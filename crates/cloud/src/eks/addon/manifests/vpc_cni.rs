@@ -79,7 +79,7 @@ fn daemon_set(release: &Release) -> Value {
     let image = SystemImage::VpcCni.reference(&release.facts.region, release.software());
     let mounts: Vec<Value> = FOLDERS.iter().map(|(name, _, inside)| mount(name, inside)).collect();
     let env = environment(release);
-    let container = json!({
+    let mut container = json!({
         "name": "aws-node",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
@@ -90,6 +90,14 @@ fn daemon_set(release: &Release) -> Value {
         "securityContext": {"privileged": true},
         "volumeMounts": mounts,
     });
+    // The probes ask the introspection server.
+    let disabled = &release.configuration["env"]["DISABLE_INTROSPECTION"];
+    if *disabled != json!("true") && *disabled != json!(true) {
+        container["livenessProbe"] = json!({"tcpSocket": at(), "initialDelaySeconds": 60, "timeoutSeconds": 10});
+        let mut healthy = at();
+        healthy["path"] = json!("/healthz");
+        container["readinessProbe"] = json!({"httpGet": healthy, "periodSeconds": 2, "timeoutSeconds": 10});
+    }
     let init = json!({
         "name": "aws-vpc-cni-init",
         "image": image,
@@ -122,6 +130,11 @@ fn daemon_set(release: &Release) -> Value {
     configure(&mut template, &release.configuration);
     let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}});
     json!({"selector": {"matchLabels": selector}, "template": template, "updateStrategy": strategy})
+}
+
+/// Where the daemon tells how it is, in the node's own network.
+fn at() -> Value {
+    json!({"host": "127.0.0.1", "port": 61679})
 }
 
 fn mount(name: &str, inside: &str) -> Value {

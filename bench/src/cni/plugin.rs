@@ -80,7 +80,7 @@ impl Plugin {
         plugin.env_clear().env("PATH", "/usr/sbin:/usr/bin").env("CNI_PATH", &self.folder);
         plugin.env("CNI_COMMAND", verb).env("CNI_CONTAINERID", &pod.name).env("CNI_IFNAME", "eth0");
         plugin.env("CNI_NETNS", pod.namespace());
-        plugin.env("CNI_ARGS", format!("K8S_POD_NAMESPACE=default;K8S_POD_NAME={}", pod.name));
+        plugin.env("CNI_ARGS", format!("IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={}", pod.name));
         plugin.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = plugin.spawn().with_context(|| format!("starting {}", self.program.display()))?;
         child.stdin.take().context("its input is a pipe")?.write_all(self.config.to_string().as_bytes())?;

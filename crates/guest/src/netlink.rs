@@ -5,7 +5,6 @@
 //! (amazon-vpc-cni-k8s#3461), so the plugin uses none of them while it adds or removes a pod.
 
 use crate::namespace;
-use aws_lc_rs::rand;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use roadstead_types::Cidr;
 use rtnetlink::packet_core::{
@@ -23,7 +22,7 @@ use rtnetlink::sys::{Socket, SocketAddr};
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::str::FromStr;
@@ -42,8 +41,9 @@ impl Mac {
     /// # Errors
     /// There is no randomness.
     pub fn random() -> io::Result<Mac> {
+        // From the kernel: the library's generator takes 80 ms to begin, which a pod would wait for.
         let mut bytes = [0; 6];
-        rand::fill(&mut bytes).map_err(|_| io::Error::other("no randomness for a MAC address"))?;
+        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
         bytes[0] = bytes[0] & 0xfc | 0x02;
         Ok(Mac(bytes))
     }

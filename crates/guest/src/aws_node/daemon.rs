@@ -373,8 +373,7 @@ impl Daemon {
     }
 
     fn grow(&self) -> Result<()> {
-        loop {
-            let Some(step) = pool::grow(&self.pool(), &self.targets, self.limits) else { break };
+        while let Some(step) = pool::grow(&self.pool(), &self.targets, self.limits) {
             if let Err(why) = self.take(&step) {
                 count_up(&self.counters.cloud_errors, 1);
                 tracing::warn!("{step:?}: {why:#}");

@@ -371,10 +371,10 @@ mod tests {
                     prop_assert_eq!(world.settle(|enis| grow(enis, &targets, limits)), 0);
                 } else {
                     world.settle(|enis| grow(enis, &targets, limits));
-                    let full = world.enis.iter().all(|eni| eni.slots.len() as u32 >= limits.slots());
+                    let full = world.enis.iter().all(|eni| eni.slots.len() >= limits.slots() as usize);
                     prop_assert!(full || world.count().short(&targets, limits) == 0);
                 }
-                prop_assert!(world.enis.len() as u32 <= limits.enis);
+                prop_assert!(world.enis.len() <= limits.enis as usize);
                 world.enis.iter_mut().flat_map(|eni| &mut eni.slots).for_each(|slot| slot.cooling = 0);
             }
         }

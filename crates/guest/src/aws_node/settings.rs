@@ -37,9 +37,9 @@ pub struct Settings {
     pub state: PathBuf,
     /// The folder of the runtime's network configurations.
     pub networks: PathBuf,
-    /// `INTROSPECTION_BIND_ADDRESS`; empty: nobody may look.
+    /// `INTROSPECTION_BIND_ADDRESS`; empty (`DISABLE_INTROSPECTION`): nobody may look.
     pub introspection: String,
-    /// Where metrics are.
+    /// Where metrics are; empty (`DISABLE_METRICS`): nowhere.
     pub metrics: String,
 }
 
@@ -96,6 +96,10 @@ impl Settings {
         let flag = |name: &str, default| parsed(name, text(name)).map(|flag| flag.unwrap_or(default));
         let number = |name: &str| parsed::<u32>(name, text(name));
         let path = |name: &str, default: &str| PathBuf::from(text(name).unwrap_or_else(|| default.to_owned()));
+        let served = |disable: &str, bind: &str, default: &str| -> Result<String> {
+            let address = text(bind).unwrap_or_else(|| default.to_owned());
+            Ok(if flag(disable, false)? { String::new() } else { address })
+        };
         let defaults = Targets::default();
         let targets = Targets {
             warm_enis: number("WARM_ENI_TARGET")?.unwrap_or(defaults.warm_enis),
@@ -129,8 +133,8 @@ impl Settings {
             socket: path("IPAMD_SOCKET", crate::cni::daemon::SOCKET),
             state: path("AWS_VPC_K8S_CNI_BACKING_STORE", "/var/lib/aws-node/ipam.json"),
             networks: path("HOST_CNI_CONFDIR_PATH", "/host/etc/cni/net.d"),
-            introspection: env("INTROSPECTION_BIND_ADDRESS").unwrap_or_else(|| "127.0.0.1:61679".to_owned()),
-            metrics: env("METRICS_BIND_ADDRESS").unwrap_or_else(|| "0.0.0.0:61678".to_owned()),
+            introspection: served("DISABLE_INTROSPECTION", "INTROSPECTION_BIND_ADDRESS", "127.0.0.1:61679")?,
+            metrics: served("DISABLE_METRICS", "METRICS_BIND_ADDRESS", "0.0.0.0:61678")?,
         })
     }
 }
@@ -154,6 +158,8 @@ mod tests {
     fn what_is_not_set_is_as_amazon_has_it() {
         let settings = read(&[("WARM_IP_TARGET", "")]).unwrap();
         assert_eq!(settings.targets, Targets::default());
+        assert_eq!(settings.introspection, "127.0.0.1:61679");
+        assert_eq!(read(&[("DISABLE_METRICS", "true")]).unwrap().metrics, "");
         assert_eq!((settings.mtu, settings.snat, settings.prefix.as_str()), (9001, Snat::RandomFully, "eni"));
     }
 

@@ -286,5 +286,6 @@ fn numbered<'f>(form: &'f Form, name: &str) -> Vec<&'f String> {
 }
 
 fn now() -> Millis {
-    Millis(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64)
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    Millis(u64::try_from(since.as_millis()).unwrap())
 }

@@ -53,6 +53,11 @@ pub fn parts(data: &Path, part: &str) -> Vec<i32> {
 }
 
 impl Process {
+    /// The path of its program, in its machine.
+    pub fn path(&self) -> &str {
+        self.arguments.first().map_or("", String::as_str)
+    }
+
     /// The value of its flag `--NAME=VALUE`.
     ///
     /// # Errors

@@ -25,7 +25,10 @@ pub fn run(args: &[String]) -> Result<()> {
     }
     let all = ask(&["endpoint", "status", "--cluster", "--write-out=json"])?;
     let heir = heir(&all).context("no other member can lead")?;
-    let status = Command::new(etcdctl).args(flags).args(["--command-timeout=1s", "move-leader", &format!("{heir:x}")]).status()?;
+    let status = Command::new(etcdctl)
+        .args(flags)
+        .args(["--command-timeout=1s", "move-leader", &format!("{heir:x}")])
+        .status()?;
     if status.success() { Ok(()) } else { bail!("move-leader ended with {status}") }
 }
 

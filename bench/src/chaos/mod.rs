@@ -199,6 +199,8 @@ impl<'a> Stage<'a> {
     fn is_whole(&mut self) -> Result<()> {
         ensure!(self.ledger.open().goes_on(), "requests fail");
         let all = machines::processes(&self.mark);
+        let frozen = all.iter().find(|process| process.stopped);
+        ensure!(frozen.is_none(), "{frozen:?} is stopped");
         let of = |program: &str| all.iter().filter(|process| process.program == program).collect::<Vec<_>>();
         for (program, wanted) in WHOLE {
             let found = of(program).len();

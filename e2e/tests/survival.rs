@@ -1,6 +1,6 @@
 //! What may die, does: processes, machines, the region's own parts, the power. Clusters stay or come back, with their data.
 
-use e2e::{Cluster, Process, Region, Said, call, kill, run, say, signal, step, steps, until};
+use e2e::{Cluster, Process, Region, Said, call, kill, run, say, signal, step, steps, try_run, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -20,6 +20,11 @@ const FROZEN: Duration = Duration::from_secs(15);
 const TOLD: f64 = 2.0;
 /// How long a member of etcd whose disk is lost may be away.
 const REPLACED: Duration = Duration::from_secs(20);
+/// How long one may be away whose disk stalls for good: two minutes are waited for it, and half a minute for its machine
+/// to end, which does not.
+const STALLED: Duration = Duration::from_secs(240);
+/// How long a tool of the host may take.
+const TOOL: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_cluster_survives_everything() {
@@ -51,7 +56,9 @@ fn nobody_waits_for_an_etcd_leader_that_fails_slowly() {
     cluster.kubectl(&["create", "configmap", "memory", "--from-literal=text=kept"]).text();
     steps!((&region, &cluster):
         a_patient_client_sees_no_etcd_leader_freeze,
-        a_patient_client_sees_no_disk_stall,
+        a_leader_that_is_to_stop_hands_its_leadership_over,
+        a_frozen_first_process_is_noticed,
+        a_patient_client_sees_no_disk_stall_and_one_for_good_costs_a_member_its_place,
     );
 }
 
@@ -194,8 +201,7 @@ fn etcdctl(member: &Process, arguments: &[&str]) -> String {
     command.args(["--endpoints", member.flag("advertise-client-urls"), "--command-timeout", "2s"]);
     command.args(["--cacert", &path("ca.crt"), "--cert", &path("member.crt"), "--key", &path("member.key")]);
     command.args(arguments).env("ETCDCTL_API", "3");
-    let said = command.output().expect("nsenter runs");
-    String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()
+    try_run(command, None, TOOL).map(|said| said.out + &said.err).unwrap_or_default()
 }
 
 /// Kills one process of that program; the cluster serves meanwhile, and the process comes back in its machine.
@@ -311,8 +317,9 @@ fn a_patient_client_sees_no_etcd_leader_freeze(region: &Region, cluster: &Cluste
     is_whole(region, cluster, &token);
 }
 
-/// A process that waits for its disk does not end, whoever kills it: the member is done without until the disk is back.
-fn a_patient_client_sees_no_disk_stall(region: &Region, cluster: &Cluster) {
+/// A process that waits for its disk does not end, whoever kills it: the member is done without until the disk is back, or
+/// another member has taken its place.
+fn a_patient_client_sees_no_disk_stall_and_one_for_good_costs_a_member_its_place(region: &Region, cluster: &Cluster) {
     let token = cluster.token();
     let moved = leader(region);
     let disk = StallingDisk::under(region, &moved);
@@ -329,6 +336,57 @@ fn a_patient_client_sees_no_disk_stall(region: &Region, cluster: &Cluster) {
     disk.freeze("--unfreeze");
     is_whole(region, cluster, &token);
     until("it serves again", BACK, || all_healthy(&region.running("etcd")[0]).then_some(()));
+    is_replaced_when_it_stalls_for_good(region, cluster, &disk, &victim);
+}
+
+/// Its machine is told to stop, as a region's own plans do.
+fn a_leader_that_is_to_stop_hands_its_leadership_over(region: &Region, cluster: &Cluster) {
+    let (token, old) = (cluster.token(), leader(region));
+    let init = region.processes().into_iter().find(|p| p.machine == old.machine && p.inside == 1);
+    let log = region.data().join("host/machines").join(&old.machine).join("log/roadstead/etcd.log");
+    assert!(signal(init.expect("a machine has a first process").pid, Signal::SIGTERM));
+    until("it says that it hands its leadership over", BACK, || {
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        said.contains("leadership transfer finished").then_some(())
+    });
+    let new = leader(region);
+    assert_ne!(new.machine, old.machine);
+    is_whole(region, cluster, &token);
+}
+
+fn a_frozen_first_process_is_noticed(region: &Region, cluster: &Cluster) {
+    let (token, member) = (cluster.token(), region.running("etcd").remove(0));
+    let first = || region.processes().into_iter().find(|p| p.machine == member.machine && p.inside == 1);
+    let frozen = first().expect("a machine has a first process").pid;
+    assert!(signal(frozen, Signal::SIGSTOP));
+    let began = Instant::now();
+    until("its machine is started again", BACK + FROZEN, || first().filter(|p| p.pid != frozen));
+    say(&format!("{:6.1} s  until a machine with a frozen first process ran again", began.elapsed().as_secs_f64()));
+    is_whole(region, cluster, &token);
+}
+
+fn is_replaced_when_it_stalls_for_good(region: &Region, cluster: &Cluster, disk: &StallingDisk, victim: &Process) {
+    let (token, members) = (cluster.token(), region.running("etcd"));
+    let others: Vec<Process> = members.into_iter().filter(|p| p.machine != victim.machine).collect();
+    let ids = member_ids(&others[0]);
+    disk.freeze("--freeze");
+    let began = Instant::now();
+    until("etcd has three votes again, one of them new", STALLED, || {
+        let now = member_ids(&others[0]);
+        (now.len() == 3 && now.intersection(&ids).count() == 2 && all_healthy(&others[0])).then_some(())
+    });
+    say(&format!("{:6.1} s  until etcd had three healthy votes again", began.elapsed().as_secs_f64()));
+    let running = region.running("etcd");
+    assert!(others.iter().all(|other| running.contains(other)), "the others were not touched");
+    cluster.await_serving(&token, BACK);
+    until("nothing is wrong with the cluster", BACK, || {
+        (region.describe(&cluster.name)["health"]["issues"] == json!([])).then_some(())
+    });
+    disk.freeze("--unfreeze");
+    until("the machine that could not end has ended", BACK, || {
+        region.processes().iter().all(|p| p.machine != victim.machine).then_some(())
+    });
+    is_whole(region, cluster, &token);
 }
 
 fn sees_no_error(seen: &Value) {
@@ -368,14 +426,17 @@ impl Drop for StallingDisk {
     fn drop(&mut self) {
         // It may not be frozen, or be in use by a machine, whose own mount of it ends with it.
         for (program, way) in [("fsfreeze", "--unfreeze"), ("umount", "--lazy")] {
-            let _ = Command::new(program).arg(way).arg(&self.folder).output();
+            let mut command = Command::new(program);
+            command.arg(way).arg(&self.folder);
+            let _ = try_run(command, None, TOOL);
         }
     }
 }
 
 fn tool(program: &str, arguments: &[&str]) {
-    let said = Command::new(program).args(arguments).output().expect("the tool runs");
-    assert!(said.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&said.stderr));
+    let mut command = Command::new(program);
+    command.args(arguments);
+    run(command, None, TOOL).text();
 }
 
 /// The member that leads.

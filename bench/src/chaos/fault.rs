@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A fault.
@@ -34,6 +34,11 @@ pub enum Fault {
     CutLink,
     /// The data of an etcd member that does not lead are deleted, and its machine is killed
     LoseEtcdDisk,
+    /// The disk of the etcd leader stalls for twenty seconds: what is written waits
+    SlowDisk,
+    /// SIGSTOP of the first process of the machine of an etcd member that does not lead
+    #[value(name = "freeze-pid-1")]
+    FreezePid1,
     /// SIGKILL of the host agent
     KillHostAgent,
     /// SIGSTOP of the host agent for ten seconds
@@ -50,16 +55,84 @@ pub struct Place<'a> {
     pub mark: &'a str,
     /// The port of the writer's connection.
     pub port: Option<u16>,
+    /// A member's disk that can be made to stall.
+    pub disk: Option<&'a Stalling>,
+}
+
+/// Where a member has its disk.
+const DISK: &str = "/var/lib/etcd";
+
+/// A member's disk on a file system of its own, which can be made to stall. When it is dropped the file system goes, and
+/// the disk is lost: what was there before was deleted, so that no member goes on from what is out of date.
+pub struct Stalling {
+    folder: PathBuf,
+    image: PathBuf,
+}
+
+impl Stalling {
+    /// Moves the disk of a member that does not lead, while its machine is down.
+    ///
+    /// # Errors
+    /// The machine here can't make file systems.
+    pub fn new(place: &Place<'_>) -> Result<Stalling> {
+        let member = place.member(false)?;
+        let (init, host) = (place.init_of(&member)?, place.host_agent()?);
+        let disk = Stalling { folder: member.mounted(DISK)?, image: place.data.join("stalling.ext4") };
+        ensure!(disk.folder.starts_with(&place.data), "{} is none of the region's", disk.folder.display());
+        // So that the agent starts no machine meanwhile.
+        let _frozen = freeze(host)?;
+        signal(init, Signal::KILL)?;
+        let (folder, image) = (disk.folder.display(), disk.image.display());
+        let script = format!(
+            "truncate --size 1G {image} && mkfs.ext4 -q -d {folder} {image} && find {folder} -mindepth 1 -delete && \
+             mount -o loop {image} {folder}"
+        );
+        machines::run(&["sh", "-e", "-c", &script])?;
+        Ok(disk)
+    }
+
+    /// Whether it is still the disk of a member.
+    pub fn is_used(&self, place: &Place<'_>) -> bool {
+        place.running("etcd").iter().any(|member| member.mounted(DISK).is_ok_and(|mounted| self.is_at(&mounted)))
+    }
+
+    /// A machine names what it has mounted by its place in the file system: the folder, or the root of its own.
+    fn is_at(&self, mounted: &Path) -> bool {
+        mounted == Path::new("/") || mounted == self.folder
+    }
+
+    fn freeze(&self, way: &str) -> Result<()> {
+        fsfreeze(way, &self.folder)
+    }
+}
+
+impl Drop for Stalling {
+    fn drop(&mut self) {
+        // It may not be frozen, or be in use by a machine, whose own mount of it ends with it.
+        let _ = self.freeze("--unfreeze");
+        let _ = machines::run(&["umount", "--lazy", &self.folder.to_string_lossy()]);
+        let _ = std::fs::remove_file(&self.image);
+    }
+}
+
+fn fsfreeze(way: &str, folder: &Path) -> Result<()> {
+    machines::run(&["timeout", "10", "fsfreeze", way, &folder.to_string_lossy()]).map(drop)
 }
 
 /// What must be undone should nobody have healed it.
-pub struct Frozen(Option<Pid>);
+pub enum Frozen {
+    Nothing,
+    Process(Pid),
+    Disk(PathBuf),
+}
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        if let Some(pid) = self.0 {
-            // It fails if somebody ended it, as should be.
-            let _ = kill_process(pid, Signal::CONT);
+        // Each fails if somebody ended it, as should be.
+        match self {
+            Frozen::Nothing => {}
+            Frozen::Process(pid) => drop(kill_process(*pid, Signal::CONT)),
+            Frozen::Disk(folder) => drop(fsfreeze("--unfreeze", folder)),
         }
     }
 }
@@ -72,7 +145,11 @@ impl Fault {
 
     /// When it ends by our own hand: what nobody is there to heal.
     pub fn lasts(self) -> Option<Duration> {
-        (self == Fault::FreezeHostAgent).then_some(Duration::from_secs(10))
+        match self {
+            Fault::FreezeHostAgent => Some(Duration::from_secs(10)),
+            Fault::SlowDisk => Some(Duration::from_secs(20)),
+            _ => None,
+        }
     }
 
     /// Does it.
@@ -92,11 +169,13 @@ impl Fault {
             Fault::LoseEtcdDisk => place.lose_disk()?,
             Fault::KillHostAgent => place.kill_part("host")?,
             Fault::KillRegion => place.kill_part("serve")?,
+            Fault::SlowDisk => return place.stall(),
+            Fault::FreezePid1 => return freeze(place.init_of(&place.member(false)?)?),
             Fault::FreezeApiServer => return freeze(place.api_server()?.pid),
             Fault::FreezeHostAgent => return freeze(place.host_agent()?),
             Fault::FreezeEtcdLeader => return freeze(place.member(true)?.pid),
         }
-        Ok(Frozen(None))
+        Ok(Frozen::Nothing)
     }
 }
 
@@ -148,6 +227,31 @@ impl Place<'_> {
         std::fs::remove_dir_all(&disk).with_context(|| format!("removing {}", disk.display()))
     }
 
+    /// Stalls the disk that can be stalled, under the leader.
+    fn stall(&self) -> Result<Frozen> {
+        let disk = self.disk.context("no disk was made ready to stall")?;
+        let of = |member: &Process| member.mounted(DISK).is_ok_and(|mounted| disk.is_at(&mounted));
+        let victim = self.running("etcd").into_iter().find(of).context("nobody has the disk that can stall")?;
+        let leader = self.member(true)?;
+        if leader != victim {
+            self.move_leader(&leader, &victim)?;
+        }
+        disk.freeze("--freeze")?;
+        Ok(Frozen::Disk(disk.folder.clone()))
+    }
+
+    fn move_leader(&self, leader: &Process, to: &Process) -> Result<()> {
+        let metrics = to.get(2381, "/metrics")?;
+        let id = metrics.split_once("etcd_server_id{server_id=\"").and_then(|(_, rest)| rest.split_once('"'));
+        let file = |path: &str| format!("/proc/{}/root{path}", leader.pid);
+        let path = |flag: &str, name: &str| format!("--{flag}={}", file(&format!("/etc/etcd/pki/{name}")));
+        let etcdctl = file(&format!("{}ctl", leader.path()));
+        let endpoints = format!("--endpoints={}", leader.flag("advertise-client-urls")?);
+        let (authority, certificate) = (path("cacert", "ca.crt"), path("cert", "member.crt"));
+        let (key, id) = (path("key", "member.key"), id.context("a member does not say its id")?.0);
+        leader.run_in_network(&[&etcdctl, &endpoints, &authority, &certificate, &key, "move-leader", id])
+    }
+
     fn host_agent(&self) -> Result<i32> {
         parts(&self.data, "host").into_iter().next().context("`roadstead host` does not run")
     }
@@ -166,5 +270,5 @@ fn signal(pid: i32, signal: Signal) -> Result<()> {
 
 fn freeze(pid: i32) -> Result<Frozen> {
     signal(pid, Signal::STOP)?;
-    Ok(Frozen(Pid::from_raw(pid)))
+    Ok(Pid::from_raw(pid).map_or(Frozen::Nothing, Frozen::Process))
 }

@@ -21,6 +21,8 @@ pub struct Process {
     pub machine: String,
     /// The program's name.
     pub program: String,
+    /// A signal has stopped it: proc_pid_status(5), `State`.
+    pub stopped: bool,
     arguments: Vec<String>,
 }
 
@@ -38,7 +40,8 @@ fn look(pid: i32, mark: &str) -> Option<Process> {
     let arguments: Vec<String> = command.split_terminator('\0').map(str::to_owned).collect();
     let program = Path::new(arguments.first()?).file_name()?.to_string_lossy().into_owned();
     let inside = numbers.split_whitespace().next_back()?.parse().ok()?;
-    Some(Process { pid, inside, machine: machine.to_owned(), program, arguments })
+    let stopped = status.lines().any(|line| line.starts_with("State:\tT"));
+    Some(Process { pid, inside, machine: machine.to_owned(), program, stopped, arguments })
 }
 
 /// Process ids of a part of the region itself: `up`, `serve`, `host`.
@@ -53,6 +56,11 @@ pub fn parts(data: &Path, part: &str) -> Vec<i32> {
 }
 
 impl Process {
+    /// The path of its program, in its machine.
+    pub fn path(&self) -> &str {
+        self.arguments.first().map_or("", String::as_str)
+    }
+
     /// The value of its flag `--NAME=VALUE`.
     ///
     /// # Errors

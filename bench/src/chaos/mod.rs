@@ -15,7 +15,7 @@ use crate::wait::Wait;
 use anyhow::{Context as _, Result, bail, ensure};
 use api::Access;
 use clap::ValueEnum as _;
-use fault::{Fault, Place};
+use fault::{Fault, Place, Stalling};
 use hyper::Method;
 use ledger::Ledger;
 use machines::Process;
@@ -101,6 +101,7 @@ struct Stage<'a> {
     ledger: Ledger,
     data: PathBuf,
     mark: String,
+    disk: Option<Stalling>,
 }
 
 fn make_all(region: &mut Region<'_>, wait: &Wait, faults: &[Fault], runs: usize) -> Result<(Vec<Outcome>, usize)> {
@@ -130,17 +131,22 @@ impl<'a> Stage<'a> {
         let endpoint = runtime.block_on(load::endpoint(&access))?;
         let inner = access.inside(machines::network_of(&mark, endpoint.ip())?, endpoint);
         runtime.spawn(load::run(access.clone(), inner, ledger.clone()));
-        let stage = Stage { wait, client, runtime, access, ledger, data: region.data(), mark };
+        let stage = Stage { wait, client, runtime, access, ledger, data: region.data(), mark, disk: None };
         wait.until("the load begins", LIMIT, || Ok((stage.ledger.open().writes.count() > WARM).then_some(())))?;
         Ok(stage)
     }
 
     fn make(&mut self, fault: Fault) -> Result<Outcome> {
         self.become_whole()?;
+        if fault == Fault::SlowDisk && !self.disk.as_ref().is_some_and(|disk| disk.is_used(&self.place())) {
+            self.disk = Some(Stalling::new(&self.place())?);
+            self.wait.rest(AFTER)?;
+            self.become_whole()?;
+        }
         self.wait.rest(AFTER)?;
-        let port = self.ledger.open().port;
+        let place = self.place();
         let began = Instant::now();
-        let mut frozen = Some(fault.inject(&Place { data: self.data.clone(), mark: &self.mark, port })?);
+        let mut frozen = Some(fault.inject(&place)?);
         if let Some(time) = fault.lasts() {
             self.wait.rest(time)?;
             frozen.take();
@@ -153,6 +159,11 @@ impl<'a> Stage<'a> {
         self.wait.rest(AFTER)?;
         let lost = self.lost()?;
         Ok(self.outcome(fault, began, whole, lost))
+    }
+
+    fn place(&self) -> Place<'_> {
+        let port = self.ledger.open().port;
+        Place { data: self.data.clone(), mark: &self.mark, port, disk: self.disk.as_ref() }
     }
 
     fn outcome(&self, fault: Fault, began: Instant, whole: Duration, lost: usize) -> Outcome {
@@ -188,6 +199,8 @@ impl<'a> Stage<'a> {
     fn is_whole(&mut self) -> Result<()> {
         ensure!(self.ledger.open().goes_on(), "requests fail");
         let all = machines::processes(&self.mark);
+        let frozen = all.iter().find(|process| process.stopped);
+        ensure!(frozen.is_none(), "{frozen:?} is stopped");
         let of = |program: &str| all.iter().filter(|process| process.program == program).collect::<Vec<_>>();
         for (program, wanted) in WHOLE {
             let found = of(program).len();

@@ -1,9 +1,15 @@
 //! Stories of clusters: what is asked, what breaks, what is so in the end. Every rule of [`roadstead_sim::CHECKS`]
 //! holds on the way, or the story fails.
 
-use roadstead_hostspec::ItemKind;
+use roadstead_cloud::autoscaling::Group;
+use roadstead_cloud::ec2::instance::Instance;
+use roadstead_cloud::ec2::network_interface::NetworkInterface;
+use roadstead_cloud::ec2::volume::Volume;
+use roadstead_cloud::fabric::{HostItem, Want, gone};
+use roadstead_hostspec::{Balancer, Content, Credential, ItemKind, Machine, Quorum, Reviewer};
 use roadstead_shapes::{eks, iam};
 use roadstead_sim::{Crash, Ground, State, World, cluster_key};
+use roadstead_store::{Index, Key, Read as _};
 use roadstead_types::Millis;
 
 /// A world with a cluster that serves.
@@ -309,4 +315,74 @@ fn of_machines_that_do_not_get_ready_one_is_replaced_at_a_time() {
     });
     assert_eq!((world.state("a"), world.issues("a")), (Some(State::Active), vec![]));
     assert!(slots.iter().zip(machines).all(|(slot, machine)| world.machine("a", slot) != machine));
+}
+
+/// What a host is told of an item.
+fn wanted<T: HostItem>(world: &World, id: &str) -> T {
+    world.view().get(&Key::<Want<T>>::new(id)).expect("it is wanted").body.0
+}
+
+#[test]
+fn a_cluster_stands_as_it_was_designed() {
+    let world = with_cluster("a");
+    let cluster = world.cluster("a").expect("it is there");
+    let placement = cluster.placement.expect("it has its place");
+    let quorum: Quorum = wanted(&world, &cluster.spec.group_name("etcd"));
+    assert_eq!((quorum.majority, quorum.members.len()), (2, 3));
+    let subnet = |interface: &str| world.view().get(&NetworkInterface::key(interface)).expect("it is there").body;
+    for member in &placement.members {
+        let volume = world.view().get(&Volume::key(&member.volume)).expect("it is there").body;
+        assert_eq!(volume.bytes, 20 << 30);
+        assert_eq!(volume.zone, subnet(&member.interface).zone, "a member is where its volume is");
+        assert_eq!(wanted::<Machine>(&world, &world.machine("a", &member.name)).memory_bytes, 2 << 30);
+    }
+    for server in &placement.servers {
+        assert_eq!(subnet(&server.front).zone, subnet(&server.back).zone, "both of its legs are in one zone");
+        let machine: Machine = wanted(&world, &world.machine("a", &server.name));
+        assert_eq!(machine.memory_bytes, 4 << 30);
+        let text = |path: &str| match &machine.files.iter().find(|file| file.path == path).expect(path).content {
+            Content::Text(text) => text.clone(),
+            Content::Sealed(_) => panic!("{path} is sealed"),
+        };
+        for (program, name) in [("kube-controller-manager", "kcm"), ("kube-scheduler", "scheduler")] {
+            let kubeconfig = text(&format!("/etc/kubernetes/{program}.kubeconfig"));
+            assert!(kubeconfig.contains("server: \"https://127.0.0.1:443\""), "{kubeconfig}");
+            assert!(kubeconfig.contains(&format!("client-key: /etc/kubernetes/pki/{name}.key")), "{kubeconfig}");
+        }
+        assert!(text("/etc/kubernetes/token-webhook.kubeconfig").contains("user: {}"));
+    }
+}
+
+#[test]
+fn what_serves_goes_before_the_machines() {
+    let mut world = with_cluster("a");
+    let id = world.cluster("a").expect("it is there").spec.id;
+    let (etcd, probe) = (format!("eks-{id}-etcd"), format!("AKIA{}", &id[..16]));
+    world.delete_cluster("a");
+    let mut seen = 0;
+    world.settle_watching(|world| {
+        let view = world.view();
+        let groups = view.list(Index::<Group>::all());
+        let instances = view.list(Index::<Instance>::all());
+        if groups.iter().all(|group| group.deleting.is_none()) && instances.iter().all(|i| i.deleting.is_none()) {
+            return;
+        }
+        seen += 1;
+        assert!(gone::<Balancer>(view, &id), "the balancer leads to machines that go");
+        assert!(gone::<Quorum>(view, &etcd) && gone::<Reviewer>(view, &id) && gone::<Credential>(view, &probe));
+    });
+    assert!(seen > 0, "the machines were seen to go");
+}
+
+#[test]
+fn a_cluster_that_is_not_active_after_an_hour_has_failed_whatever_happened_meanwhile() {
+    let mut world = World::calm();
+    world.host().leave(Millis::mins(180));
+    world.create_cluster("a");
+    world.wait(Millis::mins(30));
+    world.set_public_cidrs("a", false).expect("it can be changed");
+    world.wait(Millis::mins(29));
+    assert_eq!(world.state("a"), Some(State::Creating));
+    world.wait(Millis::mins(2));
+    assert_eq!(world.state("a"), Some(State::Failed));
 }

@@ -49,7 +49,7 @@ fn one_set_of_each_family_is_the_default() {
 
 #[test]
 fn a_first_cluster_gets_what_it_needs_in_the_order_in_which_it_needs_it() {
-    let expected = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
+    let expected = ["etcd", "etcdctl", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
     let programs: Vec<_> =
         names(&committed(), &Selection::default()).iter().map(|n| n.split_once('/').unwrap().1.to_owned()).collect();
     assert_eq!(programs, expected);

@@ -218,9 +218,10 @@ async fn keep_checking(
 ) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut line = None;
     loop {
         ticks.tick().await;
-        let seen = check.run(&config).await;
+        let seen = check.run(&config, &mut line).await;
         if results.send((place.clone(), check.clone(), seen)).await.is_err() {
             return;
         }

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 /// One change of a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Op {
+    Tune,
     SetRules(Rules),
     RemoveRoute(Ipv4Addr, Route),
     RemoveWire(String),
@@ -31,10 +32,13 @@ impl Op {
     }
 }
 
-/// What turns `have` into `want`, in an order in which nothing is open for a moment that should be closed: rules
-/// first, then what goes, then what comes, each after what it stands on.
+/// What turns `have` into `want`, in an order in which nothing is open for a moment that should be closed: settings and
+/// rules first, then what goes, then what comes, each after what it stands on.
 pub(super) fn diff(have: &Router, want: &Router) -> Vec<Op> {
     let mut ops = Vec::new();
+    if want.tuned && !have.tuned {
+        ops.push(Op::Tune);
+    }
     if let Some(rules) = want.rules.as_ref().filter(|rules| have.rules.as_ref() != Some(*rules)) {
         ops.push(Op::SetRules(rules.clone()));
     }

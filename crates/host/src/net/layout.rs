@@ -103,7 +103,7 @@ pub enum Transport {
 impl Layout {
     /// The router that the layout asks for. `have` is what stands: wires of ports whose machine is not known yet stay.
     pub fn router(&self, have: &Router) -> Router {
-        let mut router = Router { rules: Some(Rules::of(self)), ..Router::default() };
+        let mut router = Router { tuned: true, rules: Some(Rules::of(self)), ..Router::default() };
         for plug in self.ports.values() {
             router.addresses.insert(plug.port.gateway());
             let link = link_name(&plug.port.id);

@@ -264,15 +264,16 @@ impl Kernel for Linux {
     fn observe(&self, network: &str) -> Result<Router> {
         let namespace = self.namespace(network);
         netns::create(&namespace).with_context(|| format!("make network namespace {namespace}"))?;
-        let (mut netlink, generation) = netns::run_in(&namespace, || -> Result<_> {
-            write_sysctls(&SYSCTLS)?;
-            Ok((Netlink::open()?, rules_generation().ok()))
+        let (mut netlink, generation, tuned) = netns::run_in(&namespace, || -> Result<_> {
+            let tuned = SYSCTLS.iter().all(|(key, value)| has_sysctl(key, value));
+            Ok((Netlink::open()?, rules_generation().ok(), tuned))
         })??;
         let links = netlink.links()?;
         let all = netlink.routes()?;
         let loopback = links.iter().find(|link| link.name == "lo").context("the router has no loopback")?;
         let ports = links.iter().filter(|link| link.name.starts_with('p'));
         Ok(Router {
+            tuned,
             addresses: netlink.addresses(loopback.index)?.into_iter().collect(),
             wires: ports.map(into_wire).collect(),
             routes: all.iter().filter_map(|route| into_port_route(route, &links)).collect(),
@@ -283,6 +284,7 @@ impl Kernel for Linux {
 
     fn apply(&self, network: &str, op: &Op) -> Result<()> {
         match op {
+            Op::Tune => Ok(netns::run_in(&self.namespace(network), || write_sysctls(&SYSCTLS))??),
             Op::SetRules(want) => self.set_rules(network, want),
             Op::AddUplink => self.add_uplink(network),
             Op::RemoveUplink => self.remove_uplink(network),
@@ -437,6 +439,14 @@ fn from_port_route(netlink: &mut Netlink, to: Ipv4Addr, route: &Route) -> io::Re
 
 fn write_sysctls(all: &[(&str, &str)]) -> io::Result<()> {
     all.iter().try_for_each(|(key, value)| write_sysctl(key, value))
+}
+
+/// Whether a setting of the calling thread's namespace is so. A host without IPv6 has none of its settings.
+fn has_sysctl(key: &str, value: &str) -> bool {
+    match fs::read_to_string(Path::new("/proc/sys").join(key)) {
+        Ok(text) => text.trim() == value,
+        Err(error) => error.kind() == io::ErrorKind::NotFound && key.starts_with("net/ipv6/"),
+    }
 }
 
 /// Writes a setting of the calling thread's namespace. A host without IPv6 has none of its settings.

@@ -20,6 +20,8 @@ pub(super) const FORM: u8 = 1;
 /// A router in the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Router {
+    /// The kernel's settings of it are ours.
+    pub tuned: bool,
     /// Held on the loopback as /32: gateways of subnets, balancers, services.
     pub addresses: BTreeSet<Ipv4Addr>,
     /// By the name of the router's end.

@@ -36,6 +36,7 @@ fn port(n: u8) -> Port {
 /// Does to a router what the kernel does, and refuses what it refuses.
 fn apply(router: &mut Router, op: &Op) -> Result<()> {
     match op.clone() {
+        Op::Tune => router.tuned = true,
         Op::SetRules(rules) => router.rules = Some(rules),
         Op::RemoveRoute(to, _) => ensure!(router.routes.remove(&to).is_some(), "no route to {to}"),
         Op::RemoveWire(link) => {
@@ -74,7 +75,8 @@ fn routers() -> impl Strategy<Value = Router> {
     let parts = (btree_set((30..36u8).prop_map(address), 0..5), wires, routes, uplink, layouts());
     parts.prop_map(|(addresses, wires, routes, uplink, layout)| {
         let wires = wires.into_iter().map(|(n, (port, inode))| (format!("p{n}"), wire(port, inode))).collect();
-        let mut router = Router { addresses, wires, uplink, rules: Some(Rules::of(&layout)), ..Router::default() };
+        let mut router =
+            Router { tuned: true, addresses, wires, uplink, rules: Some(Rules::of(&layout)), ..Router::default() };
         for (to, (link, source)) in routes {
             let (link, source) = (router.wires.keys().nth(link).cloned(), router.addresses.iter().nth(source).copied());
             if let (Some(link), Some(source)) = (link, source) {
@@ -113,7 +115,7 @@ fn layouts() -> impl Strategy<Value = Layout> {
 proptest! {
     #[test]
     fn applying_the_diff_gives_what_is_wanted(have in routers(), want in routers(), known in any::<bool>()) {
-        let mut router = Router { rules: have.rules.clone().filter(|_| known), ..have };
+        let mut router = Router { tuned: known, rules: have.rules.clone().filter(|_| known), ..have };
         for op in diff(&router.clone(), &want) {
             apply(&mut router, &op).unwrap();
         }

@@ -194,8 +194,10 @@ async fn names_of_the_vpc_are_resolved_and_all_others_are_unknown_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_regions_api_is_reached_wherever_it_listens() {
     let world = world().await;
-    let region = async |greeting: &'static [u8]| {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let region = |greeting: &'static [u8]| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
         let at = listener.local_addr().unwrap().to_string();
         std::fs::write(&world.rig.config.region_address, at).unwrap();
         tokio::spawn(async move {
@@ -209,11 +211,11 @@ async fn the_regions_api_is_reached_wherever_it_listens() {
         timeout(LONG, stream.read_to_string(&mut heard)).await.unwrap().map(|_| heard)
     };
     assert_ne!(call().await.unwrap_or_default(), "one", "no region was there yet");
-    let first = region(b"one").await;
+    let first = region(b"one");
     assert_eq!(call().await.unwrap(), "one");
     first.await.unwrap();
     assert_eq!(call().await.unwrap_or_default(), "", "it is hung up on at once");
-    region(b"two").await;
+    region(b"two");
     assert_eq!(call().await.unwrap(), "two");
 }
 

@@ -35,6 +35,8 @@ impl Host {
             run_dir: folder.path().join("run"),
             components_dir: components,
             root_key: folder.path().join("key"),
+            region: "us-west-2".into(),
+            region_address: folder.path().join("address"),
             program: std::env::current_exe().unwrap(),
         };
         Host { folder, config }

@@ -4,6 +4,7 @@ use super::driver::{Life, News, Start};
 use super::{Machines, check, digest};
 use crate::backoff::Backoff;
 use crate::disk::is_name;
+use crate::images::NotYet;
 use crate::{Config, blocking, now};
 use anyhow::{Context as _, Result};
 use roadstead_guest::{Marks, Placed};
@@ -73,7 +74,7 @@ struct Changed;
 /// What a machine needs and is not there yet, for people.
 #[derive(Debug)]
 enum Missing {
-    /// A program that is not built yet.
+    /// A program that is not built yet, or the images of nodes.
     Component(String),
     /// A disk that is not made yet, or that another machine has mounted.
     Disk(String),
@@ -184,6 +185,10 @@ impl Actor {
         if let Some(path) = missing_component(&area.config, machine) {
             return Err(Obstacle::Missing(Missing::Component(format!("component {path}"))));
         }
+        let images = area.images.folder(machine).await.map_err(|why| match why {
+            NotYet::Component(_) | NotYet::Making => Obstacle::Missing(Missing::Component(why.to_string())),
+            NotYet::Failed(why) => Obstacle::Failed(why.context("making the images of nodes")),
+        })?;
         // Before the ports: those follow the machine that gets the disk.
         let disks = machine.disks.iter().map(|d| area.disks.lend(&d.disk, &self.id));
         let disks: Vec<PathBuf> =
@@ -195,7 +200,7 @@ impl Actor {
         let files = self.open(&machine.files).map_err(Obstacle::Failed)?;
         let ids = machine.disks.iter().map(|d| d.disk.clone()).collect();
         let marks = Marks { machine: self.id.clone(), body: body.to_owned(), disks: ids };
-        Ok(Start { machine: machine.clone(), marks, netns, disks, files })
+        Ok(Start { machine: machine.clone(), marks, netns, disks, images, files })
     }
 
     fn open(&self, files: &[File]) -> Result<Vec<Placed>> {

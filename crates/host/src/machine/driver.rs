@@ -41,6 +41,8 @@ pub struct Start {
     pub netns: PathBuf,
     /// The folders of its disks, in the order of the spec.
     pub disks: Vec<PathBuf>,
+    /// The images that it has from its beginning, if it is an EKS node.
+    pub images: Option<PathBuf>,
     /// Its files, opened.
     pub files: Vec<Placed>,
 }

@@ -22,6 +22,7 @@ mod roster;
 mod tests;
 
 use crate::disk::Disks;
+use crate::images::Images;
 use crate::net::Nets;
 use crate::{Config, Saw, lock};
 use actor::{Actor, Want};
@@ -53,6 +54,7 @@ struct Inner {
     saw: Saw,
     network: Arc<dyn Network>,
     disks: Disks,
+    images: Images,
     driver: Arc<dyn Driver>,
     roster: Roster,
     /// Beside each task: what it is told, by machine id.
@@ -77,8 +79,8 @@ impl Machines {
                 disks.adopt(&id, &marks.disks);
             }
         }
-        let (roster, wants) = (Roster::default(), Mutex::default());
-        Ok(Machines(Arc::new(Inner { config, saw, network, disks, driver, roster, wants })))
+        let (images, roster, wants) = (Images::new(config.clone()), Roster::default(), Mutex::default());
+        Ok(Machines(Arc::new(Inner { config, saw, network, disks, images, driver, roster, wants })))
     }
 
     /// Who runs.

@@ -87,7 +87,7 @@ impl Namespaces {
         let run = self.run_dir(&machine.id);
         let components = machine.components.iter().map(|set| self.component(set)).collect::<Result<Vec<_>>>()?;
         let (cgroups, node) = self.place(machine)?;
-        let images = node.as_ref().and_then(|_| self.images());
+        let images = start.images.map(|source| Bind { source, target: "/opt/images".into(), writable: false });
         let disks = machine.disks.iter().zip(start.disks).map(|(disk, source)| Bind {
             source,
             target: disk.path.clone().into(),
@@ -122,12 +122,6 @@ impl Namespaces {
         let cgroups = self.cgroups.create(id, &limits)?;
         let node = |cpus| Node { cpus, memory_bytes: *memory_bytes, cgroup: self.cgroups.init(id) };
         Ok((cgroups, limits.cpus.map(node)))
-    }
-
-    /// The images that every node has from its beginning, once there are any.
-    fn images(&self) -> Option<Bind> {
-        let source = self.config.state_dir.join("images");
-        source.is_dir().then(|| Bind { source, target: "/opt/images".into(), writable: false })
     }
 
     /// A set of components in a machine. It is mounted when the host's root is elsewhere, where an absolute link would

@@ -61,16 +61,13 @@ fn a_node_may_do_what_containers_need_and_nothing_that_reaches_past_namespaces()
         mknod /dev/disk b $(mountpoint -d /usr | tr : ' ') && echo node made
         head -c 1 /dev/disk >/dev/null 2>&1 && echo no limit of devices; head -c 1 /dev/zero >/dev/null && echo device
         echo caps $(grep -E 'CapEff|NoNewPrivs' /proc/self/status)
-        ls /opt/images
         echo end; exec sleep 1000";
-    fs::create_dir_all(w.config.state_dir.join("images")).unwrap();
-    fs::write(w.config.state_dir.join("images/pause.tar"), "x").unwrap();
     let mut m = node("i-1", 1, vec![shell("a", script)]);
     m.disks = vec![MachineDisk { disk: "vol-1".into(), path: "/var/lib".into() }];
     w.put(1, &m);
     w.await_line("i-1", "a", "end");
     assert_eq!(w.await_line("i-1", "a", "shared "), "2");
-    for can in ["overlay", "netns", "pod", "cni", "node made", "device", "pause.tar"] {
+    for can in ["overlay", "netns", "pod", "cni", "node made", "device"] {
         w.await_line("i-1", "a", can);
     }
     assert!(!w.read_log("i-1", "a").contains("no "), "{}", w.read_log("i-1", "a"));
@@ -84,6 +81,18 @@ fn a_node_may_do_what_containers_need_and_nothing_that_reaches_past_namespaces()
     assert_eq!(privileges, "NoNewPrivs: 0");
     w.remove("i-1");
     assert!(w.config.state_dir.join("disks/vol-1/o/l").exists(), "what was on the disk stays");
+}
+
+#[test]
+fn a_node_of_eks_waits_for_what_is_in_its_images() {
+    let w = World::new();
+    let mut m = node("i-1", 1, vec![shell("a", "exec sleep 1000")]);
+    let ami = r#"{"kubernetes":"kubernetes-1.36.3","containerd":"containerd-2.3.7","runc":"runc-1.5.2","region":"x"}"#;
+    m.files = vec![File { path: "/etc/roadstead/ami.json".into(), mode: 0o644, content: Content::Text(ami.into()) }];
+    w.put(1, &m);
+    let waits =
+        |s: &MachineStatus| matches!(&s.phase, MachinePhase::Waiting { for_what } if for_what.ends_with("/pause"));
+    w.await_status("i-1", waits);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What each add-on consists of, beside its golden. `UPDATE_GOLDENS=1 cargo test -p roadstead-kube --test manifests` writes
 //! them anew; read the difference before you keep it.
 
+#![allow(clippy::unwrap_used, reason = "it is all test code, though not all in tests")]
+
 use roadstead_cloud::eks::addon::{Facts, Release, objects, place, workload};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -68,7 +70,7 @@ fn every_object_has_its_place_in_the_api() {
     let all =
         ["vpc-cni", "kube-proxy", "coredns"].map(|name| objects(&release(name, "v1.0.0-eksbuild.1", Value::Null)));
     let places: Vec<String> =
-        all.iter().flatten().map(|o| place(o)).map(|(path, name)| format!("{path}/{name}")).collect();
+        all.iter().flatten().map(place).map(|(path, name)| format!("{path}/{name}")).collect();
     for wanted in [
         "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node",
         "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:coredns",

@@ -1,5 +1,7 @@
 //! The nodes driver against an API server that behaves. What it decides by is tested in `cloud::eks::node`.
 
+#![allow(clippy::unwrap_used, reason = "it is all test code, though not all in tests")]
+
 mod fake;
 
 use fake::{Fake, Loopback};

@@ -1,5 +1,7 @@
 //! Stories of add-ons and of who is known to a cluster. Every rule of [`roadstead_sim::CHECKS`] holds on the way.
 
+#![allow(clippy::unwrap_used, reason = "it is all test code, though not all in tests")]
+
 use roadstead_cloud::eks::addon::{Addon, AddonSpec, Hold};
 use roadstead_hostspec::Reviewer;
 use roadstead_shapes::eks::{self, AddonStatus, AuthenticationMode, CreateAccessConfigRequest, ResolveConflicts};

@@ -69,8 +69,7 @@ fn a_configuration_goes_where_it_belongs() {
 fn every_object_has_its_place_in_the_api() {
     let all =
         ["vpc-cni", "kube-proxy", "coredns"].map(|name| objects(&release(name, "v1.0.0-eksbuild.1", Value::Null)));
-    let places: Vec<String> =
-        all.iter().flatten().map(place).map(|(path, name)| format!("{path}/{name}")).collect();
+    let places: Vec<String> = all.iter().flatten().map(place).map(|(path, name)| format!("{path}/{name}")).collect();
     for wanted in [
         "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node",
         "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:coredns",

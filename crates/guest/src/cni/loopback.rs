@@ -17,7 +17,7 @@ pub fn run(input: &Input) -> Result<Outcome, Failure> {
     raised.map_err(|why| Failure::new(Code::Wiring, format!("the loopback in {netns} can't be brought up"), why))?;
     let version = input.config.version;
     let mut ip = json!({ "interface": 0, "address": "127.0.0.1/8" });
-    if version == super::output::Version::V0_4 {
+    if version <= super::output::Version::V0_4 {
         ip["version"] = "4".into();
     }
     let lo = json!({ "name": "lo", "mac": "00:00:00:00:00:00", "sandbox": netns });

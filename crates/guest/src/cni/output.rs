@@ -9,13 +9,15 @@ use std::net::Ipv4Addr;
 /// A version of the specification that is spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
+    /// Without CHECK; results as in 0.4.0. containerd's own configuration of `loopback` is of this one.
+    V0_3,
     V0_4,
     V1_0,
     V1_1,
 }
 
 impl Version {
-    const ALL: [Version; 3] = [Version::V0_4, Version::V1_0, Version::V1_1];
+    const ALL: [Version; 4] = [Version::V0_3, Version::V0_4, Version::V1_0, Version::V1_1];
 
     /// The version of a configuration; `any`: whatever it says.
     pub fn of(text: Option<&str>, any: bool) -> Result<Version, Failure> {
@@ -30,6 +32,7 @@ impl Version {
     /// As it is written.
     pub fn name(self) -> &'static str {
         match self {
+            Version::V0_3 => "0.3.1",
             Version::V0_4 => "0.4.0",
             Version::V1_0 => "1.0.0",
             Version::V1_1 => "1.1.0",
@@ -75,7 +78,7 @@ impl Outcome {
                 let mut far = json!({ "name": interface, "mac": ends.pod.to_string(), "sandbox": sandbox });
                 let mut ip = json!({ "interface": 1, "address": format!("{address}/32") });
                 match version {
-                    Version::V0_4 => ip["version"] = "4".into(),
+                    Version::V0_3 | Version::V0_4 => ip["version"] = "4".into(),
                     Version::V1_0 => {}
                     Version::V1_1 => [&mut near, &mut far].into_iter().for_each(|end| end["mtu"] = (*mtu).into()),
                 }

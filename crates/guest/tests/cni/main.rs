@@ -221,7 +221,7 @@ fn what_a_plugin_may_be_asked_it_answers_as_the_specification_says() {
     let mut world = World::new(LARGE, PLENTY, &[]);
     let pod = world.sandbox("a");
     let versions = world.plugin("VERSION", &pod, &world.config(json!({}))).unwrap();
-    assert_eq!(versions["supportedVersions"], json!(["0.4.0", "1.0.0", "1.1.0"]));
+    assert_eq!(versions["supportedVersions"], json!(["0.3.1", "0.4.0", "1.0.0", "1.1.0"]));
     assert_eq!(world.plugin("STATUS", &pod, &world.config(json!({}))), Ok(Value::Null));
     let old = world.plugin("ADD", &pod, &world.config(json!({ "cniVersion": "0.2.0" }))).unwrap_err();
     assert_eq!(old["code"], 1);

@@ -92,7 +92,8 @@ fn recipe(image: SystemImage, pins: &Pins, kubernetes: &str, sources: &Sources<'
         }
         SystemImage::VpcCni => {
             let recipe = Recipe::of(image, env!("CARGO_PKG_VERSION"), "/roadstead").with_base()?;
-            Ok(recipe.with(sources.program.to_owned())?)
+            // Its daemon has nft write the node's own table: SNAT, host ports.
+            Ok(recipe.with(sources.program.to_owned())?.with_tool("nft")?)
         }
         SystemImage::KubeProxy => {
             let version = kubernetes.trim_start_matches("kubernetes-");

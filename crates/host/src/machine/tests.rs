@@ -694,7 +694,8 @@ fn a_machine_that_does_not_die_loses_its_network_and_is_said_to_remain() {
     let saw: Saw = Arc::new(move |_, _, status| hears.lock().unwrap().push((status, netns::path(&said).exists())));
     let driver = Arc::new(Stuck);
     let (roster, wants) = (Roster::default(), Mutex::default());
-    let machines = Machines(Arc::new(Inner { config, saw, network, disks, driver, roster, wants }));
+    let images = crate::images::Images::new(config.clone());
+    let machines = Machines(Arc::new(Inner { config, saw, network, disks, images, driver, roster, wants }));
     w.agent().runtime.block_on(async {
         let removed = tokio::time::timeout(Duration::from_secs(1), machines.remove("i-1")).await;
         assert!(removed.is_err(), "what runs is not gone");

@@ -79,7 +79,6 @@ portRange: \"\"
 }
 
 fn daemon_set(release: &Release) -> Value {
-    let host = |name: &str, path: &str, kind: &str| json!({"name": name, "hostPath": {"path": path, "type": kind}});
     let mount = |name: &str, path: &str, only: bool| json!({"name": name, "mountPath": path, "readOnly": only});
     let node =
         json!({"name": "NODE_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "spec.nodeName"}}});
@@ -94,7 +93,6 @@ fn daemon_set(release: &Release) -> Value {
         "resources": {"requests": {"cpu": "100m"}},
         "securityContext": {"privileged": true},
         "volumeMounts": [
-            mount("lib-modules", "/lib/modules", true),
             mount("kubeconfig", "/var/lib/kube-proxy/", false),
             mount("config", "/var/lib/kube-proxy-config/", false),
         ],
@@ -109,7 +107,6 @@ fn daemon_set(release: &Release) -> Value {
             "serviceAccountName": "kube-proxy",
             "tolerations": [{"operator": "Exists"}],
             "volumes": [
-                host("lib-modules", "/lib/modules", ""),
                 {"name": "kubeconfig", "configMap": {"name": "kube-proxy", "defaultMode": 420}},
                 {"name": "config", "configMap": {"name": "kube-proxy-config", "defaultMode": 420}},
             ],

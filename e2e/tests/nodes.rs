@@ -93,9 +93,7 @@ fn a_node_group_becomes_active_when_its_nodes_are_ready(region: &Region, cluster
 fn a_node_shows_what_its_instance_type_has(region: &Region, cluster: &Cluster) {
     for node in nodes(cluster) {
         assert_eq!(node["status"]["capacity"]["cpu"], "2");
-        let memory = node["status"]["capacity"]["memory"].as_str().unwrap_or_default().trim_end_matches("Ki");
-        let memory: u64 = memory.parse().expect("memory is a number of KiB");
-        assert!((3_500_000..=4_194_304).contains(&memory), "a t3.medium has 4 GiB: {memory} KiB");
+        assert_eq!(node["status"]["capacity"]["memory"], "4Gi");
         // Three interfaces of six addresses: 3 x (6 - 1) + 2.
         assert_eq!(node["status"]["capacity"]["pods"], "17");
         let labels = [
@@ -255,6 +253,8 @@ fn a_cluster_with_node_groups_is_not_deleted(region: &Region, _: &Cluster) {
 }
 
 fn a_deleted_node_group_leaves_nothing(region: &Region, cluster: &Cluster) {
+    // With the last nodes goes what a budget keeps: a deletion respects budgets for five minutes first, as EKS does.
+    cluster.kubectl(&["--namespace", "kube-system", "delete", "poddisruptionbudgets", "--all"]).text();
     let began = Instant::now();
     let arguments = ["--cluster-name", "first", "--nodegroup-name", GROUP];
     region.aws(&[&["eks", "delete-nodegroup"], &arguments[..]].concat());
@@ -318,10 +318,15 @@ fn pod_address(pod: &Value) -> &str {
 
 /// The image that every node has for tests, at the version of this cluster.
 fn agnhost(cluster: &Cluster) -> String {
-    let images = nodes(cluster)[0]["status"]["images"].as_array().cloned().unwrap_or_default();
-    let names = images.iter().flat_map(|image| image["names"].as_array().cloned().unwrap_or_default());
-    let mut names = names.filter_map(|name| name.as_str().map(str::to_owned));
-    names.find(|name| name.contains("/agnhost:")).expect("nodes come with agnhost")
+    until("a node says that it has agnhost", PATIENCE, || {
+        let images = nodes(cluster).iter().flat_map(|node| list(&node["status"]["images"])).collect::<Vec<_>>();
+        let names = images.iter().flat_map(|image| list(&image["names"]));
+        names.filter_map(|name| name.as_str().map(str::to_owned)).find(|name| name.contains("/agnhost:"))
+    })
+}
+
+fn list(value: &Value) -> Vec<Value> {
+    value.as_array().cloned().unwrap_or_default()
 }
 
 /// A Deployment of web servers that say their name, and its Service.

@@ -167,14 +167,13 @@ mod tests {
         let two = Usage::parse("8192\n", "file 9\ninactive_file 2048\nactive_file 1024\nslab_reclaimable 7\n", "");
         assert_eq!(two, Usage { reclaimable: 7, ..one });
         let text = meminfo(16 << 10, one);
-        for line in
-            ["MemTotal:                16 kB", "MemFree:                  8 kB", "MemAvailable:            11 kB"]
+        for line in ["MemTotal:               16 kB", "MemFree:                 8 kB", "MemAvailable:           11 kB"]
         {
             assert!(text.lines().any(|l| l == line), "{text}");
         }
         let full = Usage { used: 1 << 40, ..Usage::default() };
         assert_eq!(meminfo(16 << 10, full).len(), text.len());
-        assert!(meminfo(16 << 10, full).contains("MemFree:                  0 kB"));
+        assert!(meminfo(16 << 10, full).contains("MemFree:                 0 kB"));
         assert_eq!(total(&text), Some(16 << 10));
     }
 }

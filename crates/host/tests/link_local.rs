@@ -210,6 +210,7 @@ async fn the_regions_api_is_reached_wherever_it_listens() {
         let mut heard = String::new();
         timeout(LONG, stream.read_to_string(&mut heard)).await.unwrap().map(|_| heard)
     };
+    eventually(async || world.a.socket().connect(SocketAddr::from((API, 80))).await.map(drop)).await;
     assert_ne!(call().await.unwrap_or_default(), "one", "no region was there yet");
     let first = region(b"one");
     assert_eq!(call().await.unwrap(), "one");

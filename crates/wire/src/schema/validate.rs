@@ -273,6 +273,8 @@ fn compiled(pattern: &'static str) -> Option<Arc<Regex>> {
 
 /// The pattern in our regex crate's words, anchored at both ends.
 fn whole(pattern: &str) -> String {
+    // Java's way to write what lies above the basic plane: pairs of surrogates, which are no characters here.
+    let pattern = &pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\u{10000}-\u{10FFFF}");
     format!(r"\A(?:{})\z", ascii_classes(pattern))
 }
 

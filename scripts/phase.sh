@@ -49,13 +49,13 @@ as_root() {
   fi
 }
 
-# Builds the components of a first cluster in the background: process $builder, which writes to $builder_log. Should
+# Builds the components of a first cluster and its nodes in the background: process $builder, which writes to $builder_log. Should
 # the script end before it, it is ended too.
 builder='' builder_log=$ROADSTEAD_CACHE/components.log
 components_in_background() {
   cargo build --quiet --package xtask
   mkdir -p "$ROADSTEAD_CACHE"
-  setsid nice -n 5 "$xtask" components >"$builder_log" 2>&1 & # a group of its own: the compilers end with it
+  setsid nice -n 5 "$xtask" components --nodes >"$builder_log" 2>&1 & # a group of its own: the compilers end with it
   builder=$!
   trap '[ -z "$builder" ] || kill -- "-$builder" 2>/dev/null || true' EXIT
   say "components: being built in the background, see $builder_log"

@@ -5,7 +5,7 @@
 //! dials through the cluster's balancer, inside its VPC, as the service.
 //!
 //! The client is our own: JSON over one HTTP/1.1 connection, with server-side apply and watches. The `kube` and
-//! `k8s-openapi` crates would be types for every object there is, for the seven that we look at (ADR 8).
+//! `k8s-openapi` crates would be types for every object there is, for the seven that we look at (ADR 9).
 
 mod addons;
 mod api;

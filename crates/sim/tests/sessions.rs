@@ -143,7 +143,12 @@ impl Instance {
             world.settle();
             assert!(end(world));
         }
-        world.within(|tx| Ok(instance_profile::remove_for_service(tx, ACCOUNT, "i-01"))).unwrap();
+        world
+            .within(|tx| {
+                instance_profile::remove_for_service(tx, ACCOUNT, "i-01");
+                Ok(())
+            })
+            .unwrap();
     }
 }
 

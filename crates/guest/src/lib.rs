@@ -21,7 +21,7 @@ pub mod hardware;
 mod init;
 mod launch;
 mod namespace;
-mod netlink;
+pub mod netlink;
 mod node;
 pub mod vigil;
 

@@ -4,13 +4,14 @@
 //! or index; those that return a collection dump a kernel table, which a busy node may interrupt
 //! (amazon-vpc-cni-k8s#3461), so the plugin uses none of them while it adds or removes a pod.
 
+mod conversation;
+
+pub use conversation::{Conversation, aligned, connect, gone_is_fine, local_address};
+
 use crate::namespace;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use roadstead_types::Cidr;
-use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
-    NetlinkPayload,
-};
+use roadstead_types::{Cidr, Mac};
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
@@ -20,49 +21,25 @@ use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{Socket, SocketAddr};
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 /// The table that is looked up when no rule says otherwise.
 pub const MAIN: u32 = RouteHeader::RT_TABLE_MAIN as u32;
 
-/// A MAC address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mac(pub [u8; 6]);
-
-impl Mac {
-    /// A locally administered unicast address that nobody else has.
-    ///
-    /// # Errors
-    /// There is no randomness.
-    pub fn random() -> io::Result<Mac> {
-        // From the kernel: the library's generator takes 80 ms to begin, which a pod would wait for.
-        let mut bytes = [0; 6];
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        bytes[0] = bytes[0] & 0xfc | 0x02;
-        Ok(Mac(bytes))
-    }
-}
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-    }
-}
-
-impl FromStr for Mac {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Mac, String> {
-        let parts = text.split(':').map(|part| u8::from_str_radix(part, 16));
-        let bytes: Vec<u8> = parts.collect::<Result<_, _>>().map_err(|_| format!("'{text}' is no MAC address"))?;
-        bytes.try_into().map(Mac).map_err(|_| format!("'{text}' is no MAC address"))
-    }
+/// A locally administered unicast address that nobody else has.
+///
+/// # Errors
+/// There is no randomness.
+pub fn random_mac() -> io::Result<Mac> {
+    // From the kernel: the library's generator takes 80 ms to begin, which a pod would wait for.
+    let mut bytes = [0; 6];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    bytes[0] = bytes[0] & 0xfc | 0x02;
+    Ok(Mac(bytes))
 }
 
 /// An interface.
@@ -124,8 +101,7 @@ pub struct Rule {
 
 /// A socket in one network namespace.
 pub struct Netlink {
-    socket: Socket,
-    sequence: u32,
+    conversation: Conversation,
 }
 
 impl Netlink {
@@ -134,10 +110,7 @@ impl Netlink {
     /// # Errors
     /// The kernel's.
     pub fn open() -> io::Result<Netlink> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Netlink { socket, sequence: 0 })
+        Ok(Netlink { conversation: Conversation::open()? })
     }
 
     /// For that namespace.
@@ -154,7 +127,7 @@ impl Netlink {
     /// The kernel's; so for all of these.
     pub fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
         let ask = LinkUnspec::new_with_name(name).build();
-        let answer = match self.request(RouteNetlinkMessage::GetLink(ask), 0) {
+        let answer = match self.conversation.request(RouteNetlinkMessage::GetLink(ask), 0) {
             Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => return Ok(None),
             other => other?,
         };
@@ -175,7 +148,7 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn links(&mut self) -> io::Result<Vec<Link>> {
-        let answer = self.dump(|| RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+        let answer = self.conversation.dump(|| RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
         Ok(answer.into_iter().filter_map(into_link).collect())
     }
 
@@ -189,7 +162,7 @@ impl Netlink {
         let peer = peer.setns_by_fd(pair.there.as_raw_fd()).build();
         let near = LinkVeth::new(pair.name, pair.far_name).mtu(pair.mtu).address(pair.mac.0.to_vec());
         let near = near.set_info_data(InfoData::Veth(InfoVeth::Peer(peer))).build();
-        self.change(RouteNetlinkMessage::NewLink(near), NLM_F_CREATE | NLM_F_EXCL)
+        self.conversation.change(RouteNetlinkMessage::NewLink(near), NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Brings the interface up.
@@ -197,7 +170,7 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn set_up(&mut self, name: &str) -> io::Result<()> {
-        self.change(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_name(name).up().build()), 0)
+        self.conversation.change(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_name(name).up().build()), 0)
     }
 
     /// Brings the interface up and writes `alias` on it.
@@ -205,7 +178,8 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn set_up_as(&mut self, name: &str, alias: &str) -> io::Result<()> {
-        self.change(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_name(name).up().alias(alias).build()), 0)
+        self.conversation
+            .change(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_name(name).up().alias(alias).build()), 0)
     }
 
     /// Brings the interface up with that MTU, bytes.
@@ -213,7 +187,7 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn set_up_with(&mut self, name: &str, mtu: u32) -> io::Result<()> {
-        self.change(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_name(name).up().mtu(mtu).build()), 0)
+        self.conversation.change(RouteNetlinkMessage::SetLink(LinkUnspec::new_with_name(name).up().mtu(mtu).build()), 0)
     }
 
     /// Removes the interface, and with it the other end of its pair. One that is gone is fine.
@@ -221,7 +195,9 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn delete_link(&mut self, index: u32) -> io::Result<()> {
-        gone_is_fine(self.change(RouteNetlinkMessage::DelLink(LinkUnspec::new_with_index(index).build()), 0))
+        gone_is_fine(
+            self.conversation.change(RouteNetlinkMessage::DelLink(LinkUnspec::new_with_index(index).build()), 0),
+        )
     }
 
     /// IPv4 addresses of the interface.
@@ -229,7 +205,7 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn addresses(&mut self, link: u32) -> io::Result<Vec<Ipv4Addr>> {
-        let answer = self.dump(|| {
+        let answer = self.conversation.dump(|| {
             let mut ask = AddressMessage::default();
             ask.header.family = AddressFamily::Inet;
             RouteNetlinkMessage::GetAddress(ask)
@@ -255,7 +231,7 @@ impl Netlink {
             AddressAttribute::Address(address.into()),
             AddressAttribute::Flags(AddressFlags::Noprefixroute),
         ];
-        match self.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL) {
+        match self.conversation.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -266,7 +242,7 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn set_route(&mut self, route: Route) -> io::Result<()> {
-        self.change(RouteNetlinkMessage::NewRoute(route_message(route)), NLM_F_CREATE | NLM_F_REPLACE)
+        self.conversation.change(RouteNetlinkMessage::NewRoute(route_message(route)), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
     /// Whether the kernel would send a packet for `address` out of the interface.
@@ -275,7 +251,7 @@ impl Netlink {
     /// As above.
     pub fn leads_to(&mut self, address: Ipv4Addr, link: u32) -> io::Result<bool> {
         let ask = RouteMessageBuilder::<Ipv4Addr>::new().destination_prefix(address, 32).build();
-        let answer = self.request(RouteNetlinkMessage::GetRoute(ask), 0)?;
+        let answer = self.conversation.request(RouteNetlinkMessage::GetRoute(ask), 0)?;
         let leads = |message: &RouteMessage| message.attributes.contains(&RouteAttribute::Oif(link));
         Ok(answer.iter().any(|message| matches!(message, RouteNetlinkMessage::NewRoute(route) if leads(route))))
     }
@@ -293,7 +269,7 @@ impl Netlink {
             NeighbourAttribute::Destination(NeighbourAddress::Inet(address)),
             NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()),
         ];
-        self.change(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
+        self.conversation.change(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
     /// Adds the rule. One that is there already is fine.
@@ -301,7 +277,7 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn add_rule(&mut self, rule: Rule) -> io::Result<()> {
-        match self.change(RouteNetlinkMessage::NewRule(rule_message(rule)), NLM_F_CREATE | NLM_F_EXCL) {
+        match self.conversation.change(RouteNetlinkMessage::NewRule(rule_message(rule)), NLM_F_CREATE | NLM_F_EXCL) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -312,7 +288,7 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn delete_rule(&mut self, rule: Rule) -> io::Result<()> {
-        match self.change(RouteNetlinkMessage::DelRule(rule_message(rule)), 0) {
+        match self.conversation.change(RouteNetlinkMessage::DelRule(rule_message(rule)), 0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
@@ -323,7 +299,7 @@ impl Netlink {
     /// # Errors
     /// As above.
     pub fn rules(&mut self) -> io::Result<Vec<Rule>> {
-        let answer = self.dump(|| {
+        let answer = self.conversation.dump(|| {
             let mut ask = RuleMessage::default();
             ask.header.family = AddressFamily::Inet;
             RouteNetlinkMessage::GetRule(ask)
@@ -333,61 +309,6 @@ impl Netlink {
             _ => None,
         });
         Ok(rules.collect())
-    }
-
-    fn change(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        self.request(message, flags | NLM_F_ACK).map(drop)
-    }
-
-    /// Asks for a whole table, again if it changed while the kernel told it.
-    fn dump(&mut self, ask: impl Fn() -> RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
-        const TRIES: usize = 5;
-        for _ in 1..TRIES {
-            match self.request(ask(), NLM_F_DUMP) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
-        self.request(ask(), NLM_F_DUMP)
-    }
-
-    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut message = NetlinkMessage::from(message);
-        message.header.flags = NLM_F_REQUEST | flags;
-        message.header.sequence_number = self.sequence;
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        self.socket.send(&bytes, 0)?;
-        self.answer(flags & NLM_F_DUMP == NLM_F_DUMP || flags & NLM_F_ACK != 0)
-    }
-
-    /// Reads the answer: one message, or if `marked` everything up to the kernel's mark of the end.
-    fn answer(&mut self, marked: bool) -> io::Result<Vec<RouteNetlinkMessage>> {
-        let (mut messages, mut torn) = (Vec::new(), false);
-        loop {
-            let (datagram, _) = self.socket.recv_from_full()?;
-            let mut rest = &datagram[..];
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(io::Error::other)?;
-                // Netlink aligns everything to four bytes.
-                rest = rest.get(message.header.length.next_multiple_of(4) as usize..).unwrap_or_default();
-                if message.header.sequence_number != self.sequence {
-                    continue;
-                }
-                torn |= message.header.flags & NLM_F_DUMP_INTR != 0;
-                match message.payload {
-                    NetlinkPayload::InnerMessage(inner) => messages.push(inner),
-                    NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                    NetlinkPayload::Done(_) if torn => return Err(io::ErrorKind::Interrupted.into()),
-                    _ => return Ok(messages),
-                }
-            }
-            if !marked {
-                return Ok(messages);
-            }
-        }
     }
 }
 
@@ -417,13 +338,6 @@ pub fn await_link(mac: Mac, patience: Duration) -> io::Result<Option<Link>> {
     }
 }
 
-fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if matches!(error.raw_os_error(), Some(nix::libc::ENODEV | nix::libc::ESRCH)) => Ok(()),
-        other => other,
-    }
-}
-
 fn into_link(message: RouteNetlinkMessage) -> Option<Link> {
     let RouteNetlinkMessage::NewLink(message) = message else { return None };
     let (mut name, mut mac, mut alias) = (None, None, String::new());
@@ -436,13 +350,6 @@ fn into_link(message: RouteNetlinkMessage) -> Option<Link> {
         }
     }
     Some(Link { index: message.header.index, name: name?, mac, alias })
-}
-
-fn local_address(message: &AddressMessage) -> Option<Ipv4Addr> {
-    message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Local(IpAddr::V4(address)) => Some(*address),
-        _ => None,
-    })
 }
 
 fn route_message(route: Route) -> RouteMessage {

@@ -27,7 +27,7 @@ pub struct CredentialPlanner;
 pub struct SessionPlanner;
 
 /// Removes the record of something deleted once nothing of its item is left.
-pub(super) fn finish<T: Object, H: super::HostItem>(tx: &mut Tx, key: &Key<T>, id: &str) -> Next {
+fn finish<T: Object, H: super::HostItem>(tx: &mut Tx, key: &Key<T>, id: &str) -> Next {
     if !unwant::<H>(tx, id) {
         return Next::settled("deleting: a host still has it");
     }

@@ -5,8 +5,7 @@
 
 use super::pool;
 use crate::cni::daemon::{Key, Lease, Pod};
-use crate::netlink::Mac;
-use roadstead_types::{Cidr, Millis};
+use roadstead_types::{Cidr, Mac, Millis};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;

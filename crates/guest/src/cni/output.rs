@@ -179,7 +179,7 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netlink::Mac;
+    use roadstead_types::Mac;
 
     fn added(version: Version) -> Value {
         let ends = Ends { node: Mac([2, 0, 0, 0, 0, 1]), pod: Mac([2, 0, 0, 0, 0, 2]) };

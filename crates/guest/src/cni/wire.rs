@@ -1,7 +1,7 @@
 //! A pod's wire: a pair of interfaces, and the routes and rules that lead to it.
 
-use crate::netlink::{MAIN, Mac, Netlink, Pair, Route, Rule};
-use roadstead_types::Cidr;
+use crate::netlink::{MAIN, Netlink, Pair, Route, Rule, random_mac};
+use roadstead_types::{Cidr, Mac};
 use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
@@ -43,7 +43,7 @@ impl Wiring<'_> {
     pub fn connect(&self, namespace: &File) -> io::Result<Ends> {
         let mut node = Netlink::open()?;
         let mut pod = Netlink::open_in(namespace)?;
-        let ends = Ends { node: Mac::random()?, pod: Mac::random()? };
+        let ends = Ends { node: random_mac()?, pod: random_mac()? };
         self.make_pair(&mut node, namespace, &ends)?;
         let made = self.set_up(&mut node, &mut pod, &ends);
         if made.is_err() {

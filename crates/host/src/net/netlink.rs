@@ -4,19 +4,15 @@
 //! Netlink::open)` gives one that works inside `name` from anywhere. Requests go by interface name or index; only the
 //! verbs that return a collection dump a kernel table, and only observation uses those.
 
-use super::state::Mac;
-use roadstead_types::Cidr;
-use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
-    NetlinkPayload,
-};
+use roadstead_guest::netlink::{Conversation, aligned, connect, gone_is_fine, local_address};
+use roadstead_types::{Cidr, Mac};
+use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteScope, RouteType};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
-use rtnetlink::sys::{Socket, SocketAddr};
+use rtnetlink::sys::protocols::NETLINK_NETFILTER;
 use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::io;
 use std::net::Ipv4Addr;
@@ -58,20 +54,19 @@ impl Route {
 pub(super) const TABLE_LOCAL: u8 = 255;
 
 pub(super) struct Netlink {
-    socket: Socket,
-    sequence: u32,
+    conversation: Conversation,
 }
 
 impl Netlink {
     /// A client for the calling thread's network namespace.
     pub fn open() -> io::Result<Netlink> {
-        Ok(Netlink { socket: connect(NETLINK_ROUTE)?, sequence: 0 })
+        Ok(Netlink { conversation: Conversation::open()? })
     }
 
     /// The interface called `name`, if there is one.
     pub fn link(&mut self, name: &str) -> io::Result<Option<Link>> {
         let ask = LinkUnspec::new_with_name(name).build();
-        let answer = match self.request(RouteNetlinkMessage::GetLink(ask), 0) {
+        let answer = match self.conversation.request(RouteNetlinkMessage::GetLink(ask), 0) {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return Ok(None),
             other => other?,
         };
@@ -86,7 +81,7 @@ impl Netlink {
 
     /// Every interface.
     pub fn links(&mut self) -> io::Result<Vec<Link>> {
-        let answer = self.dump(|| RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+        let answer = self.conversation.dump(|| RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
         Ok(answer.into_iter().filter_map(into_link).collect())
     }
 
@@ -99,30 +94,30 @@ impl Netlink {
             pair = pair.address(mac.0.to_vec());
         }
         let pair = pair.set_info_data(InfoData::Veth(InfoVeth::Peer(peer.build()))).build();
-        self.change(RouteNetlinkMessage::NewLink(pair), NLM_F_CREATE | NLM_F_EXCL)
+        self.conversation.change(RouteNetlinkMessage::NewLink(pair), NLM_F_CREATE | NLM_F_EXCL)
     }
 
     /// Brings the interface up.
     pub fn set_up(&mut self, name: &str) -> io::Result<()> {
         let message = LinkUnspec::new_with_name(name).up().build();
-        self.change(RouteNetlinkMessage::SetLink(message), 0)
+        self.conversation.change(RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// Brings the interface up and writes `alias` on it.
     pub fn set_up_as(&mut self, name: &str, alias: &str) -> io::Result<()> {
         let message = LinkUnspec::new_with_name(name).up().alias(alias).build();
-        self.change(RouteNetlinkMessage::SetLink(message), 0)
+        self.conversation.change(RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// Removes the interface, and with it the other end of its pair. One that is gone is fine.
     pub fn delete_link(&mut self, name: &str) -> io::Result<()> {
         let message = LinkUnspec::new_with_name(name).build();
-        gone_is_fine(self.change(RouteNetlinkMessage::DelLink(message), 0))
+        gone_is_fine(self.conversation.change(RouteNetlinkMessage::DelLink(message), 0))
     }
 
     /// IPv4 addresses of the interface.
     pub fn addresses(&mut self, link: u32) -> io::Result<Vec<Ipv4Addr>> {
-        let answer = self.dump(|| {
+        let answer = self.conversation.dump(|| {
             let mut ask = AddressMessage::default();
             ask.header.family = AddressFamily::Inet;
             RouteNetlinkMessage::GetAddress(ask)
@@ -139,7 +134,7 @@ impl Netlink {
         let mut message = address_message(link, address);
         message.header.prefix_len = prefix;
         message.attributes.push(AddressAttribute::Address(address.into()));
-        match self.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL) {
+        match self.conversation.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -148,7 +143,7 @@ impl Netlink {
     /// Takes an address off the interface, whatever its prefix. One that is gone is fine.
     pub fn delete_address(&mut self, link: u32, address: Ipv4Addr) -> io::Result<()> {
         let message = address_message(link, address);
-        match self.change(RouteNetlinkMessage::DelAddress(message), 0) {
+        match self.conversation.change(RouteNetlinkMessage::DelAddress(message), 0) {
             Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => Ok(()),
             other => other,
         }
@@ -156,7 +151,8 @@ impl Netlink {
 
     /// Unicast IPv4 routes of every table.
     pub fn routes(&mut self) -> io::Result<Vec<Route>> {
-        let answer = self.dump(|| RouteNetlinkMessage::GetRoute(RouteMessageBuilder::<Ipv4Addr>::new().build()))?;
+        let answer =
+            self.conversation.dump(|| RouteNetlinkMessage::GetRoute(RouteMessageBuilder::<Ipv4Addr>::new().build()))?;
         let routes = answer.into_iter().filter_map(|message| match message {
             RouteNetlinkMessage::NewRoute(route) => into_route(&route),
             _ => None,
@@ -166,12 +162,12 @@ impl Netlink {
 
     /// Adds the route, in the place of one to the same block.
     pub fn set_route(&mut self, route: Route) -> io::Result<()> {
-        self.change(RouteNetlinkMessage::NewRoute(route_message(route)), NLM_F_CREATE | NLM_F_REPLACE)
+        self.conversation.change(RouteNetlinkMessage::NewRoute(route_message(route)), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
     /// Removes the route. One that is gone is fine.
     pub fn delete_route(&mut self, route: Route) -> io::Result<()> {
-        gone_is_fine(self.change(RouteNetlinkMessage::DelRoute(route_message(route)), 0))
+        gone_is_fine(self.conversation.change(RouteNetlinkMessage::DelRoute(route_message(route)), 0))
     }
 
     /// Says for good which MAC address has `address` on the interface: nobody is asked.
@@ -184,61 +180,7 @@ impl Netlink {
             NeighbourAttribute::Destination(NeighbourAddress::Inet(address)),
             NeighbourAttribute::LinkLayerAddress(mac.0.to_vec()),
         ];
-        self.change(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
-    }
-
-    fn change(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        self.request(message, flags | NLM_F_ACK).map(drop)
-    }
-
-    /// Asks for a whole table, again if it changed while the kernel told it.
-    fn dump(&mut self, ask: impl Fn() -> RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
-        const TRIES: usize = 5;
-        for _ in 1..TRIES {
-            match self.request(ask(), NLM_F_DUMP) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
-        self.request(ask(), NLM_F_DUMP)
-    }
-
-    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut message = NetlinkMessage::from(message);
-        message.header.flags = NLM_F_REQUEST | flags;
-        message.header.sequence_number = self.sequence;
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        self.socket.send(&bytes, 0)?;
-        self.answer(flags & NLM_F_DUMP == NLM_F_DUMP || flags & NLM_F_ACK != 0)
-    }
-
-    /// Reads the answer: one message, or if `marked` everything up to the kernel's mark of the end.
-    fn answer(&mut self, marked: bool) -> io::Result<Vec<RouteNetlinkMessage>> {
-        let (mut messages, mut torn) = (Vec::new(), false);
-        loop {
-            let (datagram, _) = self.socket.recv_from_full()?;
-            let mut rest = &datagram[..];
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(io::Error::other)?;
-                rest = rest.get(aligned(message.header.length)..).unwrap_or_default();
-                if message.header.sequence_number != self.sequence {
-                    continue;
-                }
-                torn |= message.header.flags & NLM_F_DUMP_INTR != 0;
-                match message.payload {
-                    NetlinkPayload::InnerMessage(inner) => messages.push(inner),
-                    NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                    NetlinkPayload::Done(_) if torn => return Err(io::ErrorKind::Interrupted.into()),
-                    _ => return Ok(messages),
-                }
-            }
-            if !marked {
-                return Ok(messages);
-            }
-        }
+        self.conversation.change(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
 }
 
@@ -273,25 +215,6 @@ pub(super) fn rules_generation() -> io::Result<u32> {
     Err(io::Error::other("the kernel does not tell the generation of its nftables rules: is nf_tables loaded?"))
 }
 
-fn connect(protocol: isize) -> io::Result<Socket> {
-    let mut socket = Socket::new(protocol)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    Ok(socket)
-}
-
-/// Netlink aligns everything to four bytes.
-fn aligned(length: u32) -> usize {
-    length.next_multiple_of(4) as usize
-}
-
-fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ESRCH)) => Ok(()),
-        other => other,
-    }
-}
-
 fn into_link(message: RouteNetlinkMessage) -> Option<Link> {
     let RouteNetlinkMessage::NewLink(message) = message else { return None };
     let (mut name, mut alias) = (None, String::new());
@@ -313,13 +236,6 @@ fn address_message(link: u32, address: Ipv4Addr) -> AddressMessage {
     message.header.index = link;
     message.attributes = vec![AddressAttribute::Local(address.into())];
     message
-}
-
-fn local_address(message: &AddressMessage) -> Option<Ipv4Addr> {
-    message.attributes.iter().find_map(|attribute| match attribute {
-        AddressAttribute::Local(std::net::IpAddr::V4(address)) => Some(*address),
-        _ => None,
-    })
 }
 
 fn route_message(route: Route) -> RouteMessage {

@@ -1,7 +1,6 @@
 use super::converge::{Failures, Managed, Site, not_there};
 use super::layout::{Frontend, Layout, Plugged, Service, Socket, Way};
 use super::linux::{Flow, Kernel, Linux};
-use super::state::Mac;
 use super::{netns, router_namespace};
 use crate::backoff::Backoff;
 use crate::{Config, Saw, blocking, lock};
@@ -112,7 +111,7 @@ impl Nets {
 
     /// Makes the port known to its network's router, which is waited for, and reports; tries until it is so.
     pub async fn put_port(&self, generation: u64, spec: Port) {
-        if let Err(why) = spec.mac.parse::<Mac>() {
+        if let Err(why) = spec.mac.parse::<roadstead_types::Mac>() {
             return self.saw_port(&spec.id, generation, &Err(anyhow!(why)));
         }
         match self.network_of(&spec.id) {

@@ -1,18 +1,11 @@
 //! What a network's router is made of in the kernel, and how its parts are named. Pure.
 
 use super::rules::Rules;
-use roadstead_types::Cidr;
+use roadstead_types::{Cidr, Mac};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::str::FromStr;
-
-/// A MAC address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub(super) struct Mac(pub [u8; 6]);
 
 /// How wires are made. One that an agent of another version made otherwise is made anew.
 pub(super) const FORM: u8 = 1;
@@ -117,33 +110,4 @@ pub(super) fn uplink_name(mark: &str, network: &str) -> String {
 fn hash(text: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
-}
-
-impl FromStr for Mac {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Mac, String> {
-        let bytes: Option<Vec<u8>> = text.split(':').map(|b| u8::from_str_radix(b, 16).ok()).collect();
-        let mac: Option<[u8; 6]> = bytes.and_then(|bytes| bytes.try_into().ok());
-        mac.map(Mac).ok_or_else(|| format!("'{text}' is not a MAC address (aa:bb:cc:dd:ee:ff)"))
-    }
-}
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-    }
-}
-
-impl TryFrom<String> for Mac {
-    type Error = String;
-    fn try_from(text: String) -> Result<Mac, String> {
-        text.parse()
-    }
-}
-
-impl From<Mac> for String {
-    fn from(mac: Mac) -> String {
-        mac.to_string()
-    }
 }

@@ -8,12 +8,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::Method;
 use roadstead_cloud::eks::kube::{KubeSpec, KubeState};
 use roadstead_kernel::driver::Driver;
+use roadstead_kube::Api;
 use roadstead_kube::https::{self, Client};
 use roadstead_store::Record;
 use roadstead_types::Millis;
 use roadstead_vault::Vault;
 use roadstead_wire::sigv4;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -65,11 +66,11 @@ impl Driver for Kube {
 impl Kube {
     /// The API server's version once all is well.
     async fn probe(&self, spec: &KubeSpec) -> Result<String> {
-        let mut service = self.connect(spec, true).await?;
-        let version = get(&mut service, "/version").await?;
+        let mut service = Api::new(self.dialer.clone(), self.vault.clone(), spec.access());
+        let version = service.get("/version").await?;
         publish(&mut service, spec).await?;
         let account = "/api/v1/namespaces/default/serviceaccounts/default";
-        get(&mut service, account).await.context("the default service account is not there yet")?;
+        service.get(account).await.context("the default service account is not there yet")?;
         self.probe_token(spec).await.context("a token of the probe")?;
         let version = version["gitVersion"].as_str().unwrap_or("unknown");
         Ok(format!("Kubernetes {version}"))
@@ -77,7 +78,7 @@ impl Kube {
 
     /// A client with a token is who it should be.
     async fn probe_token(&self, spec: &KubeSpec) -> Result<()> {
-        let mut client = self.connect(spec, false).await?;
+        let mut client = self.stranger(spec).await?;
         client.bearer = Some(self.token(spec)?);
         let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
         let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
@@ -101,17 +102,17 @@ impl Kube {
         Ok(format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(url)))
     }
 
-    async fn connect(&self, spec: &KubeSpec, as_service: bool) -> Result<Client> {
+    /// A client that shows no certificate.
+    async fn stranger(&self, spec: &KubeSpec) -> Result<Client> {
         let address = *spec.addresses.first().context("the cluster's balancer has no address")?;
-        let key = if as_service { Some(self.vault.unseal(&spec.key)?) } else { None };
-        let tls = https::tls(&spec.authority, key.as_ref().map(|key| (spec.certificate.as_str(), &key[..])))?;
+        let tls = https::tls(&spec.authority, None)?;
         Client::connect(&self.dialer, &spec.network, address, spec.port, tls).await
     }
 }
 
 /// Keeps the balancer as the endpoints of the `kubernetes` Service, the older form beside the newer as kube-apiserver
 /// itself does (`pkg/controlplane/reconcilers`). The service accounts' controller needs none of it: pods do.
-async fn publish(service: &mut Client, spec: &KubeSpec) -> Result<()> {
+async fn publish(service: &mut Api<Dialer>, spec: &KubeSpec) -> Result<()> {
     let addresses: Vec<String> = spec.addresses.iter().map(ToString::to_string).collect();
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
@@ -127,16 +128,7 @@ async fn publish(service: &mut Client, spec: &KubeSpec) -> Result<()> {
             "ports": [{"name": "https", "port": spec.port, "protocol": "TCP"}],
         }],
     });
-    apply(service, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes", &slice).await?;
-    apply(service, "/api/v1/namespaces/default/endpoints/kubernetes", &endpoints).await
-}
-
-async fn get(client: &mut Client, path: &str) -> Result<Value> {
-    client.call(Method::GET, path, "application/json", &Value::Null).await
-}
-
-/// Server-side apply: makes the object, or gives it these fields.
-async fn apply(client: &mut Client, path: &str, object: &Value) -> Result<()> {
-    let path = format!("{path}?fieldManager=eks&force=true");
-    client.call(Method::PATCH, &path, "application/apply-patch+yaml", object).await.map(drop)
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+    service.apply(&format!("{slices}/kubernetes"), &slice, true).await?;
+    service.apply("/api/v1/namespaces/default/endpoints/kubernetes", &endpoints, true).await.map(drop)
 }

@@ -2,7 +2,7 @@
 //! balancer, inside the VPC, by certificate and by token.
 
 use super::host::Dialer;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::Method;
@@ -44,10 +44,8 @@ impl Driver for Kube {
         let spec = &desired.body;
         let mut last: Option<KubeState> = None;
         loop {
-            let outcome = match timeout(PROBE_LIMIT, self.probe(spec)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(anyhow::anyhow!("the API gave no answer within {PROBE_LIMIT:?}")),
-            };
+            let silence = |_| Err(anyhow!("the API gave no answer within {PROBE_LIMIT:?}"));
+            let outcome = timeout(PROBE_LIMIT, self.probe(spec)).await.unwrap_or_else(silence);
             let (ready, why) = match outcome {
                 Ok(version) => (true, version),
                 Err(error) => (false, format!("{error:#}")),

@@ -14,6 +14,7 @@
 mod boto;
 mod client;
 mod cluster;
+mod followed;
 mod machines;
 mod process;
 mod region;
@@ -25,6 +26,7 @@ mod wire;
 pub use boto::{Answer, Call, call};
 pub use client::{Client, Refusal};
 pub use cluster::Cluster;
+pub use followed::Followed;
 pub use machines::{Process, kill, signal};
 pub use process::{Said, run, spawn, try_run};
 pub use region::{Options, Region, components};

@@ -1,15 +1,14 @@
 //! `roadstead admin`: what an operator learns of a region and its clusters, and that asking changes nothing.
 
-use e2e::{Options, Region, kill, run, say, spawn, within};
+use e2e::{Followed, Options, Region, kill, run, say, within};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long an answer may take.
@@ -158,8 +157,8 @@ fn only_root_is_answered_and_only_what_is_a_question() {
 #[test]
 fn what_changes_is_watched_and_followed() {
     let region = Region::start();
-    let watch = Followed::start(&region, "watch cluster");
-    let events = Followed::start(&region, "events --follow -o wide");
+    let watch = Followed::start(&region, &words("watch cluster"));
+    let events = Followed::start(&region, &words("events --follow -o wide"));
     region.ask_for_cluster("short", "", &[]);
     watch.shows(&["NAME", "STATE", "WHY"]);
     watch.shows(&["111122223333/short", "Creating", "waits for component etcd"]);
@@ -174,50 +173,6 @@ fn what_changes_is_watched_and_followed() {
     region.down();
     let complaint = watch.ends();
     assert!(complaint.contains("the region stopped") | complaint.contains("the region stops"), "{complaint}");
-}
-
-/// A command that goes on.
-struct Followed {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Followed {
-    fn start(region: &Region, line: &str) -> Followed {
-        let mut child = spawn(region.command(&words(line)).stdout(Stdio::piped()).stderr(Stdio::piped()));
-        let out = child.stdout.take().expect("it is piped");
-        let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            BufReader::new(out).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
-        Followed { child, lines }
-    }
-
-    #[track_caller]
-    fn shows(&self, words: &[&str]) {
-        loop {
-            let line = self.lines.recv_timeout(AT_ONCE).unwrap_or_else(|why| panic!("never showed {words:?}: {why}"));
-            if words.iter().all(|word| line.contains(word)) {
-                break;
-            }
-        }
-    }
-
-    /// What it says when it ends by itself.
-    fn ends(mut self) -> String {
-        within(AT_ONCE, || self.child.try_wait().ok()?).expect("it ends");
-        let mut complaint = String::new();
-        self.child.stderr.take().expect("it is piped").read_to_string(&mut complaint).expect("it is text");
-        complaint
-    }
-}
-
-impl Drop for Followed {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
@@ -260,7 +215,7 @@ fn logs_are_read_by_cluster_role_machine_and_process_and_those_of_a_machine_with
     region.ask_for_cluster("wordy", "", &[]);
     let has_machines = within(AT_ONCE, || admin(&region, "get instance").contains("i-").then_some(()));
     assert!(has_machines.is_some(), "machines are launched");
-    let follow = Followed::start(&region, "logs wordy --role etcd --follow");
+    let follow = Followed::start(&region, &words("logs wordy --role etcd --follow"));
     let began = Instant::now();
     region.await_active("wordy");
     say(&format!("{:6.1} s  to ACTIVE", began.elapsed().as_secs_f64()));

@@ -1,6 +1,6 @@
 //! What may die, does: processes, machines, the region's own parts, the power. Clusters stay or come back, with their data.
 
-use e2e::{Cluster, Process, Region, Said, call, kill, run, say, signal, step, steps, try_run, until};
+use e2e::{Cluster, Followed, Process, Region, Said, call, kill, run, say, signal, step, steps, try_run, until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -76,10 +76,14 @@ fn etcd_survives_the_loss_of_its_disks() {
 }
 
 fn a_member_whose_disk_is_deleted_is_replaced(region: &Region, cluster: &Cluster) {
+    let logs = ["admin", "logs", &cluster.name, "--role", "etcd", "--process", "etcd", "--tail", "0", "--follow"];
+    let followed = Followed::start(region, &logs);
     is_replaced(region, cluster, |victim, disk| {
         fs::remove_dir_all(disk).expect("a disk can be deleted");
         kill(victim.pid);
     });
+    // Said by the machine that took its place.
+    followed.shows(&["ready to serve client requests"]);
 }
 
 fn a_machine_whose_disk_is_emptied_is_replaced(region: &Region, cluster: &Cluster) {

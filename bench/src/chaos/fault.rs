@@ -152,6 +152,11 @@ impl Fault {
         }
     }
 
+    /// Whether a machine, or its host, is the more patient with the next of these the sooner it comes.
+    pub fn tries_patience(self) -> bool {
+        matches!(self, Fault::FreezeApiServer | Fault::FreezeEtcdLeader | Fault::FreezePid1)
+    }
+
     /// Does it.
     ///
     /// # Errors

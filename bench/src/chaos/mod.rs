@@ -30,6 +30,8 @@ const LOOK: Duration = Duration::from_millis(500);
 const LIMIT: Duration = Duration::from_secs(120);
 /// Clients are watched for so long after the cluster is whole again.
 const AFTER: Duration = Duration::from_secs(2);
+/// Who was killed for its silence is asked with the first patience again when it has worked for a minute.
+const FORGIVEN: Duration = Duration::from_secs(75);
 /// Writes before the first fault.
 const WARM: usize = 40;
 /// What a whole control plane runs.
@@ -102,6 +104,8 @@ struct Stage<'a> {
     data: PathBuf,
     mark: String,
     disk: Option<Stalling>,
+    /// When a fault was last healed that makes for patience.
+    tried: Option<Instant>,
 }
 
 fn make_all(region: &mut Region<'_>, wait: &Wait, faults: &[Fault], runs: usize) -> Result<(Vec<Outcome>, usize)> {
@@ -131,7 +135,7 @@ impl<'a> Stage<'a> {
         let endpoint = runtime.block_on(load::endpoint(&access))?;
         let inner = access.inside(machines::network_of(&mark, endpoint.ip())?, endpoint);
         runtime.spawn(load::run(access.clone(), inner, ledger.clone()));
-        let stage = Stage { wait, client, runtime, access, ledger, data: region.data(), mark, disk: None };
+        let stage = Stage { wait, client, runtime, access, ledger, data: region.data(), mark, disk: None, tried: None };
         wait.until("the load begins", LIMIT, || Ok((stage.ledger.open().writes.count() > WARM).then_some(())))?;
         Ok(stage)
     }
@@ -142,6 +146,9 @@ impl<'a> Stage<'a> {
             self.disk = Some(Stalling::new(&self.place())?);
             self.wait.rest(AFTER)?;
             self.become_whole()?;
+        }
+        if let Some(tried) = self.tried.filter(|_| fault.tries_patience()) {
+            self.wait.rest(FORGIVEN.saturating_sub(tried.elapsed()))?;
         }
         self.wait.rest(AFTER)?;
         let place = self.place();
@@ -155,6 +162,7 @@ impl<'a> Stage<'a> {
         self.wait.rest(LOOK)?;
         self.become_whole()?;
         let whole = began.elapsed();
+        self.tried = fault.tries_patience().then(Instant::now).or(self.tried);
         drop(frozen);
         self.wait.rest(AFTER)?;
         let lost = self.lost()?;
@@ -188,7 +196,13 @@ impl<'a> Stage<'a> {
         while began.elapsed() < LIMIT {
             match self.is_whole() {
                 Ok(()) => return Ok(()),
-                Err(error) => why = format!("{error:#}"),
+                Err(error) => {
+                    let now = format!("{error:#}");
+                    if now != why {
+                        eprintln!("    {:6.2} s  {now}", began.elapsed().as_secs_f64());
+                    }
+                    why = now;
+                }
             }
             self.wait.rest(LOOK)?;
         }
@@ -200,7 +214,7 @@ impl<'a> Stage<'a> {
         ensure!(self.ledger.open().goes_on(), "requests fail");
         let all = machines::processes(&self.mark);
         let frozen = all.iter().find(|process| process.stopped);
-        ensure!(frozen.is_none(), "{frozen:?} is stopped");
+        ensure!(frozen.is_none(), "{} is stopped", frozen.map_or("", |process| &process.program));
         let of = |program: &str| all.iter().filter(|process| process.program == program).collect::<Vec<_>>();
         for (program, wanted) in WHOLE {
             let found = of(program).len();

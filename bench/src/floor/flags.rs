@@ -20,6 +20,7 @@ pub fn etcd(site: &Site, index: usize) -> Vec<String> {
         "--initial-cluster-token=floor".into(),
         "--initial-cluster-state=new".into(),
         "--strict-reconfig-check=true".into(),
+        "--election-timeout=700".into(),
         "--feature-gates=InitialCorruptCheck=true".into(),
         format!("--listen-peer-urls={}", url(member.peer)),
         format!("--initial-advertise-peer-urls={}", url(member.peer)),

@@ -2,12 +2,14 @@
 //! while no agent runs.
 
 use anyhow::{Context as _, Result};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Takes a line; an error ends the reading.
 pub type Say = fn(&str) -> Result<()>;
@@ -19,6 +21,7 @@ pub fn machines(state_dir: &Path) -> PathBuf {
 
 /// The logs of some machines.
 pub struct Logs {
+    machines: PathBuf,
     /// Who, and where its logs are.
     folders: Vec<(String, PathBuf)>,
     /// Only of this process.
@@ -41,11 +44,17 @@ impl Logs {
     /// # Errors
     /// They may not be read.
     pub fn of(state_dir: &Path, of: Vec<(String, String)>, process: Option<String>, say: Say) -> Result<Logs> {
-        let folder = |id: String| machines(state_dir).join(id).join("log/roadstead");
-        let folders = of.into_iter().map(|(name, id)| (name, folder(id))).collect();
-        let mut logs = Logs { folders, process, open: BTreeMap::new(), say };
+        let mut logs = Logs { machines: machines(state_dir), folders: vec![], process, open: BTreeMap::new(), say };
+        of.into_iter().for_each(|machine| logs.add(machine));
         logs.find()?;
         Ok(logs)
+    }
+
+    fn add(&mut self, (name, id): (String, String)) {
+        let folder = self.machines.join(id).join("log/roadstead");
+        if self.folders.iter().all(|(_, known)| *known != folder) {
+            self.folders.push((name, folder));
+        }
     }
 
     /// How many there are.
@@ -96,14 +105,16 @@ impl Logs {
         Ok(())
     }
 
-    /// Says what is added to them, until the machines are gone.
+    /// Says what is added to them and to those of the machines that `more` names as `of` did, until all are gone and no
+    /// more can come.
     ///
     /// # Errors
     /// They can't be read, or nobody listens.
-    pub fn follow(&mut self) -> Result<()> {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
+    pub async fn follow(&mut self, mut more: UnboundedReceiver<(String, String)>) -> Result<()> {
+        let inotify = Arc::new(Inotify::init(InitFlags::IN_CLOEXEC)?);
+        let mut happened = read(inotify.clone());
         let mut watched: BTreeMap<PathBuf, WatchDescriptor> = BTreeMap::new();
-        while !self.folders.is_empty() {
+        loop {
             for (_, folder) in &self.folders {
                 if !watched.contains_key(folder)
                     && let Some(watch) = await_folder(&inotify, folder)?
@@ -116,12 +127,28 @@ impl Logs {
             for (path, log) in &mut self.open {
                 log.catch_up(self.say, path, alone)?;
             }
-            let events = inotify.read_events()?;
+            self.open.retain(|path, _| self.folders.iter().any(|(_, folder)| path.starts_with(folder)));
+            if self.folders.is_empty() && more.is_closed() && more.is_empty() {
+                return Ok(());
+            }
+            let events = tokio::select! {
+                Some(machine) = more.recv() => {
+                    self.add(machine);
+                    continue;
+                }
+                events = happened.recv() => events.context("nothing more is told of the logs")??,
+            };
             let gone: Vec<_> = events.iter().filter(|e| e.mask.contains(AddWatchFlags::IN_IGNORED)).collect();
             self.folders.retain(|(_, folder)| !watched.get(folder).is_some_and(|w| gone.iter().any(|e| e.wd == *w)));
         }
-        Ok(())
     }
+}
+
+/// Reads events on a thread of its own, which ends when nobody listens and something happens, or with the process.
+fn read(inotify: Arc<Inotify>) -> UnboundedReceiver<nix::Result<Vec<InotifyEvent>>> {
+    let (sender, events) = unbounded_channel();
+    std::thread::spawn(move || while sender.send(inotify.read_events()).is_ok() {});
+    events
 }
 
 /// Watches the folder; if it is not there yet, the nearest one above it in which something of it will appear.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub const ROLES: [&str; 2] = ["etcd", "api"];
 
 /// A machine of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Machine {
     /// `i-…`
     pub id: String,

@@ -38,12 +38,15 @@ pub enum Question {
         /// Go on.
         follow: bool,
     },
-    /// A [`crate::Machine`] for each machine of a cluster.
+    /// A [`crate::Machine`] for each machine of a cluster; with `watch` also for each that joins them.
     Machines {
         /// The cluster.
         cluster: String,
         /// Only machines of this one of [`crate::ROLES`].
         role: Option<String>,
+        /// Go on.
+        #[serde(default)]
+        watch: bool,
     },
     /// The metrics as text, in one line of JSON.
     Metrics,
@@ -57,6 +60,7 @@ impl Question {
             Question::Status { watch: true }
                 | Question::Records { watch: true, .. }
                 | Question::Events { follow: true, .. }
+                | Question::Machines { watch: true, .. }
         )
     }
 }

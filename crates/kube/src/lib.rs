@@ -9,12 +9,14 @@
 
 mod addons;
 mod api;
+mod cluster;
 mod follow;
 pub mod https;
 mod nodes;
 
 pub use addons::Addons;
 pub use api::Api;
+pub use cluster::Clusters;
 pub use nodes::Nodes;
 
 use anyhow::Result;

@@ -165,7 +165,9 @@ impl Init {
 
     fn probe(&mut self, index: usize, question: Question) -> Result<()> {
         let prober = self.prober(index, question)?;
-        self.running[index].probers.extend(prober);
+        let probers = &mut self.running[index].probers;
+        probers.retain(|(asked, _)| *asked != question);
+        probers.extend(prober);
         Ok(())
     }
 

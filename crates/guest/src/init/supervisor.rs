@@ -16,9 +16,9 @@ use roadstead_types::Millis;
 
 /// The pause before a process that ended starts again; it doubles each time.
 const FIRST_PAUSE: Millis = Millis(200);
-/// It doubles no further.
+/// It doubles no further; and after a process that ran so long it is the first one again.
 const LONGEST_PAUSE: Millis = Millis::secs(10);
-/// A process that ran so long has earned a first pause again.
+/// A process that worked so long is given the first patience again.
 const STEADY: Millis = Millis::mins(1);
 /// No process is given longer than this to answer.
 const LONGEST_PATIENCE: Millis = Millis::mins(1);
@@ -41,7 +41,7 @@ pub struct Now {
 pub enum Act {
     /// Start the process of this index, then say [`Supervisor::started`] or [`Supervisor::ended`].
     Start(usize),
-    /// Begin to ask the process of this index whether it is alive.
+    /// Begin to ask the process of this index whether it is alive, or begin anew.
     Watch(usize),
     /// Run what the process of this index is to have done before it ends, then say [`Supervisor::parted`].
     Part(usize),
@@ -170,6 +170,11 @@ impl Unit {
         matches!(self.farewell, Farewell::Until(by) if by > now.steady)
     }
 
+    /// When it has worked for so long that what was before counts no more; None: nothing counts, or it does not work now.
+    fn steady_by(&self) -> Option<Millis> {
+        (self.kills > 0 && self.state == ProcessState::Ready).then(|| self.started + STEADY)
+    }
+
     fn patience(&self) -> Millis {
         let spec = self.spec.live.as_ref().map_or(LONGEST_PATIENCE, |live| live.patience);
         // One that is longer by wish stays so.
@@ -200,17 +205,20 @@ impl Supervisor {
             Some(by) => self.stopping(by, now),
             None => self.starting(now),
         };
-        acts.extend(self.watching());
+        acts.extend(self.watching(now));
         acts
     }
 
     /// Whom to watch, and who has been silent for too long.
-    fn watching(&mut self) -> Vec<Act> {
+    fn watching(&mut self, now: Now) -> Vec<Act> {
         let mut acts = Vec::new();
         for (index, unit) in self.units.iter_mut().enumerate() {
             if unit.doom == Doom::Due {
                 unit.doom = Doom::Done;
                 acts.push(Act::Kill(index));
+            }
+            if unit.steady_by().is_some_and(|by| by <= now.steady) {
+                (unit.kills, unit.watched) = (0, false);
             }
             if unit.state == ProcessState::Ready && unit.spec.live.is_some() && !unit.watched {
                 unit.watched = true;
@@ -273,7 +281,7 @@ impl Supervisor {
         });
         match self.stop_by {
             Some(by) => kills.chain(farewells).chain([by]).min(),
-            None => pauses.min(),
+            None => pauses.chain(self.units.iter().filter_map(Unit::steady_by)).min(),
         }
     }
 
@@ -323,8 +331,8 @@ impl Supervisor {
             false => how,
         };
         unit.doom = Doom::None;
-        if unit.runs() && now.steady.since(unit.started) >= STEADY {
-            (unit.pause, unit.kills) = (FIRST_PAUSE, 0);
+        if unit.runs() && now.steady.since(unit.started) >= LONGEST_PAUSE {
+            unit.pause = FIRST_PAUSE;
         }
         unit.kills += u32::from(killed);
         unit.not_before = now.steady + unit.pause;
@@ -407,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_ten_seconds_and_start_over_after_a_minute() {
+    fn pauses_double_up_to_ten_seconds_and_start_over_after_a_process_that_ran_as_long() {
         let mut s = Supervisor::new(vec![process("a", &[], false)], at(0));
         let mut now = 0;
         let mut pauses = Vec::new();
@@ -422,8 +430,8 @@ mod tests {
         }
         assert_eq!(pauses, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
         s.started(0, at(now));
-        s.ended(0, "exit status 1".into(), at(now + 60_000));
-        assert_eq!(s.deadline(at(now + 60_000)).unwrap().0, now + 60_200);
+        s.ended(0, "exit status 1".into(), at(now + 10_000));
+        assert_eq!(s.deadline(at(now + 10_000)).unwrap().0, now + 10_200);
         assert_eq!(s.report().processes[0].restarts, 9);
     }
 
@@ -537,11 +545,13 @@ mod tests {
             now = s.deadline(at(now)).unwrap().0;
             start(&mut s, now);
         }
-        // It works for a minute, and dies of something else.
-        s.ended(0, "signal 11".into(), at(now + 60_000));
-        assert_eq!(s.report().processes[0].last_exit.as_deref(), Some("signal 11"));
+        // It works for a minute.
+        assert_eq!(s.next(at(now + 59_999)), []);
+        assert_eq!(s.deadline(at(now + 59_999)), Some(Millis(now + 60_000)));
+        assert_eq!(s.next(at(now + 60_000)), [Act::Watch(0)]);
         let (_, rhythm) = s.probe(0, Question::Live).unwrap();
         assert_eq!(rhythm, Rhythm::Live { every: Millis::secs(1), patience: Millis::secs(5) });
+        assert_eq!((s.next(at(now + 60_001)), s.deadline(at(now + 60_001))), (vec![], None));
     }
 
     #[test]

@@ -232,7 +232,7 @@ async fn events(config: &Config, words: &[String], follow: bool, output: Output)
 
 async fn timeline(config: &Config, cluster: &str, svg: Option<&Path>) -> Result<()> {
     let (mut events, mut names) = (vec![], BTreeMap::new());
-    let question = Question::Machines { cluster: cluster.to_owned(), role: None };
+    let question = Question::Machines { cluster: cluster.to_owned(), role: None, watch: false };
     ask(config, &question, |Machine { id, place }| {
         names.insert(id, place);
         Ok(())

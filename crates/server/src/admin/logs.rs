@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use roadstead_host::logs::{Logs, machines};
 use roadstead_inspect::{Machine, Question, ROLES};
 use std::fs;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// What an operator wants to read.
 #[derive(clap::Args)]
@@ -60,10 +61,33 @@ pub async fn run(config: &Config, wanted: &Wanted) -> Result<()> {
     }
     logs.recall(wanted.tail.or((logs.count() > 1).then_some(TAIL)), wanted.follow)?;
     if wanted.follow {
-        logs.follow()?;
-        eprintln!("The machines are gone; their replacements have logs of their own: ask again.");
+        let (sender, more) = unbounded_channel();
+        tokio::try_join!(logs.follow(more), joining(config, wanted, sender))?;
+        eprintln!("The machines are gone.");
     }
     Ok(())
+}
+
+/// Hands on the machines that take the places of a cluster's, as long as the region tells.
+async fn joining(config: &Config, wanted: &Wanted, joined: UnboundedSender<(String, String)>) -> Result<()> {
+    let Some(cluster) = &wanted.cluster else { return Ok(()) };
+    let question = Question::Machines { cluster: cluster.clone(), role: wanted.role.clone(), watch: true };
+    let told = ask(config, &question, |machine: Machine| {
+        if wanted.means(&machine) {
+            joined.send((machine.place, machine.id))?;
+        }
+        Ok(())
+    });
+    if let Err(why) = told.await {
+        eprintln!("Machines that take the place of these will not be followed: {why:#}.");
+    }
+    Ok(())
+}
+
+impl Wanted {
+    fn means(&self, machine: &Machine) -> bool {
+        self.machine.as_ref().is_none_or(|one| *one == machine.id || *one == machine.place)
+    }
 }
 
 async fn chosen(config: &Config, wanted: &Wanted) -> Result<Vec<Machine>> {
@@ -78,15 +102,14 @@ async fn chosen(config: &Config, wanted: &Wanted) -> Result<Vec<Machine>> {
         return Ok(vec![Machine { place: id.clone(), id }]);
     };
     let mut machines: Vec<Machine> = vec![];
-    let question = Question::Machines { cluster: cluster.clone(), role: wanted.role.clone() };
+    let question = Question::Machines { cluster: cluster.clone(), role: wanted.role.clone(), watch: false };
     ask(config, &question, |machine| {
         machines.push(machine);
         Ok(())
     })
     .await?;
     let all: Vec<String> = machines.iter().map(|m| format!("{} ({})", m.place, m.id)).collect();
-    let meant = |m: &Machine| wanted.machine.as_ref().is_none_or(|one| *one == m.id || *one == m.place);
-    machines.retain(meant);
+    machines.retain(|machine| wanted.means(machine));
     ensure!(!all.is_empty(), "cluster '{cluster}' has no such machines yet: `roadstead admin explain` tells why");
     let which = wanted.machine.as_deref().unwrap_or_default();
     ensure!(!machines.is_empty(), "no machine of cluster '{cluster}' is '{which}'; there are {}", all.join(", "));

@@ -14,11 +14,13 @@ use crate::clock;
 use crate::serve::taken;
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::geteuid;
+use roadstead_cloud::autoscaling::Group;
 use roadstead_inspect::{self as inspect, Metrics, Question, Rehearsed, Report, Row, Story, Target, Whys};
 use roadstead_kernel::planner::PlanEvent;
 use roadstead_kernel::region::{Handle, Region};
-use roadstead_store::{AnyKey, Commit, View};
+use roadstead_store::{AnyKey, Commit, Object as _, View};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -126,12 +128,7 @@ impl Admin {
             Question::Explain { key } => to.say(&self.explain(&key).await?).await,
             Question::Rehearse { key } => self.rehearse(&key, to).await,
             Question::Events { key, follow } => self.events(key.as_deref(), follow, to).await,
-            Question::Machines { cluster, role } => {
-                for machine in inspect::machines(&view, &cluster, role.as_deref()).map_err(anyhow::Error::msg)? {
-                    to.say(&machine).await?;
-                }
-                Ok(())
-            }
+            Question::Machines { cluster, role, watch } => self.machines(&cluster, role.as_deref(), watch, to).await,
             Question::Metrics => to.say(&self.metrics().await?).await,
         }
     }
@@ -180,6 +177,27 @@ impl Admin {
                     Err(RecvError::Closed) => bail!("the region stops"),
                 }
             }
+        }
+    }
+
+    async fn machines(&self, cluster: &str, role: Option<&str>, watch: bool, to: &mut Answers) -> Result<()> {
+        let (mut commits, mut said) = (self.commits.subscribe(), BTreeSet::new());
+        loop {
+            for machine in inspect::machines(&self.handle.view(), cluster, role).map_err(anyhow::Error::msg)? {
+                if !said.contains(&machine) {
+                    to.say(&machine).await?;
+                    said.insert(machine);
+                }
+            }
+            if !watch {
+                return Ok(());
+            }
+            let regrouped = |commit: Arc<Commit>| commit.changes.iter().any(|change| change.key.kind() == Group::KIND);
+            while !match commits.recv().await {
+                Ok(commit) => regrouped(commit),
+                Err(RecvError::Lagged(_)) => true,
+                Err(RecvError::Closed) => bail!("the region stops"),
+            } {}
         }
     }
 

@@ -4,7 +4,6 @@
 mod etcd;
 pub mod host;
 mod keys;
-mod kube;
 mod run;
 
 pub use run::start;

@@ -3,13 +3,12 @@
 use super::etcd::Etcd;
 use super::host::{Dialer, HostLink};
 use super::keys;
-use super::kube::Kube;
 use crate::clock;
 use roadstead_cloud::keys::{KeySpec, KeyState};
 use roadstead_inspect::Metrics;
 use roadstead_kernel::driver::Driver;
 use roadstead_kernel::region::Handle;
-use roadstead_kube::{Addons, Nodes};
+use roadstead_kube::{Addons, Clusters, Nodes};
 use roadstead_store::{Index, Key, Object, Read as _, Record};
 use roadstead_vault::Vault;
 use std::collections::HashMap;
@@ -33,11 +32,11 @@ pub struct Drivers {
 pub fn start(handle: &Handle, vault: Arc<Vault>, host_socket: PathBuf, metrics: Arc<Metrics>) -> Drivers {
     let mut tasks = JoinSet::new();
     let dialer = Dialer::new(host_socket.clone());
-    let kube = Kube { dialer: dialer.clone(), vault: vault.clone(), now: clock::now };
+    let clusters = Clusters { dialer: dialer.clone(), vault: vault.clone(), now: clock::now };
     let etcd = Etcd { dialer: dialer.clone(), vault: vault.clone(), now: clock::now, newest: Mutex::default() };
     let nodes = Nodes { dialer: dialer.clone(), vault: vault.clone() };
     let addons = Addons { dialer: dialer.clone(), vault: vault.clone() };
-    tasks.spawn(drive(Arc::new(kube), handle.clone()));
+    tasks.spawn(drive(Arc::new(clusters), handle.clone()));
     tasks.spawn(drive(Arc::new(nodes), handle.clone()));
     tasks.spawn(drive(Arc::new(addons), handle.clone()));
     tasks.spawn(drive(Arc::new(etcd), handle.clone()));

@@ -36,6 +36,9 @@ pub fn etcd(spec: &Spec, placement: &Placement, pki: &Pki, components: &str, mem
         format!("--initial-cluster-token={}", spec.id),
         format!("--initial-cluster-state={state}"),
         "--strict-reconfig-check=true".into(),
+        // A follower waits for one to two of these before it takes the leader for dead; nobody can write meanwhile. Seven
+        // heartbeats (100 ms) are still many times what the way takes or a busy disk holds a member up.
+        "--election-timeout=700".into(),
         // A member whose data went bad on disk refuses to start, instead of spreading it.
         "--feature-gates=InitialCorruptCheck=true".into(),
         format!("--listen-peer-urls={}", peer_url(ip)),

@@ -1,15 +1,15 @@
-//! The kube driver: keeps what must be in a cluster's own API, and probes it the way a client goes: through the
+//! The clusters driver: keeps what must be in every cluster's own API, and probes it the way a client goes: through the
 //! balancer, inside the VPC, by certificate and by token.
 
-use super::host::Dialer;
+use crate::Dial;
+use crate::api::Api;
+use crate::https::{self, Client};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::Method;
 use roadstead_cloud::eks::kube::{KubeSpec, KubeState};
 use roadstead_kernel::driver::Driver;
-use roadstead_kube::Api;
-use roadstead_kube::https::{self, Client};
 use roadstead_store::Record;
 use roadstead_types::Millis;
 use roadstead_vault::Vault;
@@ -26,17 +26,17 @@ const CALM: Duration = Duration::from_secs(5);
 /// One probe, all its requests together.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Reaches the clusters' own APIs.
-pub struct Kube {
+/// Probes the clusters' own APIs.
+pub struct Clusters<D> {
     /// The way into VPCs.
-    pub dialer: Dialer,
+    pub dialer: D,
     /// Opens the service's client keys.
     pub vault: Arc<Vault>,
     /// The clock.
     pub now: fn() -> Millis,
 }
 
-impl Driver for Kube {
+impl<D: Dial> Driver for Clusters<D> {
     type Desired = KubeSpec;
     type Observed = KubeState;
 
@@ -61,7 +61,7 @@ impl Driver for Kube {
     }
 }
 
-impl Kube {
+impl<D: Dial> Clusters<D> {
     /// The API server's version once all is well.
     async fn probe(&self, spec: &KubeSpec) -> Result<String> {
         let mut service = Api::new(self.dialer.clone(), self.vault.clone(), spec.access());
@@ -110,7 +110,7 @@ impl Kube {
 
 /// Keeps the balancer as the endpoints of the `kubernetes` Service, the older form beside the newer as kube-apiserver
 /// itself does (`pkg/controlplane/reconcilers`). The service accounts' controller needs none of it: pods do.
-async fn publish(service: &mut Api<Dialer>, spec: &KubeSpec) -> Result<()> {
+async fn publish<D: Dial>(service: &mut Api<D>, spec: &KubeSpec) -> Result<()> {
     let addresses: Vec<String> = spec.addresses.iter().map(ToString::to_string).collect();
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",

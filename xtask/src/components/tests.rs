@@ -68,7 +68,8 @@ fn its_nodes_add_all_that_runs_on_them() {
     let containerd = ["containerd", "containerd-shim-runc-v2", "ctr"];
     assert_eq!(
         programs,
-        [&["kubelet", "kube-proxy"][..], &containerd, &["runc", "coredns", "pause", "agnhost"]].concat()
+        [&["kubelet", "kube-proxy"][..], &containerd, &["runc", "coredns", "pause", "agnhost", "metrics-server"]]
+            .concat()
     );
     assert_eq!(names.len() - programs.len(), 6, "{names:?}");
 }

@@ -49,13 +49,13 @@ as_root() {
   fi
 }
 
-# Builds the components of a first cluster and its nodes in the background: process $builder, which writes to $builder_log. Should
-# the script end before it, it is ended too.
+# Builds the components of a first cluster, its nodes and its add-ons in the background: process $builder, which writes to
+# $builder_log. Should the script end before it, it is ended too.
 builder='' builder_log=$ROADSTEAD_CACHE/components.log
 components_in_background() {
   cargo build --quiet --package xtask
   mkdir -p "$ROADSTEAD_CACHE"
-  setsid nice -n 5 "$xtask" components --nodes >"$builder_log" 2>&1 & # a group of its own: the compilers end with it
+  setsid nice -n 5 "$xtask" components --add-ons >"$builder_log" 2>&1 & # a group of its own: the compilers end with it
   builder=$!
   trap '[ -z "$builder" ] || kill -- "-$builder" 2>/dev/null || true' EXIT
   say "components: being built in the background, see $builder_log"
@@ -69,6 +69,11 @@ components_are_being_built() {
   builder=''
   say "components: $(components_now)"
   return 1
+}
+
+# Whether what nodes need is built.
+node_components_are_there() {
+  ! "$xtask" components --nodes --list | grep -qE '^ *(missing|damaged|unlinked) '
 }
 
 # The builder's last words, on one line.

@@ -33,6 +33,9 @@ pub struct Settings {
     /// The CoreDNS component set, e.g. `coredns-1.14.7`.
     #[serde(default)]
     pub coredns: String,
+    /// The metrics-server component set, e.g. `metrics-server-0.9.0`.
+    #[serde(default)]
+    pub metrics_server: String,
     /// Processors of the host, of which no instance may have more; 0 = not known.
     #[serde(default)]
     pub vcpus: u32,

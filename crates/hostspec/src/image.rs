@@ -14,17 +14,34 @@ pub enum SystemImage {
     KubeProxy,
     /// Cluster DNS.
     CoreDns,
+    /// What nodes and pods use.
+    MetricsServer,
     /// Kubernetes' own image for tests: HTTP servers, clients, DNS look-ups in one program.
     Agnhost,
 }
 
 impl SystemImage {
     /// All there are.
-    pub const ALL: [SystemImage; 5] =
-        [SystemImage::Pause, SystemImage::VpcCni, SystemImage::KubeProxy, SystemImage::CoreDns, SystemImage::Agnhost];
+    pub const ALL: [SystemImage; 6] = [
+        SystemImage::Pause,
+        SystemImage::VpcCni,
+        SystemImage::KubeProxy,
+        SystemImage::CoreDns,
+        SystemImage::MetricsServer,
+        SystemImage::Agnhost,
+    ];
 
     /// The version of [`Pause`](SystemImage::Pause): upstream's, at the Kubernetes version that it is built from.
     pub const PAUSE_VERSION: &str = "3.10.2";
+
+    /// Whether a node without it is none: what is not needed is built last, and nodes do not wait for it.
+    pub fn is_needed(self) -> bool {
+        match self {
+            SystemImage::Pause | SystemImage::VpcCni | SystemImage::KubeProxy | SystemImage::CoreDns => true,
+            SystemImage::Agnhost => true,
+            SystemImage::MetricsServer => false,
+        }
+    }
 
     /// The host name of EKS's registry in a region.
     pub fn registry(region: &str) -> String {
@@ -38,6 +55,7 @@ impl SystemImage {
             SystemImage::VpcCni => "amazon-k8s-cni",
             SystemImage::KubeProxy => "eks/kube-proxy",
             SystemImage::CoreDns => "eks/coredns",
+            SystemImage::MetricsServer => "eks/metrics-server",
             SystemImage::Agnhost => "eks/agnhost",
         }
     }

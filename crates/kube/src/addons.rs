@@ -7,7 +7,8 @@ use crate::follow::{Collection, Event, follow};
 use crate::https::Refusal;
 use hyper::StatusCode;
 use roadstead_cloud::eks::addon::{
-    self, AddonSpec, AddonState, Conflict, Conflicts, Hold, Outcome, Release, Workload, objects, place, read_workload,
+    self, AddonSpec, AddonState, Conflict, Conflicts, Hold, Outcome, Release, Workload, objects, place, read_unserved,
+    read_workload,
 };
 use roadstead_kernel::driver::Driver;
 use roadstead_store::Record;
@@ -152,24 +153,36 @@ impl<D: Dial> Keeper<'_, D> {
         trouble_left.map_or(Ok(()), Err)
     }
 
-    /// Says how what runs is, until it is gone.
+    /// Says how what runs is, and whether what it adds to the API is served, until one of them is gone.
     async fn watch(&mut self) {
         let Some(workload) = addon::workload(&self.spec.release) else { return pending().await };
-        let (collection, name) = place(&workload);
+        let api_service = addon::api_service(&self.spec.release);
         let (to, mut heard) = channel(16);
-        let mut teller = JoinSet::new();
-        let of = Collection { path: collection, query: format!("fieldSelector=metadata.name%3D{name}") };
-        teller.spawn(follow(self.api.clone(), of, to, |event| event));
-        while let Some(event) = heard.recv().await {
+        let mut tellers = JoinSet::new();
+        for object in [Some(&workload), api_service.as_ref()].into_iter().flatten() {
+            let (path, name) = place(object);
+            let of = Collection { path, query: format!("fieldSelector=metadata.name%3D{name}") };
+            let kind = object["kind"].clone();
+            tellers.spawn(follow(self.api.clone(), of, to.clone(), move |event| (kind.clone(), event)));
+        }
+        let mut runs = None;
+        let mut unserved = api_service.as_ref().and_then(read_unserved);
+        while let Some((kind, event)) = heard.recv().await {
             let object = match event {
                 Event::All(all) => all.into_iter().next(),
                 Event::Put(object) => Some(object),
                 Event::Gone(_) => None,
                 Event::Lost(_) => continue,
             };
-            let Some(object) = object else { return };
-            if let Some(workload) = read_workload(&object) {
-                self.say(Outcome::Applied, Some(workload));
+            let Some(mut object) = object else { return };
+            // The items of a list do not say of what kind they are.
+            object["kind"] = kind;
+            match object["kind"] == "APIService" {
+                true => unserved = read_unserved(&object),
+                false => runs = read_workload(&object).or(runs),
+            }
+            if let Some(runs) = &runs {
+                self.say(Outcome::Applied, Some(Workload { unserved: unserved.clone(), ..runs.clone() }));
             }
         }
     }

@@ -25,6 +25,7 @@ fn the_objects_are_those_of_the_goldens() {
         release("vpc-cni", "v0.1.0-eksbuild.1", Value::Null),
         release("kube-proxy", "v1.36.3-eksbuild.1", Value::Null),
         release("coredns", "v1.14.7-eksbuild.1", Value::Null),
+        release("metrics-server", "v0.9.0-eksbuild.1", Value::Null),
     ];
     for release in releases {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/goldens/{}.json", release.name));
@@ -63,12 +64,17 @@ fn a_configuration_goes_where_it_belongs() {
         deployment["spec"]["template"]["spec"]["containers"][0]["resources"],
         json!({"limits": {"memory": "1Gi"}})
     );
+
+    let configuration = json!({"replicas": 1, "args": ["--metric-resolution=10s"]});
+    let metrics = workload(&release("metrics-server", "v0.9.0-eksbuild.1", configuration)).unwrap();
+    let args = metrics["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
+    assert_eq!((&metrics["spec"]["replicas"], args.last().unwrap()), (&json!(1), &json!("--metric-resolution=10s")));
 }
 
 #[test]
 fn every_object_has_its_place_in_the_api() {
-    let all =
-        ["vpc-cni", "kube-proxy", "coredns"].map(|name| objects(&release(name, "v1.0.0-eksbuild.1", Value::Null)));
+    let all = ["vpc-cni", "kube-proxy", "coredns", "metrics-server"]
+        .map(|name| objects(&release(name, "v1.0.0-eksbuild.1", Value::Null)));
     let places: Vec<String> = all.iter().flatten().map(place).map(|(path, name)| format!("{path}/{name}")).collect();
     for wanted in [
         "/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node",
@@ -76,6 +82,8 @@ fn every_object_has_its_place_in_the_api() {
         "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/eniconfigs.crd.k8s.amazonaws.com",
         "/apis/policy/v1/namespaces/kube-system/poddisruptionbudgets/coredns",
         "/api/v1/namespaces/kube-system/services/kube-dns",
+        "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io",
+        "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/rolebindings/metrics-server-auth-reader",
     ] {
         assert!(places.iter().any(|place| place == wanted), "{wanted}: {places:?}");
     }

@@ -87,6 +87,7 @@ fn settings(config: &Config, address: SocketAddr, slot: u8) -> Result<Settings> 
         containerd: containerd.id(),
         runc: runc.id(),
         coredns: set("coredns")?.id(),
+        metrics_server: set("metrics-server")?.id(),
         vcpus: std::thread::available_parallelism().map_or(0, |n| n.get().try_into().unwrap_or(u32::MAX)),
     })
 }

@@ -107,6 +107,7 @@ fn settings() -> Settings {
         containerd: "containerd-2.3.7".to_owned(),
         runc: "runc-1.5.2".to_owned(),
         coredns: "coredns-1.14.7".to_owned(),
+        metrics_server: "metrics-server-0.9.0".to_owned(),
         vcpus: 8,
     }
 }

@@ -93,6 +93,26 @@ fn an_addon_becomes_active_and_dns_without_nodes_says_that_it_is_not_well() {
 }
 
 #[test]
+fn metrics_server_is_there_for_who_asks_for_it() {
+    let mut world = with_cluster(|_| {});
+    assert!(holds(&world).iter().all(|(name, _)| name != "metrics-server"), "no cluster begins with it");
+    let request = eks::DescribeAddonVersionsRequest { owners: Some(vec!["community".into()]), ..Default::default() };
+    let listed = world.call(&eks::DESCRIBE_ADDON_VERSIONS, request).unwrap().addons.unwrap();
+    let kinds: Vec<_> =
+        listed.iter().map(|a| (a.addon_name.as_deref().unwrap(), a.r#type.as_deref().unwrap())).collect();
+    assert_eq!(kinds, [("metrics-server", "observability")]);
+    let configured = Some("{\"replicas\": 1, \"podDisruptionBudget\": {\"enabled\": false}}".to_owned());
+    let request = eks::CreateAddonRequest { configuration_values: configured, ..create("metrics-server") };
+    let addon = world.call(&eks::CREATE_ADDON, request).unwrap().addon.unwrap();
+    assert_eq!(addon.addon_version.as_deref(), Some("v0.9.0-eksbuild.1"));
+    world.settle();
+    assert_eq!(describe(&mut world, "metrics-server").status, Some(AddonStatus::Degraded), "there is no node for it");
+    world.call(&eks::DELETE_ADDON, delete("metrics-server")).unwrap();
+    world.settle();
+    assert!(holds(&world).iter().all(|(name, _)| name != "metrics-server"));
+}
+
+#[test]
 fn what_is_wrong_with_an_addon_is_refused_and_changes_nothing() {
     let mut world = with_cluster(|_| {});
     let before = world.view().revision();

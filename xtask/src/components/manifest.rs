@@ -101,15 +101,18 @@ pub struct C {
 }
 
 /// Who needs a program, in the order in which they are built.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// A cluster's own machines.
     ControlPlane,
     /// A person at the keyboard.
+    #[default]
     Client,
     /// The machines that run pods.
     Node,
+    /// Add-ons that a cluster does not begin with.
+    AddOn,
     /// People who look after clusters.
     Operations,
 }
@@ -121,8 +124,8 @@ pub struct Selection<'a> {
     pub sets: &'a [String],
     /// Only the program of this name.
     pub only: Option<&'a str>,
-    /// With what the first cluster's nodes need.
-    pub nodes: bool,
+    /// Of the default sets: what is needed until then.
+    pub last: Stage,
     /// Everything.
     pub all: bool,
 }
@@ -183,14 +186,13 @@ impl Manifest {
     /// # Errors
     /// A name that the manifest does not have.
     pub fn select(&self, selection: &Selection<'_>) -> Result<Vec<Item<'_>>> {
-        let last = if selection.nodes { Stage::Node } else { Stage::Client };
         for name in selection.sets {
             self.set(name)?;
         }
         let in_sets = |item: &Item<'_>| match selection {
             Selection { all: true, .. } => true,
             Selection { sets: [], only: Some(_), .. } => item.set.default,
-            Selection { sets: [], .. } => item.set.default && item.program.stage <= last,
+            Selection { sets: [], .. } => item.set.default && item.program.stage <= selection.last,
             Selection { sets, .. } => sets.contains(&item.set.name),
         };
         let named = |item: &Item<'_>| selection.only.is_none_or(|name| name == item.program.name);

@@ -21,7 +21,7 @@ mod tests;
 use anyhow::{Context, Result, bail};
 use build::Recipe;
 use cache::{Cache, Entry, State};
-use manifest::{Item, Manifest, Selection};
+use manifest::{Item, Manifest, Selection, Stage};
 use progress::{elapsed, say};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -34,6 +34,9 @@ pub struct Args {
     /// With what a first cluster's nodes need, too.
     #[arg(long, conflicts_with_all = ["sets", "all", "only"])]
     nodes: bool,
+    /// With what add-ons run that a cluster does not begin with, too.
+    #[arg(long, conflicts_with_all = ["sets", "all", "only"])]
+    add_ons: bool,
     /// Everything that is pinned, other Kubernetes minors included.
     #[arg(long, conflicts_with = "sets")]
     all: bool,
@@ -67,9 +70,14 @@ pub fn run(args: &Args) -> Result<()> {
         return pin::pin(&folder, &text, name, version);
     }
     let manifest = Manifest::parse(&text)?;
-    let everything = args.all || args.list && args.sets.is_empty() && args.only.is_none() && !args.nodes;
-    let (sets, only, nodes) = (&args.sets, args.only.as_deref(), args.nodes);
-    let items = manifest.select(&Selection { sets, only, nodes, all: everything })?;
+    let (sets, only) = (&args.sets, args.only.as_deref());
+    let last = match (args.nodes, args.add_ons) {
+        (_, true) => Stage::AddOn,
+        (true, false) => Stage::Node,
+        (false, false) => Stage::Client,
+    };
+    let everything = args.all || args.list && sets.is_empty() && only.is_none() && last == Stage::Client;
+    let items = manifest.select(&Selection { sets, only, last, all: everything })?;
     let cache = Cache::of_user()?;
     if args.list || args.verify {
         return report(&cache, &look(&cache, &folder, items)?, args.verify);

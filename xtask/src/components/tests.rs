@@ -61,7 +61,7 @@ fn a_first_cluster_gets_what_it_needs_in_the_order_in_which_it_needs_it() {
 
 #[test]
 fn its_nodes_add_all_that_runs_on_them() {
-    let selection = Selection { nodes: true, ..Selection::default() };
+    let selection = Selection { last: Stage::Node, ..Selection::default() };
     let names = names(&committed(), &selection);
     let nodes = names.iter().skip_while(|name| !name.ends_with("/kubelet"));
     let programs: Vec<_> = nodes.map(|name| name.split_once('/').unwrap().1).collect();
@@ -71,6 +71,15 @@ fn its_nodes_add_all_that_runs_on_them() {
         [&["kubelet", "kube-proxy"][..], &containerd, &["runc", "coredns", "pause", "agnhost"]].concat()
     );
     assert_eq!(names.len() - programs.len(), 6, "{names:?}");
+}
+
+#[test]
+fn what_a_cluster_may_do_without_comes_last() {
+    let all = names(&committed(), &Selection { last: Stage::AddOn, ..Selection::default() });
+    let nodes = names(&committed(), &Selection { last: Stage::Node, ..Selection::default() });
+    let (first, rest) = all.split_at(nodes.len());
+    assert_eq!(first, nodes);
+    assert_eq!(rest.iter().map(|name| name.split_once('/').unwrap().1).collect::<Vec<_>>(), ["metrics-server"]);
 }
 
 #[test]

@@ -77,9 +77,12 @@ pub fn conflist(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Of CNI 1.0, before STATUS: a runtime that asks for it calls its whole network unready while no pod can be added, and
+/// kubelet then its node. One that is as full as it may be would lose its pods, and one whose daemon starts anew would
+/// leave its Services; on EKS it is a pod's matter.
 fn network(settings: &Settings) -> String {
     let conflist = json!({
-        "cniVersion": "1.1.0",
+        "cniVersion": "1.0.0",
         "name": "aws-cni",
         "disableCheck": true,
         "plugins": [{
@@ -122,7 +125,7 @@ mod tests {
         conflist(&settings).unwrap();
         let text = fs::read_to_string(folder.path().join(CONFLIST)).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value["plugins"][0]["type"], "aws-cni");
+        assert_eq!((&value["plugins"][0]["type"], &value["cniVersion"]), (&json!("aws-cni"), &json!("1.0.0")));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

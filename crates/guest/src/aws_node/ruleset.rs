@@ -78,7 +78,9 @@ impl Ruleset<'_> {
     }
 }
 
-/// The script that makes table `aws-cni-ports` lead the node's ports to the pods that ask for them (`hostPort`).
+/// The script that makes table `aws-cni-ports` lead the node's ports to the pods that ask for them (`hostPort`), at its
+/// loopback, too. The plugin lets a pod's wire carry what comes from there (`route_localnet`); that nothing from a wire gets
+/// there is the guard's.
 pub fn ports<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> String {
     let (mut any, mut one, mut own) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for lease in leases {
@@ -105,7 +107,6 @@ pub fn ports<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> String {
     };
     let selves: Vec<String> = own.keys().map(|address| format!("{address} . {address}")).collect();
     let (any, one, selves) = (elements(&any), elements(&one), selves.join(", "));
-    let jump = "fib daddr type local ip daddr != 127.0.0.0/8 jump to-pods";
     write!(
         script,
         "table ip aws-cni-ports {{
@@ -116,17 +117,22 @@ pub fn ports<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> String {
     dnat ip to ip daddr . meta l4proto . th dport map @one
     dnat ip to meta l4proto . th dport map @any
   }}
+  chain guard {{
+    type filter hook prerouting priority raw; policy accept;
+    iifname != \"lo\" ip daddr 127.0.0.0/8 drop
+  }}
   chain arrival {{
     type nat hook prerouting priority dstnat; policy accept;
-    {jump}
+    fib daddr type local jump to-pods
   }}
   chain own {{
     type nat hook output priority -100; policy accept;
-    {jump}
+    fib daddr type local jump to-pods
   }}
   chain hairpin {{
     type nat hook postrouting priority srcnat; policy accept;
     ip saddr . ip daddr @selves masquerade
+    oifname != \"lo\" ip saddr 127.0.0.0/8 masquerade
   }}
 }}
 "
@@ -184,5 +190,6 @@ mod tests {
         let script = ports([&lease]);
         assert!(script.contains("elements = { tcp . 80 : 10.0.0.9 . 8080 }"), "{script}");
         assert!(script.contains("elements = { 10.0.1.5 . tcp . 80 : 10.0.0.9 . 8080 }"), "{script}");
+        assert!(script.contains("iifname != \"lo\" ip daddr 127.0.0.0/8 drop"), "{script}");
     }
 }

@@ -59,19 +59,22 @@ pub struct Config {
     previous: Option<Value>,
 }
 
-/// A port of the node that leads to a pod (capability `portMappings`).
+/// A port of the node that leads to a pod (capability `portMappings`). The convention's names begin with small letters
+/// (CNI, CONVENTIONS.md); containerd writes capitals, as Go does by itself, and Go's plugins do not care.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PortMapping {
     /// Of the node.
+    #[serde(alias = "HostPort")]
     pub host_port: u16,
     /// Of the pod.
+    #[serde(alias = "ContainerPort")]
     pub container_port: u16,
     /// `tcp`, `udp`; in lower case.
-    #[serde(deserialize_with = "lower_case")]
+    #[serde(alias = "Protocol", deserialize_with = "lower_case")]
     pub protocol: String,
     /// The one address of the node that has it; none: all.
-    #[serde(rename = "hostIP", default, deserialize_with = "some_address")]
+    #[serde(rename = "hostIP", alias = "HostIP", default, deserialize_with = "some_address")]
     pub host_ip: Option<Ipv4Addr>,
 }
 
@@ -93,7 +96,7 @@ struct Network {
     #[serde(default)]
     prev_result: Option<Value>,
     #[serde(rename = "cni.dev/valid-attachments", default)]
-    valid: Vec<Valid>,
+    valid: Option<Vec<Valid>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -137,10 +140,8 @@ impl Input {
         let command = match verb {
             "ADD" => Command::Add(attachment(true)?),
             "DEL" => Command::Del(attachment(false)?),
-            "CHECK" => Command::Check(attachment(true)?),
-            "GC" if version >= Version::V1_1 => Command::Gc(
-                network.valid.into_iter().map(|v| Key { container: v.container, interface: v.ifname }).collect(),
-            ),
+            "CHECK" if version >= Version::V0_4 => Command::Check(attachment(true)?),
+            "GC" if version >= Version::V1_1 => Command::Gc(known(network.valid)?),
             "STATUS" if version >= Version::V1_1 => Command::Status,
             "VERSION" => Command::Version,
             other => {
@@ -212,6 +213,13 @@ fn link_name(prefix: &str, (namespace, pod): (&str, &str), (container, interface
     format!("{prefix}{}", &hash[..HASH])
 }
 
+/// The attachments that GC leaves. Whoever names none at all has forgotten the list: it would end what runs.
+fn known(valid: Option<Vec<Valid>>) -> Result<Vec<Key>, Failure> {
+    let text = "GC needs the list cni.dev/valid-attachments, which may be empty";
+    let valid = valid.ok_or_else(|| Failure::new(Code::InvalidConfig, text, ""))?;
+    Ok(valid.into_iter().map(|v| Key { container: v.container, interface: v.ifname }).collect())
+}
+
 fn is_container(text: &str) -> bool {
     let rest = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(rest)
@@ -248,7 +256,7 @@ fn empty() -> Network {
         ipamd_socket,
         runtime_config,
         prev_result,
-        valid: Vec::new(),
+        valid: None,
     }
 }
 
@@ -305,9 +313,53 @@ mod tests {
             assert_eq!(failure.code, Code::InvalidEnvironment);
             assert!(failure.message.contains(missing), "{}", failure.message);
         }
-        let gc = [("CNI_COMMAND", "GC")];
-        assert_eq!(code(&gc, CONFIG), Code::InvalidEnvironment, "GC is of 1.1.0");
-        assert!(parse(&gc, &CONFIG.replace("1.0.0", "1.1.0")).is_ok());
+        assert_eq!(code(&ADD, &CONFIG.replace("aws-cni", "")), Code::InvalidConfig, "the network has no name");
+        let prefix = CONFIG.replace("\"mtu\"", "\"vethPrefix\": \"longer\", \"mtu\"");
+        assert_eq!(code(&ADD, &prefix), Code::InvalidConfig);
+        let bad = |name: &'static str, value: &'static str| {
+            let pairs = ADD.into_iter().filter(|(own, _)| *own != name).chain([(name, value)]).collect::<Vec<_>>();
+            code(&pairs, CONFIG)
+        };
+        for (name, value) in [("CNI_CONTAINERID", "../x"), ("CNI_IFNAME", "a/b"), ("CNI_IFNAME", "sixteen-letters-")] {
+            assert_eq!(bad(name, value), Code::InvalidEnvironment, "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn each_verb_is_of_the_versions_that_have_it() {
+        let verb = |verb: &'static str, version: &str| {
+            let pairs = ADD.into_iter().skip(1).chain([("CNI_COMMAND", verb)]).collect::<Vec<_>>();
+            let list = r#", "cni.dev/valid-attachments": []}"#;
+            parse(&pairs, &CONFIG.replace("1.0.0", version).replace('}', list))
+                .map(drop)
+                .map_err(|failure| failure.code)
+        };
+        let refused = Err(Code::InvalidEnvironment);
+        for (name, first) in
+            [("ADD", "0.3.1"), ("DEL", "0.3.1"), ("CHECK", "0.4.0"), ("GC", "1.1.0"), ("STATUS", "1.1.0")]
+        {
+            for version in ["0.3.1", "0.4.0", "1.0.0", "1.1.0"] {
+                assert_eq!(verb(name, version), if version < first { refused } else { Ok(()) }, "{name} {version}");
+            }
+        }
+        assert_eq!(verb("PING", "1.1.0"), refused);
+    }
+
+    #[test]
+    fn gc_is_told_what_the_runtime_knows() {
+        let gc = |more: &str| {
+            let config = CONFIG.replace("1.0.0", "1.1.0").replace('}', &format!(", {more}}}"));
+            parse(&[("CNI_COMMAND", "GC")], &config)
+        };
+        let valid = r#""cni.dev/valid-attachments": [{"containerID": "c1", "ifname": "eth0"}]"#;
+        let Command::Gc(known) = gc(valid).unwrap().command else { panic!() };
+        assert_eq!(known.iter().map(Key::to_string).collect::<Vec<_>>(), ["c1/eth0"]);
+        let malformed = gc(r#""cni.dev/valid-attachments": [{"containerID": "c1"}]"#).err().unwrap();
+        assert_eq!(malformed.code, Code::Decode, "half a list would end what runs");
+        let Command::Gc(none) = gc(r#""cni.dev/valid-attachments": []"#).unwrap().command else { panic!() };
+        assert!(none.is_empty());
+        let without = parse(&[("CNI_COMMAND", "GC")], &CONFIG.replace("1.0.0", "1.1.0")).err().unwrap();
+        assert_eq!(without.code, Code::InvalidConfig);
     }
 
     #[test]
@@ -317,9 +369,18 @@ mod tests {
 
     #[test]
     fn port_mappings_are_read_as_runtimes_write_them() {
-        let ports = r#"{"cniVersion": "1.0.0", "name": "n", "runtimeConfig": {"portMappings": [
-            {"hostPort": 80, "containerPort": 8080, "protocol": "TCP", "hostIP": ""}]}}"#;
+        let config = |ports: &str| {
+            format!(r#"{{"cniVersion": "1.0.0", "name": "n", "runtimeConfig": {{"portMappings": {ports}}}}}"#)
+        };
         let mapping = PortMapping { host_port: 80, container_port: 8080, protocol: "tcp".into(), host_ip: None };
-        assert_eq!(parse(&ADD, ports).unwrap().config.ports, [mapping]);
+        for ports in [
+            r#"[{"hostPort": 80, "containerPort": 8080, "protocol": "TCP", "hostIP": ""}]"#,
+            // containerd 2.3 (go-cni's PortMapping has no names for JSON).
+            r#"[{"HostPort": 80, "ContainerPort": 8080, "Protocol": "tcp", "HostIP": "0.0.0.0"}]"#,
+        ] {
+            assert_eq!(parse(&ADD, &config(ports)).unwrap().config.ports, [mapping.clone()], "{ports}");
+        }
+        assert_eq!(parse(&ADD, &config("null")).unwrap().config.ports, []);
+        assert_eq!(code(&ADD, &config(r#"[{"hostPort": 70000}]"#)), Code::Decode);
     }
 }

@@ -129,6 +129,7 @@ fn wiring<'a>(input: &Input, lease: &'a Lease) -> Wiring<'a> {
         address: lease.address,
         table: lease.table(),
         mtu: input.config.mtu,
+        from_loopback: !lease.pod.ports.is_empty(),
     }
 }
 

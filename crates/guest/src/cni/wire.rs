@@ -2,7 +2,7 @@
 
 use crate::netlink::{MAIN, Netlink, Pair, Route, Rule, random_mac};
 use roadstead_types::{Cidr, Mac};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
@@ -28,6 +28,8 @@ pub struct Wiring<'a> {
     pub table: Option<u32>,
     /// Of both ends, bytes.
     pub mtu: u32,
+    /// Ports of the node lead to the pod: what the node sends to its own loopback may leave by the wire.
+    pub from_loopback: bool,
 }
 
 /// The hardware addresses of a pair.
@@ -79,6 +81,10 @@ impl Wiring<'_> {
 
     fn set_up(&self, node: &mut Netlink, pod: &mut Netlink, ends: &Ends) -> io::Result<()> {
         node.set_up_as(self.link, &self.owner)?;
+        if self.from_loopback {
+            // Documentation/networking/ip-sysctl.rst: else a source in 127.0.0.0/8 is none.
+            fs::write(format!("/proc/sys/net/ipv4/conf/{}/route_localnet", self.link), "1")?;
+        }
         pod.set_up(self.interface)?;
         let (here, there) = (node.index(self.link)?, pod.index(self.interface)?);
         let main = u8::try_from(MAIN).unwrap_or_default();

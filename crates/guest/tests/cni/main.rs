@@ -212,6 +212,8 @@ fn a_host_port_leads_to_its_pod() {
     assert_eq!(through(&router).unwrap(), PEER.to_string(), "from outside the node, as itself");
     through(&world.node()).unwrap();
     through(&pod.namespace).unwrap();
+    let by_loopback = inside(&world.node(), || get((Ipv4Addr::LOCALHOST, 8080), "/"));
+    assert_eq!(by_loopback.unwrap(), fake::PRIMARY.to_string(), "the node's own loopback is an address of it");
     world.plugin("DEL", &pod, &config).unwrap();
     assert!(through(&router).is_err());
 }

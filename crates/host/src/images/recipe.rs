@@ -26,6 +26,13 @@ const CERTIFICATES: [&str; 3] =
 /// Where libraries are: by it a program finds those at the paths that the host has them at.
 const LIBRARIES: &str = "/etc/ld.so.cache";
 
+/// What upstream's image for tests has beside its program, and tests and people run in it: a shell, files, archives (by
+/// which `kubectl cp` copies).
+const SHELL: [&str; 24] = [
+    "cat", "chmod", "cp", "date", "dd", "echo", "env", "head", "hostname", "id", "ln", "ls", "mkdir", "mv", "rm",
+    "seq", "sh", "sleep", "stat", "sync", "tail", "tar", "touch", "wc",
+];
+
 const PASSWD: &str = "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
 const NSSWITCH: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
@@ -70,12 +77,17 @@ pub enum File {
     Text(&'static str),
 }
 
-/// The images of a node with that set of Kubernetes.
+/// The images of a node with that set of Kubernetes. One that a node can do without is left out until its component is
+/// built.
 ///
 /// # Errors
 /// A component is missing, or something of the host's.
 pub fn all(pins: &Pins, kubernetes: &str, sources: &Sources<'_>) -> Result<Vec<Recipe>, NotYet> {
-    SystemImage::ALL.into_iter().map(|image| recipe(image, pins, kubernetes, sources)).collect()
+    let recipes = SystemImage::ALL.into_iter().filter_map(|image| match recipe(image, pins, kubernetes, sources) {
+        Err(NotYet::Component(_)) if !image.is_needed() => None,
+        made => Some(made),
+    });
+    recipes.collect()
 }
 
 fn recipe(image: SystemImage, pins: &Pins, kubernetes: &str, sources: &Sources<'_>) -> Result<Recipe, NotYet> {
@@ -105,9 +117,15 @@ fn recipe(image: SystemImage, pins: &Pins, kubernetes: &str, sources: &Sources<'
             let (version, set) = pinned("coredns")?;
             Ok(Recipe::of(image, &version, "/coredns").with_base()?.with(component(&set, "coredns")?)?)
         }
+        SystemImage::MetricsServer => {
+            let (version, set) = pinned("metrics-server")?;
+            let recipe = Recipe::of(image, &version, "/metrics-server").with_base()?;
+            Ok(recipe.with(component(&set, "metrics-server")?)?)
+        }
         SystemImage::Agnhost => {
             let (version, set) = pinned("images")?;
-            Ok(Recipe::of(image, &version, "/agnhost").with_base()?.with(component(&set, "agnhost")?)?)
+            let recipe = Recipe::of(image, &version, "/agnhost").with_base()?.with(component(&set, "agnhost")?)?;
+            Ok(SHELL.into_iter().try_fold(recipe, Recipe::with_tool)?)
         }
     }
 }

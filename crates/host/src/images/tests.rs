@@ -23,6 +23,7 @@ impl Host {
             (set("containerd"), "containerd"),
             (set("containerd"), "ctr"),
             (set("coredns"), "coredns"),
+            (set("metrics-server"), "metrics-server"),
             (set("images"), "pause"),
             (set("images"), "agnhost"),
         ] {
@@ -117,7 +118,10 @@ fn every_system_image_is_a_whole_oci_layout() {
     let host = Host::new();
     let images = host.archives();
     let names: Vec<_> = images.iter().map(|image| image.repository.as_str()).collect();
-    assert_eq!(names, ["eks/pause", "amazon-k8s-cni", "eks/kube-proxy", "eks/coredns", "eks/agnhost"]);
+    assert_eq!(
+        names,
+        ["eks/pause", "amazon-k8s-cni", "eks/kube-proxy", "eks/coredns", "eks/metrics-server", "eks/agnhost"]
+    );
     for image in &images {
         let (_, config, files) = read(&image.path);
         let entrypoint = config["config"]["Entrypoint"][0].as_str().unwrap();
@@ -128,6 +132,9 @@ fn every_system_image_is_a_whole_oci_layout() {
     let (_, _, files) = read(&images[2].path);
     assert!(files.contains_key("usr/sbin/nft"), "kube-proxy runs it");
     assert!(files.keys().any(|name| name.contains("libnftables.so")), "{:?}", files.keys());
+    let (_, _, files) = read(&images[5].path);
+    let has = |name: &str| files.keys().any(|path| path.ends_with(name));
+    assert!(has("bin/sh") && has("bin/tar"), "people run them: {:?}", files.keys());
 }
 
 /// Needs root, for chroot.
@@ -232,6 +239,17 @@ async fn what_is_missing_is_named_and_what_failed_is_told_once() {
     fs::remove_file(proxy).unwrap();
     let why = images.folder(&machine).await.unwrap_err().to_string();
     assert_eq!(why, "component kubernetes-1.36.3/kube-proxy");
+}
+
+#[test]
+fn nodes_do_not_wait_for_an_image_that_they_can_do_without() {
+    let host = Host::new();
+    let whole = host.plan();
+    let set = format!("metrics-server-{}", Pins::committed().unwrap().version("metrics-server").unwrap());
+    fs::remove_dir_all(host.config.components_dir.join(set)).unwrap();
+    let without = host.plan();
+    assert_eq!(without.recipes.len() + 1, whole.recipes.len());
+    assert_ne!(without.folder, whole.folder, "nodes that boot once it is built have it");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! An API server that behaves: objects with versions, lists, watches that go on where another ended, evictions that a budget
-//! refuses, approvals. It serves TLS on loopback.
+//! refuses, approvals, applies. It serves TLS on loopback.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -172,6 +172,12 @@ impl Fake {
                 self.put(path.trim_end_matches("/approval"), body);
                 json_body(StatusCode::OK, &json!({}))
             }
+            Method::PATCH => {
+                if self.get(&path).is_none() {
+                    self.put(&path, body);
+                }
+                json_body(StatusCode::OK, &json!({}))
+            }
             Method::POST if path.ends_with("/eviction") => self.evict(path.trim_end_matches("/eviction")),
             _ => json_body(StatusCode::NOT_FOUND, &json!({"message": "not found"})),
         }
@@ -179,8 +185,13 @@ impl Fake {
 
     fn list(&self, path: &str) -> Response<Body> {
         let state = self.state.lock().unwrap();
-        let items: Vec<&Value> =
-            state.objects.iter().filter(|(at, _)| collection(at) == path).map(|(_, object)| object).collect();
+        let items = state.objects.iter().filter(|(at, _)| collection(at) == path).map(|(_, object)| {
+            let mut object = object.clone();
+            // The list says of what kind its items are, and they do not.
+            object.as_object_mut().map(|members| members.shift_remove("kind"));
+            object
+        });
+        let items: Vec<Value> = items.collect();
         let version = state.version.to_string();
         json_body(StatusCode::OK, &json!({"metadata": {"resourceVersion": version}, "items": items}))
     }

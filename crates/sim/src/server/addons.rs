@@ -108,8 +108,10 @@ fn workload(addon: &str, name: &str, region: &Region) -> Workload {
     let ready = nodes.values().filter(|node| node.ready).count() as u64;
     let there = nodes.values().filter(|node| node.registered).count() as u64;
     match addon {
-        "coredns" => Workload { desired: 2, updated: 2, available: if ready > 0 { 2 } else { 0 } },
-        _ => Workload { desired: there, updated: there, available: ready },
+        "coredns" | "metrics-server" => {
+            Workload { desired: 2, updated: 2, available: if ready > 0 { 2 } else { 0 }, unserved: None }
+        }
+        _ => Workload { desired: there, updated: there, available: ready, unserved: None },
     }
 }
 

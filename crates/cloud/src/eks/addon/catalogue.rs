@@ -13,13 +13,27 @@ pub const VPC_CNI: &str = "vpc-cni";
 pub const KUBE_PROXY: &str = "kube-proxy";
 /// Cluster DNS.
 pub const COREDNS: &str = "coredns";
-/// All there are, in the order in which a new cluster gets them.
-pub const NAMES: [&str; 3] = [VPC_CNI, KUBE_PROXY, COREDNS];
+/// What nodes and pods use, for `kubectl top` and autoscalers.
+pub const METRICS_SERVER: &str = "metrics-server";
+/// Those that a new cluster gets, in that order.
+pub const DEFAULTS: [&str; 3] = [VPC_CNI, KUBE_PROXY, COREDNS];
 
 /// Of our own CNI: this workspace's, as its image has it.
 const CNI_VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The only kind of the three, as EKS names it.
-const KINDS: [(&str, &str); 3] = [(VPC_CNI, "networking"), (KUBE_PROXY, "networking"), (COREDNS, "networking")];
+/// All there are, and how EKS lists them.
+const LISTED: [Listed; 4] = [
+    Listed { name: VPC_CNI, kind: "networking", owner: "aws" },
+    Listed { name: KUBE_PROXY, kind: "networking", owner: "aws" },
+    Listed { name: COREDNS, kind: "networking", owner: "aws" },
+    Listed { name: METRICS_SERVER, kind: "observability", owner: "community" },
+];
+
+struct Listed {
+    name: &'static str,
+    kind: &'static str,
+    /// Who wrote what is in it: a community add-on is upstream's, packaged by EKS (EKS user guide, "Community add-ons").
+    owner: &'static str,
+}
 
 /// The version that a cluster of this Kubernetes minor gets: the only one, since a node brings just this one along.
 pub fn version(settings: &Settings, name: &str, minor: &str) -> Option<String> {
@@ -27,6 +41,7 @@ pub fn version(settings: &Settings, name: &str, minor: &str) -> Option<String> {
         VPC_CNI => CNI_VERSION,
         KUBE_PROXY => &settings.kubernetes.iter().find(|v| v.minor == minor)?.patch,
         COREDNS => settings.coredns.strip_prefix("coredns-")?,
+        METRICS_SERVER => settings.metrics_server.strip_prefix("metrics-server-")?,
         _ => return None,
     };
     Some(format!("v{software}-eksbuild.1"))
@@ -39,7 +54,7 @@ pub fn describe_versions(
     input: api::DescribeAddonVersionsRequest,
 ) -> Result<api::DescribeAddonVersionsResponse, Fault> {
     let settings = Settings::of(view);
-    if let Some(name) = input.addon_name.as_deref().filter(|name| !NAMES.contains(name)) {
+    if let Some(name) = input.addon_name.as_deref().filter(|name| !is_known(name)) {
         return Err(unknown(name));
     }
     if let Some(minor) = &input.kubernetes_version
@@ -50,12 +65,13 @@ pub fn describe_versions(
     let wants = |asked: &Option<Vec<String>>, is: &str| {
         asked.as_ref().is_none_or(|asked| asked.is_empty() || asked.iter().any(|a| a == is))
     };
-    let asked = wants(&input.owners, "aws") && wants(&input.publishers, "eks");
-    let kinds = KINDS.iter().filter(|(name, kind)| {
-        asked && wants(&input.types, kind) && input.addon_name.as_deref().is_none_or(|asked| asked == *name)
+    let asked = LISTED.iter().filter(|listed| {
+        let named = input.addon_name.as_deref().is_none_or(|asked| asked == listed.name);
+        let owned = wants(&input.owners, listed.owner) && wants(&input.publishers, "eks");
+        named && owned && wants(&input.types, listed.kind)
     });
-    let mut items: Vec<(String, api::AddonInfo)> = kinds
-        .map(|(name, kind)| ((*name).to_owned(), info(&settings, name, kind, input.kubernetes_version.as_deref())))
+    let mut items: Vec<(String, api::AddonInfo)> = asked
+        .map(|listed| (listed.name.to_owned(), info(&settings, listed, input.kubernetes_version.as_deref())))
         .collect();
     items.sort_by(|a, b| a.0.cmp(&b.0));
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
@@ -72,7 +88,7 @@ pub fn describe_configuration(
 ) -> Result<api::DescribeAddonConfigurationResponse, Fault> {
     let settings = Settings::of(view);
     let offered = settings.kubernetes.iter().filter_map(|v| version(&settings, &input.addon_name, &v.minor));
-    if !NAMES.contains(&input.addon_name.as_str()) || !offered.collect::<Vec<_>>().contains(&input.addon_version) {
+    if !is_known(&input.addon_name) || !offered.collect::<Vec<_>>().contains(&input.addon_version) {
         return Err(api::RESOURCE_NOT_FOUND_EXCEPTION.fault(unsupported(&input.addon_version)));
     }
     // The CNI's own calls to EC2 are what a role may be given for.
@@ -98,7 +114,12 @@ pub fn unsupported(version: &str) -> String {
     format!("Addon version specified is not supported: {version}")
 }
 
-fn info(settings: &Settings, name: &str, kind: &str, minor: Option<&str>) -> api::AddonInfo {
+fn is_known(name: &str) -> bool {
+    LISTED.iter().any(|listed| listed.name == name)
+}
+
+fn info(settings: &Settings, listed: &Listed, minor: Option<&str>) -> api::AddonInfo {
+    let Listed { name, kind, owner } = *listed;
     let mut versions: Vec<(String, Vec<String>)> = vec![];
     for offered in settings.kubernetes.iter().filter(|v| minor.is_none_or(|minor| v.minor == minor)) {
         let Some(version) = version(settings, name, &offered.minor) else { continue };
@@ -120,7 +141,7 @@ fn info(settings: &Settings, name: &str, kind: &str, minor: Option<&str>) -> api
         r#type: Some(kind.into()),
         addon_versions: Some(versions.into_iter().map(show).collect()),
         publisher: Some("eks".into()),
-        owner: Some("aws".into()),
+        owner: Some(owner.into()),
         default_namespace: Some("kube-system".into()),
         ..Default::default()
     }

@@ -1,6 +1,7 @@
-//! Add-ons: what a cluster needs inside to be one (`vpc-cni`, `kube-proxy`, `coredns`), and who looks after it.
+//! Add-ons: what a cluster needs inside to be one (`vpc-cni`, `kube-proxy`, `coredns`), what it may have besides
+//! (`metrics-server`), and who looks after it.
 //!
-//! A new cluster gets all three once, as **self-managed**: nobody lists them, and what a user changes in them stays. An add-on
+//! A new cluster gets the first three once, as **self-managed**: nobody lists them, and what a user changes in them stays. An add-on
 //! that somebody has asked for by CreateAddon is **managed**: it has a version, a configuration and a health, and EKS keeps
 //! its objects. Either way an [`AddonSpec`] says what the cluster's API must hold; the add-ons driver makes it so and writes
 //! what it sees as [`AddonState`].
@@ -24,8 +25,8 @@ pub use model::{
 pub use plan::{AddonPlanner, DefaultsPlanner};
 
 // What the add-ons driver applies and reads: pure, as all that decides.
-pub use manifests::{objects, place, workload};
-pub use model::read_workload;
+pub use manifests::{api_service, objects, place, workload};
+pub use model::{read_unserved, read_workload};
 pub use preserve::{conflicts, without};
 
 use roadstead_store::{Index, Read, Tx};

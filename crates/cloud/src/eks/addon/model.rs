@@ -219,6 +219,9 @@ pub struct Workload {
     pub updated: u64,
     /// Pods that are available.
     pub available: u64,
+    /// Why the API servers do not serve what it adds to their API; None: they do, or it adds nothing.
+    #[serde(default)]
+    pub unserved: Option<String>,
 }
 
 impl Object for Addon {
@@ -273,8 +276,13 @@ impl Release {
 }
 
 impl Workload {
-    /// All pods that there must be are there, of the present version.
+    /// All pods that there must be are there, of the present version, and what they add to the API is served.
     pub fn is_well(&self) -> bool {
+        self.is_whole() && self.unserved.is_none()
+    }
+
+    /// All pods that there must be are there, of the present version.
+    pub fn is_whole(&self) -> bool {
         self.updated >= self.desired && self.available >= self.desired
     }
 }
@@ -290,9 +298,18 @@ pub fn read_workload(object: &Value) -> Option<Workload> {
         desired: number(desired),
         updated: number(&status[updated]),
         available: number(&status[available]),
+        unserved: None,
     };
     match object["kind"] == "DaemonSet" {
         true => Some(named(&status["desiredNumberScheduled"], "updatedNumberScheduled", "numberAvailable")),
         false => Some(named(&object["spec"]["replicas"], "updatedReplicas", "availableReplicas")),
     }
+}
+
+/// Why an APIService is not available, by its status; None: it is. Without one the API servers have not looked yet.
+pub fn read_unserved(object: &Value) -> Option<String> {
+    let conditions = object["status"]["conditions"].as_array();
+    let available = conditions.into_iter().flatten().find(|condition| condition["type"] == "Available");
+    let Some(available) = available else { return Some("the API servers have not looked at it yet".into()) };
+    (available["status"] != "True").then(|| available["message"].as_str().unwrap_or_default().to_owned())
 }

@@ -1,6 +1,6 @@
 //! What should be of a cluster's add-ons, and how they are.
 
-use super::catalogue::{self, NAMES};
+use super::catalogue::{self, DEFAULTS};
 use super::model::{
     Addon, AddonSpec, AddonState, Conflict, Conflicts, Facts, Hold, Outcome, Release, Spec, State, Workload,
 };
@@ -32,7 +32,7 @@ impl Planner for DefaultsPlanner {
         }
         let Some(kube) = tx.shared(&kube::key(&cluster.id)) else { return Next::settled("the cluster has no API") };
         let first = cluster.self_managed_addons && !record.body.defaults_stated;
-        for name in NAMES {
+        for name in DEFAULTS {
             let key = AddonSpec::key(&cluster.id, name);
             let stated = tx.shared(&key);
             let ours = stated.as_ref().map_or(first, |stated| matches!(stated.body.hold, Hold::Once { .. }));
@@ -212,6 +212,10 @@ fn refusal(why: &str) -> Issue {
 }
 
 fn unwell_issue(name: &str, workload: Option<&Workload>) -> Issue {
+    if let Some(why) = workload.filter(|w| w.is_whole()).and_then(|w| w.unserved.as_deref()) {
+        let what = "The add-on is unhealthy because its pods run and the cluster's API servers do not serve its API:";
+        return Issue::new("InternalFailure", format!("{what} {why}"), &[name.to_owned()]);
+    }
     let counts = workload.map(|w| format!(" {} of {} replicas are available.", w.available, w.desired));
     let what = "The add-on is unhealthy because it doesn't have the desired number of replicas.";
     Issue::new("InsufficientNumberOfReplicas", format!("{what}{}", counts.unwrap_or_default()), &[name.to_owned()])

@@ -1,7 +1,7 @@
 //! What may be configured of an add-on: a JSON schema, which is shown to users and checked against. The part of JSON Schema
 //! that it is written in is small enough to be checked here.
 
-use super::catalogue::{COREDNS, KUBE_PROXY, VPC_CNI};
+use super::catalogue::{COREDNS, KUBE_PROXY, METRICS_SERVER, VPC_CNI};
 use serde_json::{Value, json};
 
 /// The schema of an add-on's configuration.
@@ -12,6 +12,12 @@ pub fn of(name: &str) -> Value {
     let resources = json!({"type": "object", "additionalProperties": false, "properties": {
         "limits": {"type": "object"}, "requests": {"type": "object"}, "claims": {"type": "array"},
     }});
+    let budget = json!({"type": "object", "additionalProperties": false, "properties": {
+        "enabled": {"type": "boolean"},
+        "maxUnavailable": {"type": ["string", "integer"]},
+        "minAvailable": {"type": ["string", "integer"]},
+    }});
+    let replicas = json!({"type": "integer", "minimum": 1, "maximum": 1000});
     let mut properties = json!({"podAnnotations": text_map, "podLabels": text_map, "resources": resources});
     let more = match name {
         VPC_CNI => json!({
@@ -24,12 +30,17 @@ pub fn of(name: &str) -> Value {
             "affinity": any,
             "corefile": {"type": "string"},
             "nodeSelector": text_map,
-            "podDisruptionBudget": {"type": "object", "additionalProperties": false, "properties": {
-                "enabled": {"type": "boolean"},
-                "maxUnavailable": {"type": ["string", "integer"]},
-                "minAvailable": {"type": ["string", "integer"]},
-            }},
-            "replicaCount": {"type": "integer", "minimum": 1, "maximum": 1000},
+            "podDisruptionBudget": budget,
+            "replicaCount": replicas,
+            "tolerations": list,
+            "topologySpreadConstraints": list,
+        }),
+        METRICS_SERVER => json!({
+            "affinity": any,
+            "args": {"type": "array", "items": {"type": "string"}},
+            "nodeSelector": text_map,
+            "podDisruptionBudget": budget,
+            "replicas": replicas,
             "tolerations": list,
             "topologySpreadConstraints": list,
         }),

@@ -1,4 +1,4 @@
-use super::{RBAC_V1, account, binding, cluster_wide, configure, namespaced, on_nodes};
+use super::{RBAC_V1, account, binding, budget, cluster_wide, configure, namespaced, on_nodes};
 use crate::eks::addon::model::Release;
 use roadstead_hostspec::SystemImage;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ pub fn objects(release: &Release) -> Vec<Value> {
         service(release),
         namespaced("apps/v1", "Deployment", "coredns", &labels, json!({"spec": deployment(release)})),
     ];
-    objects.extend(budget(&release.configuration["podDisruptionBudget"], &labels));
+    objects.extend(budget("coredns", &selector(), &labels, &release.configuration));
     objects
 }
 
@@ -70,8 +70,6 @@ fn service(release: &Release) -> Value {
 }
 
 fn deployment(release: &Release) -> Value {
-    let labels = json!({"eks.amazonaws.com/component": "coredns", "k8s-app": "kube-dns"});
-    let selector = json!({"matchLabels": labels});
     let mut affinity = on_nodes(&["fargate", "auto"]);
     let near =
         json!({"labelSelector": {"matchLabels": {"k8s-app": "kube-dns"}}, "topologyKey": "kubernetes.io/hostname"});
@@ -85,7 +83,7 @@ fn deployment(release: &Release) -> Value {
     });
     let items = json!([{"key": "Corefile", "path": "Corefile"}]);
     let mut template = json!({
-        "metadata": {"labels": labels},
+        "metadata": {"labels": selector()},
         "spec": {
             "affinity": affinity,
             "containers": [container(release)],
@@ -102,7 +100,12 @@ fn deployment(release: &Release) -> Value {
     });
     configure(&mut template, &release.configuration);
     let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}});
+    let selector = json!({"matchLabels": selector()});
     json!({"replicas": replicas(release), "selector": selector, "strategy": strategy, "template": template})
+}
+
+fn selector() -> Value {
+    json!({"eks.amazonaws.com/component": "coredns", "k8s-app": "kube-dns"})
 }
 
 fn replicas(release: &Release) -> u64 {
@@ -138,19 +141,4 @@ fn container(release: &Release) -> Value {
         },
         "volumeMounts": [{"mountPath": "/etc/coredns", "name": "config-volume", "readOnly": true}],
     })
-}
-
-/// One of them may be away at a time, unless the user says otherwise or wants no budget.
-fn budget(configured: &Value, labels: &Value) -> Option<Value> {
-    if configured["enabled"] == false {
-        return None;
-    }
-    let mut spec =
-        json!({"selector": {"matchLabels": {"eks.amazonaws.com/component": "coredns", "k8s-app": "kube-dns"}}});
-    let named = ["minAvailable", "maxUnavailable"].into_iter().find(|name| !configured[*name].is_null());
-    match named {
-        Some(name) => spec[name] = configured[name].clone(),
-        None => spec["maxUnavailable"] = json!(1),
-    }
-    Some(namespaced("policy/v1", "PodDisruptionBudget", "coredns", labels, json!({"spec": spec})))
 }

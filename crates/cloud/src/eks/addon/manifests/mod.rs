@@ -3,9 +3,10 @@
 
 mod coredns;
 mod kube_proxy;
+mod metrics_server;
 mod vpc_cni;
 
-use super::catalogue::{COREDNS, KUBE_PROXY, VPC_CNI};
+use super::catalogue::{COREDNS, KUBE_PROXY, METRICS_SERVER, VPC_CNI};
 use super::model::Release;
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ pub fn objects(release: &Release) -> Vec<Value> {
         VPC_CNI => vpc_cni::objects(release),
         KUBE_PROXY => kube_proxy::objects(release),
         COREDNS => coredns::objects(release),
+        METRICS_SERVER => metrics_server::objects(release),
         _ => vec![],
     };
     if let Some(role) = &release.role {
@@ -31,6 +33,11 @@ pub fn objects(release: &Release) -> Vec<Value> {
 /// What runs, of a release's objects: a DaemonSet or a Deployment.
 pub fn workload(release: &Release) -> Option<Value> {
     objects(release).into_iter().find(|object| object["kind"] == "DaemonSet" || object["kind"] == "Deployment")
+}
+
+/// What a release adds to the cluster's API, if it does: an APIService.
+pub fn api_service(release: &Release) -> Option<Value> {
+    objects(release).into_iter().find(|object| object["kind"] == "APIService")
 }
 
 /// Where an object's kind is found in the API, below its namespace if it has one; and the object's own name.
@@ -88,6 +95,21 @@ fn on_nodes(compute: &[&str]) -> Value {
         is("eks.amazonaws.com/compute-type", "NotIn", compute),
     ]}]);
     json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}})
+}
+
+/// One of the pods with these labels may be away at a time, unless the user says otherwise or wants no budget.
+fn budget(name: &str, selected: &Value, labels: &Value, configuration: &Value) -> Option<Value> {
+    let configured = &configuration["podDisruptionBudget"];
+    if configured["enabled"] == false {
+        return None;
+    }
+    let mut spec = json!({"selector": {"matchLabels": selected}});
+    let named = ["minAvailable", "maxUnavailable"].into_iter().find(|name| !configured[*name].is_null());
+    match named {
+        Some(name) => spec[name] = configured[name].clone(),
+        None => spec["maxUnavailable"] = json!(1),
+    }
+    Some(namespaced("policy/v1", "PodDisruptionBudget", name, labels, json!({"spec": spec})))
 }
 
 /// Puts what a user has configured into a pod's template: labels and annotations beside ours, everything else instead.

@@ -14,6 +14,7 @@
 mod boto;
 mod client;
 mod cluster;
+pub mod image;
 mod machines;
 mod process;
 mod region;

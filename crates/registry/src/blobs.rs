@@ -63,11 +63,14 @@ impl Blobs {
     ///
     /// # Errors
     /// It can't be renamed, or that not be made to last.
-    pub fn keep(self: &Arc<Self>, file: &Path, digest: &str) -> io::Result<Held> {
-        let held = self.hold(digest);
-        fs::rename(file, self.path(digest))?;
-        fs::File::open(&self.folder)?.sync_all()?;
-        Ok(held)
+    pub async fn keep(self: Arc<Self>, file: PathBuf, digest: String) -> io::Result<Held> {
+        let work = move || {
+            let held = self.hold(&digest);
+            fs::rename(file, self.path(&digest))?;
+            fs::File::open(&self.folder)?.sync_all()?;
+            Ok(held)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 
     fn hold(self: &Arc<Self>, digest: &str) -> Held {

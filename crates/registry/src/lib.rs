@@ -40,9 +40,10 @@ use roadstead_vault::Vault;
 use roadstead_wire::fault::{Common, Fault};
 use roadstead_wire::schema::{Operation, Shape};
 use route::{Place, Route};
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use system::System;
 use tokio::sync::oneshot;
@@ -64,7 +65,7 @@ pub struct Settings {
     /// The time of day.
     pub clock: fn() -> Millis,
     /// Whether there is too little room for more in that folder, and of what.
-    pub shortage: fn(&std::path::Path) -> Option<String>,
+    pub shortage: fn(&Path) -> Option<String>,
 }
 
 /// The registry of a region: of every account's repositories.
@@ -162,9 +163,18 @@ impl<P: Policies> Registry<P> {
         asked: &Asked,
         input: I,
     ) -> Result<O, Fault> {
-        let (kernel, caller) = (self.kernel.clone(), asked.caller.clone());
-        let value = self.write(move |tx| kernel.write(tx, operation, &caller, input.to_value()), ()).await?;
-        O::from_value(value).map_err(Fault::internal)
+        let (kernel, caller, input) = (self.kernel.clone(), asked.caller.clone(), input.to_value());
+        let what = input.clone();
+        let done = self.write(move |tx| kernel.write(tx, operation, &caller, what), ()).await;
+        if let Err(fault) = &done {
+            let (caller, fault) = (asked.caller.clone(), fault.clone());
+            let note = move |tx: &mut Tx| {
+                roadstead_kernel::failed(tx, operation, &caller, &input, &fault);
+                Ok::<_, Infallible>(())
+            };
+            self.handle.write(note, |_| {});
+        }
+        O::from_value(done?).map_err(Fault::internal)
     }
 
     /// Whether the caller may do that to the repository.

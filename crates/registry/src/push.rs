@@ -36,7 +36,12 @@ impl<P: Policies> Registry<P> {
         }
         let (id, upload) = self.uploads.begin(path).await?;
         match named("digest") {
-            Some(digest) => self.finish(asked, &id, upload, request, &digest).await,
+            Some(digest) => {
+                let answer = self.finish(asked, &id, upload, request, &digest).await;
+                // Nobody was told its id.
+                self.uploads.end(&id);
+                answer
+            }
             None => Ok(progress(asked, &id, 0, 202)),
         }
     }
@@ -163,7 +168,7 @@ impl<P: Policies> Registry<P> {
         let finished = upload.finish(digest).await.map(ToOwned::to_owned);
         // Either way nobody can go on with it.
         self.uploads.end(id);
-        let held = self.blobs.keep(&finished?, digest)?;
+        let held = self.blobs.clone().keep(finished?, digest.to_owned()).await?;
         let (kernel, caller, arn) = (self.kernel.clone(), asked.caller.clone(), asked.arn());
         let (account, repository, of) = (asked.account.clone(), asked.repository.clone(), digest.to_owned());
         let add = move |tx: &mut roadstead_store::Tx| {

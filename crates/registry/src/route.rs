@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_host_name_says_whose_registry_it_is() {
-        let account = |target, host| route(target, host).map(|route| route.account);
+        let account = |target: &str, host: &str| route(target, host).map(|route| route.account);
         let name = "111122223333.dkr.ecr.us-east-1.amazonaws.com";
         let own = Ok(Some("111122223333".to_owned()));
         assert_eq!(account("/v2/", name), own);

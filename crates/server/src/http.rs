@@ -244,7 +244,8 @@ impl Api {
 
     /// What changes something needs room; what removes something makes it.
     fn has_room(&self, operation: &AnyOperation) -> Result<(), Fault> {
-        let makes_room = ["Delete", "Detach", "Untag"].iter().any(|verb| operation.name.starts_with(verb));
+        let makes_room =
+            ["BatchDelete", "Delete", "Detach", "Untag"].iter().any(|verb| operation.name.starts_with(verb));
         match room::shortage(&self.data) {
             Some((of, why)) if !makes_room => {
                 let text = format!(

@@ -95,8 +95,7 @@ fn a_moved_tag_leaves_its_image_without_one() {
     let new = put(&mut world, &[&b], "latest").unwrap();
     let list = ecr::ListImagesRequest { repository_name: NAME.into(), ..Default::default() };
     let ids = world.call(&ecr::LIST_IMAGES, list).unwrap().image_ids.unwrap();
-    let tag_of = |digest: &String| {
-        ids.iter().find(|id| id.image_digest.as_ref() == Some(digest)).map(|id| id.image_tag.clone())
-    };
+    let tag_of =
+        |digest: &String| ids.iter().find(|id| id.image_digest.as_ref() == Some(digest)).map(|id| id.image_tag.clone());
     assert_eq!((tag_of(&old), tag_of(&new)), (Some(None), Some(Some("latest".to_owned()))));
 }

@@ -15,6 +15,7 @@ mod boto;
 mod client;
 mod cluster;
 mod followed;
+pub mod image;
 mod machines;
 mod process;
 mod region;

@@ -9,6 +9,9 @@ use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
+use crate::ecr::image::{Image, Manifest};
+use crate::ecr::layer::{Layer, LayerPlanner};
+use crate::ecr::repository::Repository;
 use crate::eks::access_entry::AccessEntry;
 use crate::eks::addon::{Addon, AddonPlanner, AddonSpec, AddonState, DefaultsPlanner};
 use crate::eks::cluster::{Cluster, ClusterPlanner, MembershipPlanner};
@@ -26,7 +29,7 @@ use crate::iam::user::User;
 use crate::keys::{KeySpec, KeyState};
 use crate::settings::Settings;
 use crate::sts::session::{Session, SessionPlanner};
-use crate::{autoscaling, ec2, eks, iam, ssm, sts};
+use crate::{autoscaling, ec2, ecr, eks, iam, ssm, sts};
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::Service;
 use roadstead_kernel::planner::Planners;
@@ -67,6 +70,10 @@ pub fn registry() -> Registry {
     registry.add::<Addon>();
     registry.add::<AddonSpec>();
     registry.add::<AddonState>();
+    registry.add::<Repository>();
+    registry.add::<Image>();
+    registry.add::<Manifest>();
+    registry.add::<Layer>();
     registry.add::<KeySpec>();
     registry.add::<KeyState>();
     host_item::<hostspec::Network>(&mut registry);
@@ -99,6 +106,7 @@ pub fn planners() -> Planners {
         .add(GroupPlanner)
         .add(AutoScalingGroupPlanner)
         .add(SessionPlanner)
+        .add(LayerPlanner)
         .add(fabric::NetworkPlanner)
         .add(fabric::PortPlanner)
         .add(fabric::DiskPlanner)
@@ -111,5 +119,13 @@ pub fn planners() -> Planners {
 
 /// Every service of a region.
 pub fn services() -> Vec<Service> {
-    vec![eks::service(), autoscaling::service(), ec2::service(), iam::service(), sts::service(), ssm::service()]
+    vec![
+        eks::service(),
+        autoscaling::service(),
+        ec2::service(),
+        ecr::service(),
+        iam::service(),
+        sts::service(),
+        ssm::service(),
+    ]
 }

@@ -1,12 +1,13 @@
 //! The product, pure: AWS services as operations and planners over records.
 //!
-//! A folder per service, in it one per noun. Services form a line: `eks → autoscaling → ec2 → sts → iam`, `elb → ec2`,
+//! A folder per service, in it one per noun. Services form a line: `eks → autoscaling → ec2 → sts → iam`, `elb → ec2`, `ecr → iam`,
 //! and `fabric`, above `ec2` and `elb`, composes what hosts must look like; never back. A service uses another only
 //! through the public functions of its nouns.
 
 mod assembly;
 pub mod autoscaling;
 pub mod ec2;
+pub mod ecr;
 pub mod eks;
 pub mod elb;
 pub mod fabric;

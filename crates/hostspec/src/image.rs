@@ -1,8 +1,5 @@
 //! The container images that a node has from its beginning: what EKS keeps in its own registry and its AMIs bring along.
 
-/// The account of EKS's own images in most regions (EKS user guide, "View Amazon container image registries").
-const REGISTRY: &str = "602401143452";
-
 /// An image that nodes need no registry for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SystemImage {
@@ -31,6 +28,9 @@ impl SystemImage {
         SystemImage::Agnhost,
     ];
 
+    /// The account of EKS's own images in most regions (EKS user guide, "View Amazon container image registries").
+    pub const REGISTRY: &str = "602401143452";
+
     /// The version of [`Pause`](SystemImage::Pause): upstream's, at the Kubernetes version that it is built from.
     pub const PAUSE_VERSION: &str = "3.10.2";
 
@@ -45,7 +45,7 @@ impl SystemImage {
 
     /// The host name of EKS's registry in a region.
     pub fn registry(region: &str) -> String {
-        format!("{REGISTRY}.dkr.ecr.{region}.amazonaws.com")
+        format!("{}.dkr.ecr.{region}.amazonaws.com", SystemImage::REGISTRY)
     }
 
     /// Its repository in EKS's registry.

@@ -60,7 +60,8 @@ pub(crate) fn check<P: Policies>(
     Ok(())
 }
 
-fn permit<P: Policies>(
+/// Asks one question.
+pub(crate) fn permit<P: Policies>(
     policies: &P,
     read: &impl Read,
     caller: &Caller,

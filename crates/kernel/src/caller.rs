@@ -61,10 +61,20 @@ impl Mint<'_> {
     pub fn secret(&self) -> Result<Minted, Fault> {
         self.secrets.mint(self.context).map_err(Fault::internal)
     }
+
+    /// A signature of `text` that nobody else can make, and that is no other operation's.
+    ///
+    /// # Errors
+    /// Its source has no key.
+    pub fn sign(&self, text: &str) -> Result<String, Fault> {
+        self.secrets.sign(self.context, text).map_err(Fault::internal)
+    }
 }
 
 /// Where secrets come from: the server's vault, or a seeded source in a simulation. Decisions have no randomness.
 pub trait Secrets: Send + Sync {
     /// A secret of 40 characters for `context`; an error, for people, if the system has no randomness.
     fn mint(&self, context: &str) -> Result<Minted, String>;
+    /// A signature of `text` for `context`, in characters that stand in any URL; an error, for people, if there is no key.
+    fn sign(&self, context: &str, text: &str) -> Result<String, String>;
 }

@@ -3,7 +3,7 @@ use crate::authorize::{self, Policies};
 use crate::caller::{Caller, Mint, Secrets};
 use crate::idempotency::Token;
 use crate::service::{Handler, Service};
-use roadstead_store::{Tx, View};
+use roadstead_store::{Read, Tx, View};
 use roadstead_wire::fault::Fault;
 use roadstead_wire::schema::{AnyOperation, Value};
 use std::collections::HashMap;
@@ -53,6 +53,15 @@ impl<P: Policies> Kernel<P> {
     pub fn admit(&self, view: &View, operation: &AnyOperation, caller: &Caller, input: &Value) -> Result<(), Fault> {
         operation.validate(input)?;
         authorize::check(&self.policies, view, operation, caller, input)
+    }
+
+    /// Whether the caller may do that to a resource, where no operation stands for it: what came in parts by a protocol
+    /// of its own.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn permit(&self, read: &impl Read, caller: &Caller, action: &str, resource: &str) -> Result<(), Fault> {
+        authorize::permit(&self.policies, read, caller, action, resource)
     }
 
     /// Answers a read.

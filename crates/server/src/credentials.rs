@@ -1,9 +1,9 @@
 //! Secrets of the API: minted for access keys, opened to verify signatures.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use aws_lc_rs::rand;
+use aws_lc_rs::{hmac, rand};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use roadstead_cloud::iam::access_key::AccessKey;
 use roadstead_cloud::sts::session::Session;
 use roadstead_hostspec::Principal;
@@ -20,6 +20,10 @@ use zeroize::Zeroizing;
 impl Secrets for VaultSecrets {
     fn mint(&self, context: &str) -> Result<Minted, String> {
         mint(&self.0, context)
+    }
+
+    fn sign(&self, context: &str, text: &str) -> Result<String, String> {
+        Ok(URL_SAFE_NO_PAD.encode(hmac::sign(&self.0.derive(context), text.as_bytes())))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::serve::taken;
 use anyhow::Result;
 use bytes::Bytes;
 use http::request::Parts;
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -18,16 +18,17 @@ use roadstead_host::room;
 use roadstead_inspect::Metrics;
 use roadstead_kernel::region::{Handle, WriteError};
 use roadstead_kernel::{Caller, Kernel};
+use roadstead_registry::{Registry, Settings};
 use roadstead_types::Millis;
 use roadstead_vault::Vault;
 use roadstead_wire::fault::{Common, Fault};
 use roadstead_wire::schema::{AnyOperation, Scope, Value};
 use roadstead_wire::sigv4::{self, Expectation, Lifetime, Verified, Verifier};
-use roadstead_wire::{Call, MAX_BODY, Router, Unrouted};
+use roadstead_wire::{Call, MAX_BODY, Router, Unrouted, is_waiter, request_id};
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -49,6 +50,7 @@ const GLOBAL_REGION: &str = "us-east-1";
 struct Api {
     handle: Handle,
     kernel: Arc<Kernel<OwnAccount>>,
+    registry: Registry<OwnAccount>,
     router: Router,
     verifier: Verifier,
     credentials: Arc<Credentials>,
@@ -66,11 +68,16 @@ pub async fn serve(
     vault: Arc<Vault>,
     metrics: Arc<Metrics>,
     config: &Config,
-) -> Infallible {
-    let secrets = Box::new(VaultSecrets(vault));
+) -> Result<Infallible> {
+    let secrets = Box::new(VaultSecrets(vault.clone()));
     let kernel = Arc::new(Kernel::new(OwnAccount, secrets, roadstead_cloud::services()));
+    let shortage =
+        |folder: &Path| room::shortage(folder).map(|(of, why)| format!("The region is short of {of}: {why}"));
+    let (data, system) = (config.data_dir.join("registry"), config.host_state().join("images/nodes"));
+    let settings = Settings { region: config.region.clone(), data, system, clock: clock::now, shortage };
     let api = Arc::new(Api {
         router: Router::new(kernel.operations()),
+        registry: Registry::open(settings, handle, kernel.clone(), &vault)?,
         kernel,
         handle: handle.clone(),
         verifier: Verifier::new(SIGNING_KEYS),
@@ -91,7 +98,12 @@ async fn connection(api: Arc<Api>, stream: TcpStream, peer: SocketAddr) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
         let api = api.clone();
-        async move { Ok::<_, Infallible>(api.answer(request, peer).await) }
+        async move {
+            Ok::<_, Infallible>(match roadstead_registry::is_for(request.uri()) {
+                true => api.registry.answer(request, peer, request_id()).await.map(Either::Left),
+                false => api.answer(request, peer).await.map(Either::Right),
+            })
+        }
     });
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
@@ -232,7 +244,8 @@ impl Api {
 
     /// What changes something needs room; what removes something makes it.
     fn has_room(&self, operation: &AnyOperation) -> Result<(), Fault> {
-        let makes_room = ["Delete", "Detach", "Untag"].iter().any(|verb| operation.name.starts_with(verb));
+        let makes_room =
+            ["BatchDelete", "Delete", "Detach", "Untag"].iter().any(|verb| operation.name.starts_with(verb));
         match room::shortage(&self.data) {
             Some((of, why)) if !makes_room => {
                 let text = format!(
@@ -274,45 +287,9 @@ impl Api {
     }
 }
 
-/// botocore marks the requests of its waiters: feature `B` among `m/…` of the user agent.
-fn is_waiter(user_agent: &str) -> bool {
-    let features = user_agent.split_whitespace().filter_map(|part| part.strip_prefix("m/"));
-    features.flat_map(|f| f.split(',')).any(|f| f == "B")
-}
-
-/// A random UUID, version 4.
-fn request_id() -> String {
-    let mut bytes = [0u8; 16];
-    if aws_lc_rs::rand::fill(&mut bytes).is_err() {
-        error!("no random bytes from the system");
-    }
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
 fn report(operation: &AnyOperation, fault: &Fault, request_id: &str) {
     match &fault.cause {
         Some(cause) => error!(request_id, "{}: {fault}: {cause}", operation.action),
         None => info!(request_id, "{}: {fault}", operation.action),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_waiters_request_is_a_waiters() {
-        assert!(is_waiter("aws-cli/1.45 md/Botocore#1.43 ua/2.1 os/linux m/A,B,b lang/python"));
-        assert!(!is_waiter("aws-cli/1.45 md/B#1 m/A,b"));
-    }
-
-    #[test]
-    fn request_ids_are_random_uuids() {
-        let id = request_id();
-        assert!(id.len() == 36 && id.as_bytes()[14] == b'4', "{id}");
-        assert_ne!(id, request_id());
     }
 }

@@ -59,7 +59,7 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     info!("region {} answers at http://{address}", config.region);
     let halted = tokio::task::spawn_blocking(move || running.wait());
     let why = tokio::select! {
-        never = api => match never {},
+        never = api => match never? {},
         never = admin => match never {},
         never = scraped => match never {},
         why = halted => format!("the store stopped: {}", why?),

@@ -5,6 +5,7 @@
 
 pub mod autoscaling;
 pub mod ec2;
+pub mod ecr;
 pub mod eks;
 pub mod iam;
 pub mod ssm;

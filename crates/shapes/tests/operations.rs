@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use proptest::prelude::*;
-use roadstead_shapes::{autoscaling, ec2, eks, iam, ssm, sts};
+use roadstead_shapes::{autoscaling, ec2, ecr, eks, iam, ssm, sts};
 use roadstead_types::{AccountId, Millis, Region};
 use roadstead_wire::fault::{Common, Fault};
 use roadstead_wire::schema::{AnyOperation, Data, Kind, Schema, Shape, Struct, Value, canonical, is_supported};
@@ -14,8 +14,15 @@ use serde_json::{Value as J, json};
 use std::collections::BTreeSet;
 
 fn operations() -> impl Iterator<Item = &'static AnyOperation> {
-    let services =
-        [autoscaling::OPERATIONS, ec2::OPERATIONS, eks::OPERATIONS, iam::OPERATIONS, ssm::OPERATIONS, sts::OPERATIONS];
+    let services = [
+        autoscaling::OPERATIONS,
+        ec2::OPERATIONS,
+        ecr::OPERATIONS,
+        eks::OPERATIONS,
+        iam::OPERATIONS,
+        ssm::OPERATIONS,
+        sts::OPERATIONS,
+    ];
     services.into_iter().flatten().copied()
 }
 

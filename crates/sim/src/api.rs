@@ -23,6 +23,10 @@ impl Secrets for Counted {
         let sealed = Sealed { context: context.to_owned(), ciphertext: plain.clone() };
         Ok(Minted { plain, sealed })
     }
+
+    fn sign(&self, context: &str, text: &str) -> Result<String, String> {
+        Ok(format!("{PRIVATE}{context}-of-{}-bytes", text.len()))
+    }
 }
 
 impl Api {

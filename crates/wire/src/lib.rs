@@ -55,6 +55,7 @@ pub mod sigv4;
 mod call;
 mod json;
 mod protocol;
+mod request;
 mod router;
 mod template;
 mod text;
@@ -63,6 +64,7 @@ mod timestamp;
 pub use call::{Call, Unrouted};
 pub use json::ReadError;
 pub use protocol::MAX_BODY;
+pub use request::{is_waiter, request_id};
 pub use router::Router;
 #[doc(hidden)]
 pub use serde;

@@ -7,7 +7,7 @@ pub fn name(arn: &str) -> Option<&'static str> {
 }
 
 /// What EKS and its nodes use (EKS user guide, "AWS managed policies").
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 17] = [
     "AdministratorAccess",
     "AmazonEKSClusterPolicy",
     "AmazonEKSServicePolicy",
@@ -21,5 +21,8 @@ const KNOWN: [&str; 14] = [
     "AmazonEKSLoadBalancingPolicy",
     "AmazonEKSNetworkingPolicy",
     "AmazonEC2ContainerRegistryReadOnly",
+    "AmazonEC2ContainerRegistryPullOnly",
+    "AmazonEC2ContainerRegistryPowerUser",
+    "AmazonEC2ContainerRegistryFullAccess",
     "AmazonSSMManagedInstanceCore",
 ];

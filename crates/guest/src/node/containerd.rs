@@ -15,6 +15,8 @@ const ROOT: &str = "/var/lib/containerd";
 const CONFIG: &str = "/etc/containerd/config.toml";
 /// A folder per registry that is not reached under its own name.
 const REGISTRIES: &str = "/etc/containerd/certs.d";
+/// The folder of registries that have none.
+const ANY: &str = "_default";
 
 /// Returns only when containerd could not be started.
 pub fn run() -> Result<()> {
@@ -22,20 +24,26 @@ pub fn run() -> Result<()> {
     snapshot::lay(Path::new(ROOT))?;
     write(Path::new(CONFIG), 0o644, config(&ami).as_bytes())?;
     let registry = SystemImage::registry(&ami.region);
-    let hosts = Path::new(REGISTRIES).join(&registry).join("hosts.toml");
-    write(&hosts, 0o644, mirror(&registry).as_bytes())?;
+    for (folder, text) in [(&*registry, hosts(&registry)), (ANY, any_hosts())] {
+        write(&Path::new(REGISTRIES).join(folder).join("hosts.toml"), 0o644, text.as_bytes())?;
+    }
     let mut containerd = Command::new(ami.containerd());
     containerd.args(["--config", CONFIG]).env("PATH", ami.path());
     Err(containerd.exec()).with_context(|| format!("running {}", ami.containerd().display()))
 }
 
-/// `hosts.toml`: the registry is the region's own, asked through its API's address.
-fn mirror(registry: &str) -> String {
+/// `hosts.toml` of EKS's registry: it is the region's own, asked through its API's address.
+fn hosts(registry: &str) -> String {
+    format!("server = \"https://{registry}\"\n\n{}", any_hosts())
+}
+
+/// `hosts.toml` of every registry without one: the region's is asked first, as it has one for each account of the region
+/// and no name can stand for all of those. It answers for others, without asking who it is, that it has no such name; then
+/// the registry itself is asked.
+fn any_hosts() -> String {
     let api = link_local::API;
     format!(
-        "server = \"https://{registry}\"
-
-[host.\"http://{api}\"]
+        "[host.\"http://{api}\"]
   capabilities = [\"pull\", \"resolve\"]
 "
     )
@@ -115,7 +123,8 @@ mod tests {
 
     #[test]
     fn the_registry_of_the_region_is_asked_through_its_api() {
-        let mirror = mirror(&SystemImage::registry("us-west-2"));
+        let mirror = hosts(&SystemImage::registry("us-west-2"));
+        assert!(mirror.ends_with(&any_hosts()) && !any_hosts().contains("server"));
         assert!(mirror.starts_with("server = \"https://602401143452.dkr.ecr.us-west-2.amazonaws.com\"\n"), "{mirror}");
         assert!(mirror.contains("[host.\"http://169.254.171.1\"]"), "{mirror}");
     }

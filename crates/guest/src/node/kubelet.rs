@@ -3,7 +3,7 @@
 use super::ami::Ami;
 use super::containerd::SOCKET;
 use super::node_config::{NodeConfig, merge};
-use super::{say, user_data, write};
+use super::{ecr, say, user_data, write};
 use crate::ask::imds::Imds;
 use crate::hardware::parse_cpus;
 use anyhow::{Context as _, Result};
@@ -44,6 +44,7 @@ pub fn run() -> Result<()> {
     let authority = STANDARD.decode(&node_config.cluster.certificate_authority);
     write(Path::new(CA), 0o644, &authority.context("the NodeConfig's certificateAuthority is not base64")?)?;
     write(Path::new(CONFIG), 0o644, &pretty(&config(&instance, &node_config, &hardware)?)?)?;
+    ecr::install(PROGRAM, &ami.region)?;
     write(Path::new(KUBECONFIG), 0o600, &pretty(&kubeconfig(&node_config, &ami.region))?)?;
     let mut kubelet = Command::new(ami.kubelet());
     kubelet.args(flags(&instance, &node_config));
@@ -232,6 +233,8 @@ fn flags(instance: &Instance, node_config: &NodeConfig) -> Vec<String> {
         format!("--node-ip={address}"),
         format!("--hostname-override={hostname}"),
         format!("--node-labels={}", labels.join(",")),
+        format!("--image-credential-provider-config={}", ecr::CONFIG),
+        format!("--image-credential-provider-bin-dir={}", ecr::PROGRAMS),
     ];
     // kubelet adds up labels and taints that are given more than once; of anything else the last counts.
     ours.into_iter().chain(node_config.kubelet.flags.iter().cloned()).collect()
@@ -338,6 +341,8 @@ mod tests {
                 "--hostname-override=ip-10-0-1-5.us-west-2.compute.internal",
                 "--node-labels=node.kubernetes.io/instance-type=m5.large,topology.kubernetes.io/region=us-west-2,\
                  topology.kubernetes.io/zone=us-west-2a,topology.k8s.aws/zone-id=usw2-az1",
+                "--image-credential-provider-config=/etc/eks/image-credential-provider/config.json",
+                "--image-credential-provider-bin-dir=/etc/eks/image-credential-provider",
                 "--node-labels=team=a",
                 "--register-with-taints=x=y:NoSchedule",
             ]

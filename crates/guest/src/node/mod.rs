@@ -5,6 +5,7 @@
 //! guest node containerd   /opt/images ─▶ /var/lib/containerd; ami.json ─▶ config.toml ───────────▶ exec containerd
 //! guest node kubelet      ami.json, IMDS: instance + user data ─▶ config.json, kubeconfig, CA ──▶ exec kubelet
 //! guest token             IMDS: the role's credentials ─▶ ExecCredential (kubelet's exec plugin)
+//! guest ecr-credentials   the same, ECR ─▶ CredentialProviderResponse (kubelet's plugin for images)
 //! guest node snapshot     archives of images ─▶ what /opt/images shows (run by the agent, on no node)
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 mod ami;
 mod containerd;
+mod ecr;
 mod kubelet;
 mod node_config;
 mod snapshot;
@@ -22,6 +24,7 @@ mod token;
 mod user_data;
 
 pub use ami::Ami;
+pub use ecr::run as ecr_credentials;
 pub use token::run as token;
 
 use anyhow::{Context as _, Result, bail};

@@ -22,6 +22,7 @@ use pins::Pins;
 use recipe::{Recipe, Sources};
 use roadstead_guest::{Ami, ImageArchive, SnapshotOrder};
 use roadstead_hostspec::Machine;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
@@ -30,6 +31,9 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
+
+/// In a folder: which images it has, for the region's registry: `[{"repository", "tag", "digest"}]`.
+const LIST: &str = "images.json";
 
 /// The images of this host's nodes. A handle: copies share everything.
 #[derive(Clone)]
@@ -154,7 +158,8 @@ impl Plan {
         let (archives, region) = (folder.with_added_extension("archives"), self.ami.region.clone());
         unless_missing(fs::remove_dir_all(&archives))?;
         fs::create_dir_all(&archives)?;
-        let written = self.archives(&archives).and_then(|archives| {
+        let written = self.archives(&archives).and_then(|(archives, listed)| {
+            fs::write(folder.join(LIST), listed.to_string())?;
             self.snapshot(&SnapshotOrder {
                 folder: folder.to_owned(),
                 programs: self.programs.clone(),
@@ -168,17 +173,21 @@ impl Plan {
         Ok(fs::write(folder.join(SnapshotOrder::KEY), name.as_encoded_bytes())?)
     }
 
-    /// Writes all archives, side by side.
-    fn archives(&self, folder: &Path) -> Result<Vec<ImageArchive>> {
+    /// Writes all archives, side by side; and what each is called, for the list.
+    fn archives(&self, folder: &Path) -> Result<(Vec<ImageArchive>, Value)> {
         let write = |recipe: &Recipe| {
             let path = folder.join(format!("{}.tar", recipe.name()));
-            archive::write(&path, recipe).with_context(|| format!("the image {}", recipe.name()))?;
-            Ok(ImageArchive { repository: recipe.repository().to_owned(), tag: recipe.tag(), path })
+            let digest = archive::write(&path, recipe).with_context(|| format!("the image {}", recipe.name()))?;
+            let (repository, tag) = (recipe.repository().to_owned(), recipe.tag());
+            let listed = json!({"repository": repository, "tag": tag, "digest": digest});
+            Ok((ImageArchive { repository, tag, path }, listed))
         };
-        thread::scope(|scope| {
+        let written: Result<Vec<(ImageArchive, Value)>> = thread::scope(|scope| {
             let writing: Vec<_> = self.recipes.iter().map(|recipe| scope.spawn(move || write(recipe))).collect();
             writing.into_iter().map(|it| it.join().unwrap_or_else(|_| bail!("writing an image panicked"))).collect()
-        })
+        });
+        let (archives, listed): (Vec<_>, Vec<_>) = written?.into_iter().unzip();
+        Ok((archives, listed.into()))
     }
 
     /// Has containerd unpack them. Not here: it takes namespaces of its own, which this process has too many threads for.

@@ -13,6 +13,8 @@ TAGS = {"team": "a b+c", "stage": "ünï/code=1&2"}
 EC2_TAGS = [{"ResourceType": "vpc", "Tags": [{"Key": "Name", "Value": "a b"}, {"Key": "empty", "Value": ""}]}]
 ARN = "arn:aws:eks:us-east-1:111122223333:cluster/demo"
 ROLE = "arn:aws:iam::111122223333:role/path/eks"
+REPOSITORY = "arn:aws:ecr:us-east-1:111122223333:repository/team/web"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
 DOCUMENT = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow"}]}'
 
 CALLS = {
@@ -219,6 +221,39 @@ CALLS = {
             "Tags": [{"Key": "k", "Value": "v"}],
         },
         "GetSessionToken": {"DurationSeconds": 900},
+    },
+    "ecr": {
+        "BatchCheckLayerAvailability": {"repositoryName": "team/web", "layerDigests": [DIGEST]},
+        "BatchDeleteImage": {"repositoryName": "team/web", "imageIds": [{"imageTag": "v1"}, {"imageDigest": DIGEST}]},
+        "BatchGetImage": {
+            "registryId": "111122223333",
+            "repositoryName": "team/web",
+            "imageIds": [{"imageTag": "v1"}],
+            "acceptedMediaTypes": ["application/vnd.oci.image.manifest.v1+json"],
+        },
+        "CreateRepository": {
+            "repositoryName": "team/web",
+            "tags": [{"Key": "team", "Value": "a b+c"}],
+            "imageTagMutability": "IMMUTABLE",
+            "imageScanningConfiguration": {"scanOnPush": False},
+            "encryptionConfiguration": {"encryptionType": "AES256"},
+        },
+        "DeleteRepository": {"repositoryName": "team/web", "force": True},
+        "DescribeImages": {"repositoryName": "team/web", "maxResults": 5, "filter": {"tagStatus": "TAGGED"}},
+        "DescribeRepositories": {"repositoryNames": ["team/web", "base"]},
+        "GetAuthorizationToken": {"registryIds": ["111122223333"]},
+        "ListImages": {"repositoryName": "team/web", "nextToken": "a/b+c==", "filter": {"tagStatus": "ANY"}},
+        "ListTagsForResource": {"resourceArn": REPOSITORY},
+        "PutImage": {
+            "repositoryName": "team/web",
+            "imageManifest": '{"schemaVersion": 2, "é": "\\n"}',
+            "imageManifestMediaType": "application/vnd.oci.image.manifest.v1+json",
+            "imageTag": "v1",
+            "imageDigest": DIGEST,
+        },
+        "PutImageTagMutability": {"repositoryName": "team/web", "imageTagMutability": "MUTABLE"},
+        "TagResource": {"resourceArn": REPOSITORY, "tags": [{"Key": "empty", "Value": ""}]},
+        "UntagResource": {"resourceArn": REPOSITORY, "tagKeys": ["empty"]},
     },
     "ssm": {
         "GetParameter": {"Name": "/aws/service/ü", "WithDecryption": True},

@@ -149,8 +149,9 @@ impl AnyOperation {
     /// The ARNs that a call with this input touches, from the templates in `resources`.
     ///
     /// In a template `{account}` and `{region}` are the caller's; `{roleArn}` is a member of the input,
-    /// `{resourcesVpcConfig.subnetIds}` a member of a member, `{Path|/}` a member with a default. A member that is a
-    /// list gives one ARN per element. A member that is absent and has no default gives `*`.
+    /// `{resourcesVpcConfig.subnetIds}` a member of a member, `{Path|/}` a member with a default, `{registryId|account}`
+    /// one whose default is the caller's account. A member that is a list gives one ARN per element. A member that is
+    /// absent and has no default gives `*`.
     pub fn targets(&self, input: &Value, account: &AccountId, region: &Region) -> Vec<String> {
         let fill = |template: &&str| fill(template, input, account, region);
         self.resources.iter().flat_map(fill).collect()
@@ -176,7 +177,7 @@ fn fill(template: &str, input: &Value, account: &AccountId, region: &Region) -> 
         let values = match name {
             "account" => vec![account.to_string()],
             "region" => vec![region.to_string()],
-            member => texts(member, input),
+            member => texts(member, input, account),
         };
         arns = arns.iter().flat_map(|arn| values.iter().map(move |v| format!("{arn}{before}{v}"))).collect();
         rest = after;
@@ -185,8 +186,9 @@ fn fill(template: &str, input: &Value, account: &AccountId, region: &Region) -> 
     arns
 }
 
-fn texts(member: &str, input: &Value) -> Vec<String> {
+fn texts(member: &str, input: &Value, account: &AccountId) -> Vec<String> {
     let (path, default) = member.split_once('|').unwrap_or((member, "*"));
+    let default = if default == "account" { &account.0 } else { default };
     match input.at(path) {
         Some(Value::String(text)) => vec![text.clone()],
         Some(Value::List(elements)) if !elements.is_empty() => {

@@ -197,6 +197,12 @@ impl Region {
         self.client().boto(calls)
     }
 
+    /// The same for calls that each must get what stands before it: `OK`, or the code of a refusal.
+    #[track_caller]
+    pub fn gets(&self, cases: Vec<(&str, Call)>) -> Vec<Answer> {
+        self.client().gets(cases)
+    }
+
     /// Everything that a user sees of the account, to find that nothing has changed.
     #[track_caller]
     pub fn account(&self) -> Value {

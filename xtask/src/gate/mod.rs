@@ -10,7 +10,7 @@
 //!   services whose models declare none or few (`errors` in ops.toml), one that AWS documents for it, of status 4xx;
 //! - an operation that has no such error (GetCallerIdentity, most Describe operations of Auto Scaling) may be refused with
 //!   any error that all operations share: of the signature, of authorization, of input that breaks the model;
-//! - so may those in `exceptions.toml`, each with its reason.
+//! - so may those that `exceptions.toml` lists, which also lists the few that never succeed, each with its reason.
 //!
 //! Internal failures are findings, too. That an operation answers only with errors that it declares, the kernel checks.
 
@@ -49,10 +49,17 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// Operations with errors of their own that nobody can bring about in a region, by service; each with its reason.
+/// What is not asked for: reasons by service and operation.
 #[derive(Debug, Default, Deserialize)]
-#[serde(transparent)]
-struct Exceptions(BTreeMap<String, BTreeMap<String, String>>);
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct Exceptions {
+    /// Errors of their own nobody can bring about in a region: any refusal counts.
+    any_refusal: Reasons,
+    /// They are refused, and say what to do instead.
+    never_succeeds: Reasons,
+}
+
+type Reasons = BTreeMap<String, BTreeMap<String, String>>;
 
 /// By service and operation: the codes that it was answered with.
 type Seen = BTreeMap<(String, String), BTreeSet<String>>;
@@ -84,7 +91,7 @@ fn judge(declared: &[Declared], exceptions: &Exceptions, seen: &Seen) -> Verdict
         let row = |why| [operation.service.clone(), operation.operation.clone(), why];
         verdict.findings.extend(wrong.into_iter().map(row));
     }
-    verdict.findings.extend(exceptions.stale(declared));
+    verdict.findings.extend(exceptions.stale(declared, seen));
     verdict
 }
 
@@ -92,11 +99,11 @@ fn judge(declared: &[Declared], exceptions: &Exceptions, seen: &Seen) -> Verdict
 fn wrong(operation: &Declared, exceptions: &Exceptions, codes: &BTreeSet<String>) -> Vec<String> {
     let refusals: Vec<&str> =
         codes.iter().map(String::as_str).filter(|code| *code != "OK" && !INTERNAL.contains(code)).collect();
-    let any = operation.errors.is_empty() || exceptions.has(operation);
+    let any = operation.errors.is_empty() || names(&exceptions.any_refusal, operation);
     let as_modelled = refusals.iter().any(|code| any || operation.errors.contains(*code));
     let internal = codes.iter().filter(|code| INTERNAL.contains(&code.as_str()));
     let mut wrong: Vec<String> = internal.map(|code| format!("answered {code}")).collect();
-    if !codes.contains("OK") {
+    if !codes.contains("OK") && !names(&exceptions.never_succeeds, operation) {
         wrong.push("never seen to succeed".into());
     }
     if !as_modelled {
@@ -108,20 +115,23 @@ fn wrong(operation: &Declared, exceptions: &Exceptions, codes: &BTreeSet<String>
     wrong
 }
 
-impl Exceptions {
-    fn has(&self, operation: &Declared) -> bool {
-        self.0.get(&operation.service).is_some_and(|operations| operations.contains_key(&operation.operation))
-    }
+fn names(reasons: &Reasons, operation: &Declared) -> bool {
+    reasons.get(&operation.service).is_some_and(|operations| operations.contains_key(&operation.operation))
+}
 
-    /// Exceptions of what is not served, or has no error of its own to begin with.
-    fn stale(&self, declared: &[Declared]) -> Vec<[String; 3]> {
-        let needed = |service: &str, name: &str| {
-            declared.iter().any(|d| d.service == service && d.operation == name && !d.errors.is_empty())
-        };
-        let all = self.0.iter().flat_map(|(service, names)| names.keys().map(move |name| (service, name)));
-        let stale = all.filter(|(service, name)| !needed(service, name));
-        stale.map(|(service, name)| [service.clone(), name.clone(), "needs no exception".into()]).collect()
+impl Exceptions {
+    /// Those of what is not served, of what has no error of its own to begin with, and of what was seen to succeed.
+    fn stale(&self, declared: &[Declared], seen: &Seen) -> Vec<[String; 3]> {
+        let served = |service: &str, name: &str| declared.iter().find(|d| d.service == service && d.operation == name);
+        let any = every(&self.any_refusal).filter(|(s, n)| served(s, n).is_none_or(|d| d.errors.is_empty()));
+        let succeeded = |s: &str, n: &str| seen.get(&(s.into(), n.into())).is_some_and(|codes| codes.contains("OK"));
+        let never = every(&self.never_succeeds).filter(|(s, n)| served(s, n).is_none() || succeeded(s, n));
+        any.chain(never).map(|(service, name)| [service.into(), name.into(), "needs no exception".into()]).collect()
     }
+}
+
+fn every(reasons: &Reasons) -> impl Iterator<Item = (&str, &str)> {
+    reasons.iter().flat_map(|(service, names)| names.keys().map(move |name| (service.as_str(), name.as_str())))
 }
 
 impl Verdict {

@@ -17,6 +17,8 @@ fn an_operation_must_have_succeeded_and_failed_with_an_error_of_its_own() {
     let whole = "1 of 1 operations seen to succeed and to fail as modelled\n";
     assert_eq!(table(&both, "", seen), whole);
     assert!(table(&both, "", "").contains("never seen to succeed"));
+    let never = "[never-succeeds.eks]\nDeleteCluster = \"why\"\n";
+    assert!(table(&both, never, "eks DeleteCluster ResourceInUseException\n").starts_with("1 of 1"));
     let denied = table(&both, "", "eks DeleteCluster OK\neks DeleteCluster AccessDeniedException\n");
     let missing = "eks  DeleteCluster  never seen to fail with ResourceInUseException; seen: AccessDeniedException\n";
     assert!(denied.starts_with(missing) && denied.contains("0 of 1"), "{denied}");
@@ -28,7 +30,7 @@ fn an_operation_without_errors_of_its_own_or_with_an_exception_may_fail_in_any_w
     assert!(table(&[declared("ListAccessPolicies", &[])], "", seen).starts_with("1 of 1"));
     let own = [declared("ListAccessPolicies", &["ResourceLimitExceededException"])];
     assert!(table(&own, "", seen).contains("0 of 1"));
-    let exceptions = "[eks]\nListAccessPolicies = \"nobody reaches the limit\"\n";
+    let exceptions = "[any-refusal.eks]\nListAccessPolicies = \"nobody reaches the limit\"\n";
     assert!(table(&own, exceptions, seen).starts_with("1 of 1"));
 }
 

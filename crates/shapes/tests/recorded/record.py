@@ -84,6 +84,11 @@ CALLS = {
         "DescribeUpdate": {"name": "demo", "updateId": "u-1", "nodegroupName": "workers"},
         "ListNodegroups": {"clusterName": "demo", "maxResults": 1, "nextToken": "a/b+c=="},
         "ListUpdates": {"name": "demo", "nodegroupName": "workers", "maxResults": 2},
+        "UpdateClusterConfig": {
+            "name": "demo",
+            "resourcesVpcConfig": {"endpointPublicAccess": True, "publicAccessCidrs": ["203.0.113.0/24"]},
+            "clientRequestToken": "a-token",
+        },
         "UpdateNodegroupConfig": {
             "clusterName": "demo",
             "nodegroupName": "workers",

@@ -204,9 +204,10 @@ pub fn describe_activities(
 /// Auto Scaling DescribeLaunchConfigurations: AWS made no new ones since 2024, and this region never had any.
 pub fn describe_launch_configurations(
     _: &View,
-    _: &Caller,
-    _: api::LaunchConfigurationNamesType,
+    caller: &Caller,
+    input: api::LaunchConfigurationNamesType,
 ) -> Result<api::LaunchConfigurationsType, Fault> {
+    paged::<()>(caller, "DescribeLaunchConfigurations", vec![], input.max_records, input.next_token)?;
     Ok(api::LaunchConfigurationsType { launch_configurations: vec![], next_token: None })
 }
 

@@ -39,14 +39,11 @@ pub fn invalid(why: impl Into<String>) -> Fault {
 
 /// The cluster must serve.
 pub fn active(cluster: &Cluster) -> Result<(), Fault> {
-    match cluster.status.state {
-        State::Active => Ok(()),
-        State::Creating | State::Deleting | State::Failed => {
-            let name = &cluster.spec.name;
-            let why = format!("Cluster '{name}' is not in ACTIVE status");
-            Err(INVALID_REQUEST_EXCEPTION.fault(why).with("clusterName", name.as_str()))
-        }
+    if cluster.is_active() {
+        return Ok(());
     }
+    let name = cluster.spec.name.as_str();
+    Err(INVALID_REQUEST_EXCEPTION.fault(format!("Cluster '{name}' is not in ACTIVE status")).with("clusterName", name))
 }
 
 /// A letter or digit, then those, `-` and `_`: 63 at most (EKS user guide, "Create a managed node group").

@@ -161,10 +161,8 @@ fn an_interface_comes_and_goes(region: &Region) {
     let instance = named(region, "one")["InstanceId"].clone();
     let attach = json!({"NetworkInterfaceId": id, "InstanceId": instance, "DeviceIndex": 2});
     let delete = call("ec2", "delete_network_interface", json!({"NetworkInterfaceId": id}));
-    let answers = region.gets(vec![
-        ("OK", call("ec2", "attach_network_interface", attach)),
-        ("InvalidNetworkInterface.InUse", delete.clone()),
-    ]);
+    let answers = region
+        .gets(vec![("OK", call("ec2", "attach_network_interface", attach)), ("InvalidParameterValue", delete.clone())]);
     let attachment = answers[0].clone().value()["AttachmentId"].clone();
     region.gets(vec![("OK", call("ec2", "detach_network_interface", json!({"AttachmentId": attachment})))]);
     until("it is detached and goes", Duration::from_secs(20), || {

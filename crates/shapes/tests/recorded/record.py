@@ -110,7 +110,12 @@ CALLS = {
         "ListTagsForResource": {"resourceArn": ARN},
         "TagResource": {"resourceArn": ARN, "tags": TAGS},
         "UntagResource": {"resourceArn": ARN, "tagKeys": ["team", "a b"]},
-        "UpdateAccessEntry": {"clusterName": "demo", "principalArn": ROLE, "kubernetesGroups": []},
+        "UpdateAccessEntry": {
+            "clusterName": "demo",
+            "principalArn": ROLE,
+            "kubernetesGroups": [],
+            "clientRequestToken": "a-token",
+        },
         "UpdateAddon": {
             "clusterName": "demo",
             "addonName": "coredns",

@@ -216,7 +216,10 @@ fn logging(enabled: &mut Vec<String>, asked: &api::Logging) -> Result<Params, Fa
         let named = setup.types.iter().flatten().map(|kind| kind.as_str().to_owned());
         match setup.enabled {
             Some(true) => types.extend(named),
-            Some(false) | None => named.for_each(|kind| drop(types.remove(&kind))),
+            Some(false) | None => {
+                let off: BTreeSet<String> = named.collect();
+                types.retain(|kind| !off.contains(kind));
+            }
         }
     }
     let types: Vec<String> = types.into_iter().collect();
@@ -224,7 +227,7 @@ fn logging(enabled: &mut Vec<String>, asked: &api::Logging) -> Result<Params, Fa
         return Err(invalid("No changes needed for the logging config provided"));
     }
     let shown = |setup: &api::LogSetup| {
-        let types: Vec<&str> = setup.types.iter().flatten().map(api::LogType::as_str).collect();
+        let types: Vec<&str> = setup.types.iter().flatten().map(|kind| kind.as_str()).collect();
         serde_json::json!({ "types": types, "enabled": setup.enabled == Some(true) })
     };
     let setups: Vec<_> = setups.iter().map(shown).collect();
@@ -240,7 +243,8 @@ pub fn settle(tx: &mut Tx, record: &mut Record<Cluster>) {
         (update::State::Successful, vec![])
     } else if left(&underway, tx.now()) == Millis(0) {
         let message = "The endpoint's new access was not in place in time, and is as it was before. Is the host there?";
-        let error = update::Error { code: "ClusterUnreachable".into(), message: message.into(), resources: vec![name.clone()] };
+        let error =
+            update::Error { code: "ClusterUnreachable".into(), message: message.into(), resources: vec![name.clone()] };
         record.body.spec.vpc = underway.before.unwrap_or_else(|| record.body.spec.vpc.clone());
         (update::State::Failed, vec![error])
     } else {

@@ -120,7 +120,8 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: DeleteClusterRequest) -> Resu
             .with("clusterName", input.name));
     }
     if let Some(underway) = &record.body.status.update {
-        let why = format!("Cannot delete because cluster {} currently has update {} in progress", input.name, underway.id);
+        let why =
+            format!("Cannot delete because cluster {} currently has update {} in progress", input.name, underway.id);
         return Err(RESOURCE_IN_USE_EXCEPTION.fault(why).with("clusterName", input.name));
     }
     if record.deleting.is_some() {

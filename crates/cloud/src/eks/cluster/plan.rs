@@ -256,12 +256,14 @@ fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) 
         // One is enough: who is left out for nothing is back with the next check, and loses no connection.
         unhealthy: 1,
     };
-    let sources = if spec.vpc.endpoint_public { spec.vpc.public_cidrs.clone() } else { vec![] };
+    let sources = spec.vpc.public_cidrs.clone();
+    let open = placement.public_address.filter(|_| spec.vpc.endpoint_public);
     load_balancer::Spec {
         name: spec.id.clone(),
         vpc: spec.vpc.vpc.clone(),
         addresses: placement.balancer_addresses.clone(),
-        public: placement.public_address.map(|address| hostspec::PublicAddress { address, sources }),
+        public: open.map(|address| hostspec::PublicAddress { address, sources }),
+        reserved: placement.public_address,
         listeners: vec![hostspec::Listener { port: API_PORT, targets, health }],
     }
 }

@@ -6,7 +6,7 @@ use crate::ec2::image::{self, Ami};
 use crate::ec2::instance_type;
 use crate::ec2::launch_template::{self, Data, LaunchTemplate};
 use crate::ec2::subnet::Subnet;
-use crate::eks::cluster::{self, Cluster, State};
+use crate::eks::cluster::{self, Cluster};
 use crate::eks::node::Taint;
 use crate::iam::role::Role;
 use crate::settings::Settings;

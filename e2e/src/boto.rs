@@ -37,6 +37,12 @@ impl Call {
     pub(crate) fn into_json(self) -> Value {
         self.0
     }
+
+    /// `eks list_clusters`.
+    pub(crate) fn name(&self) -> String {
+        let part = |name: &str| self.0[name].as_str().unwrap_or_default().to_owned();
+        format!("{} {}", part("service"), part("operation"))
+    }
 }
 
 impl Answer {
@@ -50,6 +56,11 @@ impl Answer {
     /// Whether the call was refused.
     pub fn is_refusal(&self) -> bool {
         !self.0["error"].is_null()
+    }
+
+    /// `OK`, or the code of the refusal.
+    pub fn code(&self) -> &str {
+        self.0["error"]["code"].as_str().unwrap_or("OK")
     }
 
     /// How a call was refused that must have been.

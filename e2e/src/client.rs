@@ -110,6 +110,26 @@ impl Client {
         boto::answers(self.script("calls.py", &input))
     }
 
+    /// What boto3 gets for calls that each must get what stands before it: `OK`, or the code of a refusal.
+    #[track_caller]
+    pub fn gets(&self, cases: Vec<(&str, Call)>) -> Vec<Answer> {
+        let (codes, calls): (Vec<&str>, Vec<Call>) = cases.into_iter().unzip();
+        let names: Vec<String> = calls.iter().map(Call::name).collect();
+        let answers = self.boto(calls);
+        let got = answers.iter().map(Answer::code).zip(codes).zip(&names);
+        let wrong = got.zip(&answers).filter(|(((code, expected), _), _)| code != expected);
+        let wrong: Vec<String> =
+            wrong.map(|(((_, expected), name), answer)| format!("{name}: {expected}, not {answer:?}")).collect();
+        assert!(wrong.is_empty(), "should have got\n{}", wrong.join("\n"));
+        answers
+    }
+
+    /// The same client of somebody whom nobody knows.
+    #[must_use]
+    pub fn stranger(&self) -> Client {
+        self.with_key("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    }
+
     /// What HTTP requests get, signed by botocore and changed afterwards as they say.
     #[track_caller]
     pub fn send(&self, requests: Vec<Request>) -> Vec<Reply> {

@@ -4,6 +4,7 @@
 //! cargo test -p e2e          needs root, the pinned clients first on PATH (scripts/test sees to it) and built components
 //! ROADSTEAD_PROGRAM          the program under test            [target/debug/roadstead]
 //! ROADSTEAD_E2E_DIR          where regions keep their data     [/var/tmp: short, and on a disk]
+//! ROADSTEAD_E2E_ANSWERS      a file that takes what regions answered, for `cargo xtask gate`
 //! ```
 //!
 //! A [`Region`] has its own data directory, slot and port, so tests run side by side; at most two of them have clusters
@@ -11,6 +12,7 @@
 //! test that had it. A story is one `#[test]` of [`steps!`], each a function whose name is a sentence; how long each took
 //! is printed. A failed test's logs stay in `roadstead-e2e-logs` beside the regions.
 
+mod answers;
 mod boto;
 mod client;
 mod cluster;

@@ -1,5 +1,6 @@
 //! A region of a test's own.
 
+use crate::answers;
 use crate::client::Client;
 use crate::machines::{self, signal};
 use crate::process::{Said, run, spawn, try_run};
@@ -132,6 +133,7 @@ impl Region {
     /// Stops it; its data stay.
     #[track_caller]
     pub fn down(&self) {
+        self.keep_answers();
         self.roadstead(&["down"]).text();
         self.reap();
     }
@@ -195,6 +197,12 @@ impl Region {
         self.client().boto(calls)
     }
 
+    /// The same for calls that each must get what stands before it: `OK`, or the code of a refusal.
+    #[track_caller]
+    pub fn gets(&self, cases: Vec<(&str, Call)>) -> Vec<Answer> {
+        self.client().gets(cases)
+    }
+
     /// Everything that a user sees of the account, to find that nothing has changed.
     #[track_caller]
     pub fn account(&self) -> Value {
@@ -225,6 +233,7 @@ impl Region {
 
     /// What a power failure does: no process of it is left, and nothing in the kernel and in `/run`.
     pub fn power_off(&self) {
+        self.keep_answers();
         let parts: Vec<i32> = ["up", "serve", "host"].iter().flat_map(|part| self.parts(part)).collect();
         // Stopped first, or one that learns of another's death would begin to clear up.
         for way in [Signal::SIGSTOP, Signal::SIGKILL] {
@@ -270,6 +279,10 @@ impl Region {
         candidates.iter().filter_map(|path| Some(tail(&fs::read_to_string(path).ok()?))).collect()
     }
 
+    fn keep_answers(&self) {
+        answers::keep(|| self.command(&["admin", "metrics"]));
+    }
+
     /// Awaits the end of `up`.
     fn reap(&self) {
         let Some(mut up) = lock(&self.up).take() else { return };
@@ -303,6 +316,7 @@ impl Drop for Region {
             self.keep_logs();
         }
         self.slot();
+        self.keep_answers();
         let purged = try_run(self.command(&["down", "--purge"]), None, PATIENCE * 2);
         let purged = purged.and_then(|said| if said.ok() { Ok(()) } else { Err(said.to_string()) });
         self.reap();

@@ -309,7 +309,7 @@ fn iam_refuses_in_its_own_words(region: &Region) {
             "NoSuchEntity",
             "The user with name nobody cannot be found.",
         ),
-        (call("iam", "list_roles", json!({ "Marker": "invented" })), "InvalidInput", "Invalid Marker."),
+        (call("iam", "list_roles", json!({ "Marker": "invented" })), "ValidationError", "Invalid Marker."),
     ];
     refuses_all(region, cases.map(|(call, code, message)| (call, code, message.to_owned())).into());
     let answer = only(region.boto(vec![role("no good", TRUST_EKS)])).refusal();

@@ -1,9 +1,10 @@
 //! Instances, interfaces, templates and images, by the real clients, in a region where no machine finds its programs:
 //! instances stay pending. That they run, nodes show.
 
-use e2e::{Answer, Region, call, steps};
+use e2e::{Answer, Region, call, steps, until};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 #[test]
 fn instances_are_asked_for_found_changed_and_terminated() {
@@ -13,7 +14,12 @@ fn instances_are_asked_for_found_changed_and_terminated() {
         types_have_their_limits,
         an_instance_is_launched_from_a_template_and_seen,
         interfaces_take_addresses_and_prefixes_and_give_them_back,
+        an_interface_comes_and_goes,
+        templates_have_versions_and_one_is_the_default,
+        an_instance_stops_changes_and_starts,
+        tags_come_off_again,
         what_ec2_refuses_changes_nothing,
+        every_operation_says_what_is_not_there,
         terminated_instances_are_seen_for_a_while,
     );
 }
@@ -147,6 +153,162 @@ fn interfaces_take_addresses_and_prefixes_and_give_them_back(region: &Region) {
     assert_eq!(tagged["Tags"][0]["ResourceType"], "network-interface");
     let keeps = format!("AttachmentId={},DeleteOnTermination=true", text(&found["Attachment"]["AttachmentId"]));
     region.aws(&["ec2", "modify-network-interface-attribute", "--network-interface-id", eni, "--attachment", &keeps]);
+}
+
+fn an_interface_comes_and_goes(region: &Region) {
+    let made = region.gets(vec![("OK", call("ec2", "create_network_interface", json!({"SubnetId": subnet(region)})))]);
+    let id = made[0].clone().value()["NetworkInterface"]["NetworkInterfaceId"].clone();
+    let instance = named(region, "one")["InstanceId"].clone();
+    let attach = json!({"NetworkInterfaceId": id, "InstanceId": instance, "DeviceIndex": 2});
+    let delete = call("ec2", "delete_network_interface", json!({"NetworkInterfaceId": id}));
+    let answers = region
+        .gets(vec![("OK", call("ec2", "attach_network_interface", attach)), ("InvalidParameterValue", delete.clone())]);
+    let attachment = answers[0].clone().value()["AttachmentId"].clone();
+    region.gets(vec![("OK", call("ec2", "detach_network_interface", json!({"AttachmentId": attachment})))]);
+    until("it is detached and goes", Duration::from_secs(20), || {
+        (region.boto(vec![delete.clone()]).remove(0).code() == "OK").then_some(())
+    });
+}
+
+fn templates_have_versions_and_one_is_the_default(region: &Region) {
+    let named = |more: Value| {
+        let mut input = json!({"LaunchTemplateName": "small"});
+        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        input
+    };
+    let larger = json!({"SourceVersion": "1", "LaunchTemplateData": {"InstanceType": "m5.large"}});
+    let answers = region.gets(vec![
+        ("OK", call("ec2", "create_launch_template_version", named(larger))),
+        ("OK", call("ec2", "modify_launch_template", named(json!({"DefaultVersion": "2"})))),
+        ("OK", call("ec2", "describe_launch_templates", json!({"LaunchTemplateNames": ["small"]}))),
+        ("OK", call("ec2", "modify_launch_template", named(json!({"DefaultVersion": "1"})))),
+        (
+            "InvalidLaunchTemplateId.VersionNotFound",
+            call("ec2", "modify_launch_template", named(json!({"DefaultVersion": "3"}))),
+        ),
+    ]);
+    let data = answers[0].clone().value()["LaunchTemplateVersion"]["LaunchTemplateData"].clone();
+    assert_eq!((&data["InstanceType"], &data["ImageId"]), (&json!("m5.large"), &json!(image(region))));
+    assert_eq!(answers[2].clone().value()["LaunchTemplates"][0]["DefaultVersionNumber"], 2);
+}
+
+fn an_instance_stops_changes_and_starts(region: &Region) {
+    let instance = named(region, "one");
+    let id = text(&instance["InstanceId"]);
+    let ids = json!({"InstanceIds": [id]});
+    let larger =
+        call("ec2", "modify_instance_attribute", json!({"InstanceId": id, "InstanceType": {"Value": "m5.large"}}));
+    region.gets(vec![
+        ("OK", call("ec2", "reboot_instances", ids.clone())),
+        ("IncorrectInstanceState", larger.clone()),
+        ("OK", call("ec2", "stop_instances", ids.clone())),
+    ]);
+    let waited = region.client().run("aws", &["ec2", "wait", "instance-stopped", "--instance-ids", id]);
+    assert!(waited.ok(), "{waited}");
+    let status = call("ec2", "describe_instance_status", json!({"InstanceIds": [id], "IncludeAllInstances": true}));
+    let protect = |value: bool| {
+        let input = json!({"InstanceId": id, "DisableApiTermination": {"Value": value}});
+        call("ec2", "modify_instance_attribute", input)
+    };
+    let answers = region.gets(vec![
+        ("OK", larger),
+        ("OK", status),
+        ("OK", protect(true)),
+        ("OperationNotPermitted", call("ec2", "terminate_instances", ids.clone())),
+        ("OK", protect(false)),
+        ("OK", call("ec2", "start_instances", ids)),
+    ]);
+    assert_eq!(answers[1].clone().value()["InstanceStatuses"][0]["InstanceState"]["Name"], "stopped");
+    let after = named(region, "one");
+    assert_eq!((&after["InstanceType"], &after["State"]["Name"]), (&json!("m5.large"), &json!("pending")));
+    assert_eq!(after["PrivateIpAddress"], instance["PrivateIpAddress"], "it keeps its address");
+}
+
+fn tags_come_off_again(region: &Region) {
+    let instance = named(region, "one");
+    let resources = json!([text(&instance["InstanceId"])]);
+    let tags = json!([{"Key": "team", "Value": "sea"}]);
+    let of = call("ec2", "describe_tags", json!({"Filters": [{"Name": "key", "Values": ["team"]}]}));
+    let answers = region.gets(vec![
+        ("OK", call("ec2", "create_tags", json!({"Resources": resources, "Tags": tags}))),
+        ("OK", of.clone()),
+        ("OK", call("ec2", "delete_tags", json!({"Resources": resources, "Tags": [{"Key": "team"}]}))),
+        ("OK", of),
+    ]);
+    assert_eq!(answers[1].clone().value()["Tags"][0]["Value"], "sea");
+    assert_eq!(answers[3].clone().value()["Tags"], json!([]));
+}
+
+fn every_operation_says_what_is_not_there(region: &Region) {
+    let ec2 = |operation: &str, input: Value| call("ec2", operation, input);
+    let absent = |prefix: &str| format!("{prefix}-00000000000000000");
+    let (eni, instance, subnet, vpc) = (absent("eni"), absent("i"), absent("subnet"), absent("vpc"));
+    let (group, template, volume, ami) = (absent("sg"), absent("lt"), absent("vol"), absent("ami"));
+    let (no_eni, no_instance) = ("InvalidNetworkInterfaceID.NotFound", "InvalidInstanceID.NotFound");
+    let no_template = "InvalidLaunchTemplateId.NotFound";
+    let moved = json!({"NetworkInterfaceId": eni, "InstanceId": instance, "DeviceIndex": 1});
+    region.gets(vec![
+        (
+            no_eni,
+            ec2("assign_private_ip_addresses", json!({"NetworkInterfaceId": eni, "SecondaryPrivateIpAddressCount": 1})),
+        ),
+        (
+            no_eni,
+            ec2(
+                "unassign_private_ip_addresses",
+                json!({"NetworkInterfaceId": eni, "PrivateIpAddresses": ["172.31.0.9"]}),
+            ),
+        ),
+        (no_eni, ec2("attach_network_interface", moved)),
+        (no_eni, ec2("describe_network_interfaces", json!({"NetworkInterfaceIds": [eni]}))),
+        (
+            no_eni,
+            ec2(
+                "modify_network_interface_attribute",
+                json!({"NetworkInterfaceId": eni, "SourceDestCheck": {"Value": false}}),
+            ),
+        ),
+        ("InvalidSubnetID.NotFound", ec2("create_network_interface", json!({"SubnetId": subnet}))),
+        ("InvalidSubnetID.NotFound", ec2("describe_subnets", json!({"SubnetIds": [subnet]}))),
+        ("InvalidSubnetID.NotFound", ec2("delete_subnet", json!({"SubnetId": subnet}))),
+        ("InvalidVpcID.NotFound", ec2("create_subnet", json!({"VpcId": vpc, "CidrBlock": "10.0.0.0/24"}))),
+        (
+            "InvalidVpcID.NotFound",
+            ec2("create_security_group", json!({"VpcId": vpc, "GroupName": "g", "Description": "d"})),
+        ),
+        ("InvalidVpcID.NotFound", ec2("describe_vpcs", json!({"VpcIds": [vpc]}))),
+        ("InvalidVpcID.NotFound", ec2("delete_vpc", json!({"VpcId": vpc}))),
+        ("InvalidGroup.NotFound", ec2("describe_security_groups", json!({"GroupIds": [group]}))),
+        ("InvalidGroup.NotFound", ec2("delete_security_group", json!({"GroupId": group}))),
+        (
+            no_template,
+            ec2(
+                "create_launch_template_version",
+                json!({"LaunchTemplateId": template, "LaunchTemplateData": {"InstanceType": "t3.medium"}}),
+            ),
+        ),
+        (no_template, ec2("describe_launch_template_versions", json!({"LaunchTemplateId": template}))),
+        (no_template, ec2("describe_launch_templates", json!({"LaunchTemplateIds": [template]}))),
+        (no_template, ec2("modify_launch_template", json!({"LaunchTemplateId": template, "DefaultVersion": "1"}))),
+        (no_template, ec2("delete_launch_template", json!({"LaunchTemplateId": template}))),
+        ("InvalidVolume.NotFound", ec2("describe_volumes", json!({"VolumeIds": [volume]}))),
+        ("InvalidAMIID.NotFound", ec2("describe_images", json!({"ImageIds": [ami]}))),
+        ("InvalidInstanceType", ec2("describe_instance_types", json!({"InstanceTypes": ["a1.medium"]}))),
+        (no_instance, ec2("describe_instances", json!({"InstanceIds": [instance]}))),
+        (no_instance, ec2("describe_instance_status", json!({"InstanceIds": [instance]}))),
+        (no_instance, ec2("describe_instance_attribute", json!({"InstanceId": instance, "Attribute": "userData"}))),
+        (
+            no_instance,
+            ec2("modify_instance_attribute", json!({"InstanceId": instance, "SourceDestCheck": {"Value": false}})),
+        ),
+        (no_instance, ec2("get_console_output", json!({"InstanceId": instance}))),
+        (no_instance, ec2("start_instances", json!({"InstanceIds": [instance]}))),
+        (no_instance, ec2("terminate_instances", json!({"InstanceIds": [instance]}))),
+        ("InvalidID", ec2("delete_tags", json!({"Resources": ["x-1"]}))),
+    ]);
+    // These have no errors of their own.
+    let lists = ["describe_availability_zones", "describe_instance_type_offerings", "describe_tags"];
+    region.client().stranger().gets(lists.map(|operation| ("AuthFailure", ec2(operation, json!({})))).into());
 }
 
 fn what_ec2_refuses_changes_nothing(region: &Region) {

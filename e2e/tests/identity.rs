@@ -158,7 +158,10 @@ fn nodes_find_their_role_and_their_image() {
         a_new_region_has_a_role_for_nodes,
         an_instance_profile_holds_a_role,
         a_role_has_policies_of_its_own,
+        profiles_have_tags_and_are_listed,
+        a_role_trusts_whom_it_is_told_to,
         the_image_for_a_node_is_a_public_parameter,
+        every_operation_says_what_is_not_there,
     );
 }
 
@@ -220,6 +223,103 @@ fn a_role_has_policies_of_its_own(region: &Region) {
     assert_eq!(refused, refusal("DeleteConflict", why));
     let keys = region.aws(&["iam", "list-access-keys"])["AccessKeyMetadata"].clone();
     assert_eq!(text(&keys[0], "AccessKeyId"), region.client().variable("AWS_ACCESS_KEY_ID"));
+}
+
+fn profiles_have_tags_and_are_listed(region: &Region) {
+    let iam = |operation: &str, more: Value| {
+        let mut input = json!({"InstanceProfileName": "tagged"});
+        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        call("iam", operation, input)
+    };
+    let answers = region.gets(vec![
+        ("OK", iam("create_instance_profile", json!({}))),
+        ("EntityAlreadyExists", iam("create_instance_profile", json!({}))),
+        ("OK", iam("tag_instance_profile", json!({"Tags": [{"Key": "team", "Value": "blue"}]}))),
+        ("OK", iam("list_instance_profile_tags", json!({}))),
+        ("OK", iam("untag_instance_profile", json!({"TagKeys": ["team"]}))),
+        ("OK", iam("list_instance_profile_tags", json!({}))),
+        ("OK", call("iam", "list_instance_profiles", json!({}))),
+        ("OK", iam("delete_instance_profile", json!({}))),
+    ]);
+    assert_eq!(answers[3].clone().value()["Tags"], json!([{"Key": "team", "Value": "blue"}]));
+    assert_eq!(answers[5].clone().value()["Tags"], json!([]));
+    let listed = answers[6].clone().value()["InstanceProfiles"].clone();
+    let names = listed.as_array().into_iter().flatten().map(|profile| text(profile, "InstanceProfileName"));
+    assert_eq!(names.collect::<Vec<_>>(), ["tagged"]);
+}
+
+fn a_role_trusts_whom_it_is_told_to(region: &Region) {
+    let trust = |document: &str| {
+        call("iam", "update_assume_role_policy", json!({"RoleName": "lent", "PolicyDocument": document}))
+    };
+    let nobody = TRUST_ACCOUNT.replace("Allow", "Deny");
+    create_role(region, "lent");
+    let arn = format!("arn:aws:iam::{ACCOUNT}:role/lent");
+    let assume = || call("sts", "assume_role", json!({"RoleArn": arn, "RoleSessionName": "ada"}));
+    region.gets(vec![
+        ("OK", assume()),
+        ("OK", trust(&nobody)),
+        ("AccessDenied", assume()),
+        ("MalformedPolicyDocument", trust("{")),
+        ("OK", call("iam", "delete_role", json!({"RoleName": "lent"}))),
+    ]);
+}
+
+fn every_operation_says_what_is_not_there(region: &Region) {
+    let before = region.account();
+    let iam = |operation: &str, input: Value| ("NoSuchEntity", call("iam", operation, input));
+    let (role, profile, user) =
+        (json!({"RoleName": "none"}), json!({"InstanceProfileName": "none"}), json!({"UserName": "none"}));
+    let both = json!({"RoleName": "none", "InstanceProfileName": "none"});
+    let policy = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy";
+    let attached = json!({"RoleName": "none", "PolicyArn": policy});
+    let inline = json!({"RoleName": "none", "PolicyName": "p"});
+    let tags = json!([{"Key": "a", "Value": "b"}]);
+    region.gets(vec![
+        iam("get_role", role.clone()),
+        iam("delete_role", role.clone()),
+        iam("update_role", role.clone()),
+        iam("list_attached_role_policies", role.clone()),
+        iam("list_role_policies", role.clone()),
+        iam("list_role_tags", role.clone()),
+        iam("list_instance_profiles_for_role", role),
+        iam("attach_role_policy", attached.clone()),
+        iam("detach_role_policy", attached),
+        iam("get_role_policy", inline.clone()),
+        iam("delete_role_policy", inline),
+        iam("put_role_policy", json!({"RoleName": "none", "PolicyName": "p", "PolicyDocument": TRUST_ACCOUNT})),
+        iam("tag_role", json!({"RoleName": "none", "Tags": tags})),
+        iam("untag_role", json!({"RoleName": "none", "TagKeys": ["a"]})),
+        iam("update_assume_role_policy", json!({"RoleName": "none", "PolicyDocument": TRUST_ACCOUNT})),
+        iam("get_instance_profile", profile.clone()),
+        iam("delete_instance_profile", profile.clone()),
+        iam("list_instance_profile_tags", profile),
+        iam("tag_instance_profile", json!({"InstanceProfileName": "none", "Tags": tags})),
+        iam("untag_instance_profile", json!({"InstanceProfileName": "none", "TagKeys": ["a"]})),
+        iam("add_role_to_instance_profile", both.clone()),
+        iam("remove_role_from_instance_profile", both),
+        iam("get_user", user.clone()),
+        iam("delete_user", user.clone()),
+        iam("create_access_key", user.clone()),
+        iam("list_access_keys", user),
+        iam("delete_access_key", json!({"UserName": "admin", "AccessKeyId": "AKIAIOSFODNN7EXAMPLE"})),
+        ("OK", call("iam", "create_user", json!({"UserName": "ada"}))),
+        ("EntityAlreadyExists", call("iam", "create_user", json!({"UserName": "ada"}))),
+        ("OK", call("iam", "get_user", json!({"UserName": "ada"}))),
+        ("OK", call("iam", "delete_user", json!({"UserName": "ada"}))),
+        ("ParameterNotFound", call("ssm", "get_parameter", json!({"Name": "/none"}))),
+        ("InvalidNextToken", call("ssm", "get_parameters_by_path", json!({"Path": "/", "NextToken": "invented"}))),
+    ]);
+    assert_eq!(region.account(), before);
+    // These have no errors of their own that a caller could bring about.
+    let list = |code: &'static str, service: &str, operation: &str| (code, call(service, operation, json!({})));
+    region.client().stranger().gets(vec![
+        list("InvalidClientTokenId", "iam", "list_roles"),
+        list("InvalidClientTokenId", "iam", "list_users"),
+        list("InvalidClientTokenId", "iam", "list_instance_profiles"),
+        list("InvalidClientTokenId", "sts", "get_caller_identity"),
+        ("UnrecognizedClientException", call("ssm", "get_parameters", json!({"Names": ["/none"]}))),
+    ]);
 }
 
 fn the_image_for_a_node_is_a_public_parameter(region: &Region) {

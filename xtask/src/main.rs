@@ -2,6 +2,7 @@
 
 mod bench;
 mod components;
+mod gate;
 mod generate;
 mod tidy;
 
@@ -17,12 +18,14 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Generate crates/shapes from the pinned botocore models and models/ops.toml.
+    /// Generate crates/shapes and docs/api.md from the pinned botocore models and models/ops.toml.
     Gen(generate::Args),
     /// Build the pinned upstream programs into the component cache.
     Components(components::Args),
     /// Check the import rules, house rules and generated files.
     Tidy(tidy::Args),
+    /// Check that an end-to-end run saw every operation succeed and fail as its model says.
+    Gate(gate::Args),
     /// Print ratios: ours and what it is compared with, in one run on this machine.
     Bench(bench::Args),
     /// Faults against a real cluster under load: what its clients notice, and how long until it is whole (needs root)
@@ -34,6 +37,7 @@ fn main() -> Result<()> {
         Task::Gen(args) => generate::run(&args),
         Task::Components(args) => components::run(&args),
         Task::Tidy(args) => tidy::run(&args),
+        Task::Gate(args) => gate::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Chaos(args) => bench::chaos(&args),
     }

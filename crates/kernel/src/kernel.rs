@@ -4,7 +4,7 @@ use crate::caller::{Caller, Mint, Secrets};
 use crate::idempotency::Token;
 use crate::service::{Handler, Service};
 use roadstead_store::{Read, Tx, View};
-use roadstead_wire::fault::Fault;
+use roadstead_wire::fault::{Code, Fault};
 use roadstead_wire::schema::{AnyOperation, Value};
 use std::collections::HashMap;
 
@@ -69,7 +69,7 @@ impl<P: Policies> Kernel<P> {
         self.admit(view, operation, caller, &input)?;
         match self.handlers.get(&id(operation)) {
             Some((_, Handler::Read(handler))) => {
-                let held = handler(view, caller, input)?;
+                let held = declared(operation, handler(view, caller, input))?;
                 Ok(Answer { value: held.value, hold: held.hold })
             }
             _ => Err(not_served(operation)),
@@ -84,7 +84,7 @@ impl<P: Policies> Kernel<P> {
         if let Some(result) = token.as_ref().and_then(|t| t.replay(tx, operation)) {
             return result;
         }
-        let output = self.handle(tx, operation, caller, input.clone())?;
+        let output = declared(operation, self.handle(tx, operation, caller, input.clone()))?;
         if let Some(token) = token {
             token.remember(tx, operation, &output);
         }
@@ -105,6 +105,16 @@ impl<P: Policies> Kernel<P> {
 
 fn id(operation: &AnyOperation) -> (&'static str, &'static str) {
     (operation.service.name, operation.name)
+}
+
+/// SDKs know an operation's errors from its model: one that is not among them is a mistake of ours, which tests must not
+/// pass over. A region that serves people answers with it all the same.
+fn declared<T>(operation: &AnyOperation, result: Result<T, Fault>) -> Result<T, Fault> {
+    if let Err(Fault { code: Code::Modelled(error), .. }) = &result {
+        let known = operation.errors.iter().any(|own| std::ptr::eq(*own, *error));
+        debug_assert!(known, "{operation:?} does not declare {}: see models/ops.toml", error.code);
+    }
+    result
 }
 
 fn not_served(operation: &AnyOperation) -> Fault {

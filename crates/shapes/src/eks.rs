@@ -47,6 +47,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     UNTAG_RESOURCE.any(),
     UPDATE_ACCESS_ENTRY.any(),
     UPDATE_ADDON.any(),
+    UPDATE_CLUSTER_CONFIG.any(),
     UPDATE_NODEGROUP_CONFIG.any(),
     UPDATE_NODEGROUP_VERSION.any(),
 ];
@@ -745,6 +746,36 @@ pub static UPDATE_ADDON: Operation<UpdateAddonRequest, UpdateAddonResponse> = Op
     unsigned: false,
 });
 
+pub static UPDATE_CLUSTER_CONFIG: Operation<UpdateClusterConfigRequest, UpdateClusterConfigResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "UpdateClusterConfig",
+        method: "POST",
+        uri: "/clusters/{name}/update-config",
+        status: 200,
+        input: &schema::UPDATE_CLUSTER_CONFIG_REQUEST,
+        output: &schema::UPDATE_CLUSTER_CONFIG_RESPONSE,
+        action: "eks:UpdateClusterConfig",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:cluster/{name}"],
+        pass_role: &[],
+        errors: &[
+            &INVALID_PARAMETER_EXCEPTION,
+            &CLIENT_EXCEPTION,
+            &SERVER_EXCEPTION,
+            &RESOURCE_IN_USE_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+            &THROTTLING_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: Some("clientRequestToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static UPDATE_NODEGROUP_CONFIG: Operation<UpdateNodegroupConfigRequest, UpdateNodegroupConfigResponse> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -881,6 +912,14 @@ pub static SERVICE_UNAVAILABLE_EXCEPTION: ErrorShape = ErrorShape {
     status: 503,
     sender: false,
     schema: &schema::SERVICE_UNAVAILABLE_EXCEPTION,
+};
+
+pub static THROTTLING_EXCEPTION: ErrorShape = ErrorShape {
+    name: "ThrottlingException",
+    code: "ThrottlingException",
+    status: 429,
+    sender: true,
+    schema: &schema::THROTTLING_EXCEPTION,
 };
 
 pub static UNSUPPORTED_AVAILABILITY_ZONE_EXCEPTION: ErrorShape = ErrorShape {
@@ -2744,6 +2783,13 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct UpdateAccessConfigRequest {
+    pub authentication_mode: Option<AuthenticationMode>,
+}
+
+shape!(UpdateAccessConfigRequest = schema::UPDATE_ACCESS_CONFIG_REQUEST { authentication_mode: "authenticationMode" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct UpdateAccessEntryRequest {
     pub cluster_name: String,
     pub principal_arn: String,
@@ -2800,6 +2846,54 @@ pub struct UpdateAddonResponse {
 }
 
 shape!(UpdateAddonResponse = schema::UPDATE_ADDON_RESPONSE { update: "update" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateClusterConfigRequest {
+    pub name: String,
+    pub resources_vpc_config: Option<VpcConfigRequest>,
+    pub logging: Option<Logging>,
+    pub client_request_token: Option<String>,
+    pub access_config: Option<UpdateAccessConfigRequest>,
+    pub upgrade_policy: Option<UpgradePolicyRequest>,
+    pub zonal_shift_config: Option<ZonalShiftConfigRequest>,
+    pub compute_config: Option<ComputeConfigRequest>,
+    pub kubernetes_network_config: Option<KubernetesNetworkConfigRequest>,
+    pub storage_config: Option<StorageConfigRequest>,
+    pub remote_network_config: Option<RemoteNetworkConfigRequest>,
+    pub deletion_protection: Option<bool>,
+    pub control_plane_scaling_config: Option<ControlPlaneScalingConfig>,
+    pub kube_api_server_config: Option<KubeApiServerConfigRequest>,
+    pub kube_scheduler_config: Option<KubeSchedulerConfigRequest>,
+    pub kube_controller_manager_config: Option<KubeControllerManagerConfigRequest>,
+}
+
+shape!(
+    UpdateClusterConfigRequest = schema::UPDATE_CLUSTER_CONFIG_REQUEST {
+        name: "name",
+        resources_vpc_config: "resourcesVpcConfig",
+        logging: "logging",
+        client_request_token: "clientRequestToken",
+        access_config: "accessConfig",
+        upgrade_policy: "upgradePolicy",
+        zonal_shift_config: "zonalShiftConfig",
+        compute_config: "computeConfig",
+        kubernetes_network_config: "kubernetesNetworkConfig",
+        storage_config: "storageConfig",
+        remote_network_config: "remoteNetworkConfig",
+        deletion_protection: "deletionProtection",
+        control_plane_scaling_config: "controlPlaneScalingConfig",
+        kube_api_server_config: "kubeApiServerConfig",
+        kube_scheduler_config: "kubeSchedulerConfig",
+        kube_controller_manager_config: "kubeControllerManagerConfig",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateClusterConfigResponse {
+    pub update: Option<Update>,
+}
+
+shape!(UpdateClusterConfigResponse = schema::UPDATE_CLUSTER_CONFIG_RESPONSE { update: "update" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct UpdateLabelsPayload {
@@ -4448,6 +4542,11 @@ mod schema {
     pub static TERMINATED_POD_GC_THRESHOLD_VALUE: Schema =
         Schema::new("TerminatedPodGcThresholdValue", Kind::Integer).min(1).max(1000000);
 
+    pub static THROTTLING_EXCEPTION: Schema = Schema::structure(
+        "ThrottlingException",
+        &Structure::new(&[Member::new("clusterName", &STRING), Member::new("message", &STRING)]),
+    );
+
     pub static TIMESTAMP: Schema = Schema::new("Timestamp", Kind::Timestamp);
 
     pub static UNSUPPORTED_AVAILABILITY_ZONE_EXCEPTION: Schema = Schema::structure(
@@ -4483,6 +4582,11 @@ mod schema {
         ]),
     );
 
+    pub static UPDATE_ACCESS_CONFIG_REQUEST: Schema = Schema::structure(
+        "UpdateAccessConfigRequest",
+        &Structure::new(&[Member::new("authenticationMode", &AUTHENTICATION_MODE)]),
+    );
+
     pub static UPDATE_ACCESS_ENTRY_REQUEST: Schema = Schema::structure(
         "UpdateAccessEntryRequest",
         &Structure::new(&[
@@ -4513,6 +4617,31 @@ mod schema {
 
     pub static UPDATE_ADDON_RESPONSE: Schema =
         Schema::structure("UpdateAddonResponse", &Structure::new(&[Member::new("update", &UPDATE)]));
+
+    pub static UPDATE_CLUSTER_CONFIG_REQUEST: Schema = Schema::structure(
+        "UpdateClusterConfigRequest",
+        &Structure::new(&[
+            Member::new("name", &STRING).required().at(Location::Uri),
+            Member::new("resourcesVpcConfig", &VPC_CONFIG_REQUEST),
+            Member::new("logging", &LOGGING),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("accessConfig", &UPDATE_ACCESS_CONFIG_REQUEST),
+            Member::new("upgradePolicy", &UPGRADE_POLICY_REQUEST),
+            Member::new("zonalShiftConfig", &ZONAL_SHIFT_CONFIG_REQUEST),
+            Member::new("computeConfig", &COMPUTE_CONFIG_REQUEST),
+            Member::new("kubernetesNetworkConfig", &KUBERNETES_NETWORK_CONFIG_REQUEST),
+            Member::new("storageConfig", &STORAGE_CONFIG_REQUEST),
+            Member::new("remoteNetworkConfig", &REMOTE_NETWORK_CONFIG_REQUEST),
+            Member::new("deletionProtection", &BOXED_BOOLEAN),
+            Member::new("controlPlaneScalingConfig", &CONTROL_PLANE_SCALING_CONFIG),
+            Member::new("kubeApiServerConfig", &KUBE_API_SERVER_CONFIG_REQUEST),
+            Member::new("kubeSchedulerConfig", &KUBE_SCHEDULER_CONFIG_REQUEST),
+            Member::new("kubeControllerManagerConfig", &KUBE_CONTROLLER_MANAGER_CONFIG_REQUEST),
+        ]),
+    );
+
+    pub static UPDATE_CLUSTER_CONFIG_RESPONSE: Schema =
+        Schema::structure("UpdateClusterConfigResponse", &Structure::new(&[Member::new("update", &UPDATE)]));
 
     pub static UPDATE_LABELS_PAYLOAD: Schema = Schema::structure(
         "UpdateLabelsPayload",

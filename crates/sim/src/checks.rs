@@ -695,8 +695,12 @@ pub fn met(view: &View, ledger: &Ledger, host: &Host) -> Result<(), String> {
     if wants != saws || wants != host.count() {
         return Err(format!("{wants} items are wanted, {saws} were seen, the host has {}", host.count()));
     }
+    let clusters = view.list(Index::<Cluster>::all());
+    if let Some(cluster) = clusters.iter().find(|cluster| cluster.body.status.update.is_some()) {
+        return Err(format!("{} is being updated, and does not go on", cluster.key));
+    }
     // Nobody can make a control plane whose etcd has lost its data ready again.
-    let clusters = view.list(Index::<Cluster>::all()).into_iter().map(|record| record.body.spec.id);
+    let clusters = clusters.into_iter().map(|record| record.body.spec.id);
     let lost: Vec<String> = clusters.filter(|id| host.is_beyond_help(id)).collect();
     for record in view.list(Index::<Instance>::all()) {
         let of = |id: &String| record.owner.as_ref().is_some_and(|group| group.name().contains(id.as_str()));

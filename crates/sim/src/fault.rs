@@ -155,7 +155,7 @@ impl Act {
             Act::PowerOff(span) => world.power_off(span),
             Act::Jump(span) => world.jump(span),
             Act::SlowKeys(times) => world.slow_keys(times),
-            Act::PublicCidrs(name, open) => drop(world.set_public_cidrs(name, open)),
+            Act::PublicCidrs(name, open) => drop(world.try_open_endpoint(name, open)),
             Act::CreateNodegroup(name, size) => drop(world.try_create_repaired_nodegroup("a", name, size)),
             Act::DeleteNodegroup(name) => drop(world.try_delete_nodegroup("a", name)),
             Act::Roll(name, force) => drop(world.try_update_nodegroup("a", name, force)),

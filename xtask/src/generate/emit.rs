@@ -120,11 +120,9 @@ impl Emit<'_> {
     fn errors(&self) -> Result<String> {
         let mut texts = String::new();
         for name in &self.reach.errors {
-            let error = self.model.shape(name)?.error.as_ref();
-            let ours = self.model.shape(name)?.fault;
-            let status = error.and_then(|e| e.http_status_code).unwrap_or(if ours { 500 } else { 400 });
-            let code = error.and_then(|e| e.code.as_ref()).unwrap_or(name);
-            let sender = error.is_some_and(|e| e.sender_fault) || status < 500;
+            let shape = self.model.shape(name)?;
+            let (code, status) = (shape.error_code(name), shape.error_status());
+            let sender = shape.error.as_ref().is_some_and(|e| e.sender_fault) || status < 500;
             let name_of = constant(name);
             texts += &format!(
                 "\npub static {name_of}: ErrorShape = ErrorShape {{ name: {name:?}, code: {code:?}, \

@@ -1,10 +1,13 @@
-//! `cargo xtask gen`: crates/shapes from models/ops.toml and the AWS models that botocore ships.
+//! `cargo xtask gen`: crates/shapes and docs/api.md from models/ops.toml and the AWS models that botocore ships.
 //!
 //! ```text
-//! ops.toml ─▶ source (pinned archive → models) ─▶ reach (what operations need) ─▶ emit ─▶ rustfmt ─▶ shapes/src
+//! ops.toml ─▶ source (pinned archive → models) ─┬▶ reach (what operations need) ─▶ emit ─▶ rustfmt ─▶ shapes/src
+//!                                               └▶ api ─▶ docs/api.md
 //! ```
 //! The output is committed; `--check` says whether it is what this would write.
 
+mod api;
+mod declared;
 mod emit;
 mod model;
 mod names;
@@ -13,6 +16,8 @@ mod reach;
 mod source;
 #[cfg(test)]
 mod tests;
+
+pub use declared::Declared;
 
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
@@ -24,7 +29,7 @@ use std::process::{Command, Stdio};
 /// Options.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Writes nothing; fails if crates/shapes is not what would be written.
+    /// Writes nothing; fails if crates/shapes and docs/api.md are not what would be written.
     #[arg(long)]
     check: bool,
 }
@@ -32,20 +37,41 @@ pub struct Args {
 /// Runs the task.
 pub fn run(args: &Args) -> Result<()> {
     let root = root();
-    let ops = ops::read(&root.join("models/ops.toml"))?;
-    let files = generate(&ops, &root)?;
+    let (ops, models) = read(&root)?;
+    let files = generate(&ops, &models, &root)?;
     let folder = root.join("crates/shapes/src");
-    if args.check { check(&folder, &files) } else { write(&folder, &files) }
+    let page = (root.join("docs/api.md"), page(&ops, &models)?);
+    if args.check {
+        check(&folder, &files)?;
+        ensure!(is_same(&page.0, &page.1), "docs/api.md is not what models/ops.toml says: run `cargo xtask gen`");
+        return Ok(());
+    }
+    write(&folder, &files)?;
+    put(&page.0, &page.1)
+}
+
+/// The operations that we serve, and the errors of their own that they declare.
+///
+/// # Errors
+/// The models can't be had.
+pub fn declared() -> Result<Vec<Declared>> {
+    let (ops, models) = read(&root())?;
+    declared::all(&ops, &models)
 }
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace").to_owned()
 }
 
-/// File names and texts.
-fn generate(ops: &ops::Ops, root: &Path) -> Result<BTreeMap<String, String>> {
+fn read(root: &Path) -> Result<(ops::Ops, source::Models)> {
+    let ops = ops::read(&root.join("models/ops.toml"))?;
     let archive = source::fetch(&ops.botocore)?;
     let models = archive.unpack(ops.services.values().map(|s| s.model.as_str()))?;
+    Ok((ops, models))
+}
+
+/// File names and texts.
+fn generate(ops: &ops::Ops, models: &source::Models, root: &Path) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     for (name, service) in &ops.services {
         let model = models.read(&service.model)?;
@@ -54,6 +80,15 @@ fn generate(ops: &ops::Ops, root: &Path) -> Result<BTreeMap<String, String>> {
     }
     files.insert("lib.rs".into(), rustfmt(&emit::library(ops), root)?);
     Ok(files)
+}
+
+/// The text of docs/api.md.
+fn page(ops: &ops::Ops, models: &source::Models) -> Result<String> {
+    let mut text = api::head();
+    for (name, service) in &ops.services {
+        text += &api::service(name, service, &models.read(&service.model)?);
+    }
+    Ok(text)
 }
 
 fn rustfmt(text: &str, root: &Path) -> Result<String> {
@@ -75,19 +110,24 @@ fn write(folder: &Path, files: &BTreeMap<String, String>) -> Result<()> {
     for stale in strangers(folder, files)? {
         fs::remove_file(folder.join(stale))?;
     }
-    for (name, text) in files {
-        let path = folder.join(name);
-        if fs::read_to_string(&path).ok().as_ref() != Some(text) {
-            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-            println!("wrote {name}: {} lines", text.lines().count());
-        }
+    files.iter().try_for_each(|(name, text)| put(&folder.join(name), text))
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
+    if !is_same(path, text) {
+        fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+        println!("wrote {}: {} lines", path.display(), text.lines().count());
     }
     Ok(())
 }
 
+fn is_same(path: &Path, text: &str) -> bool {
+    fs::read_to_string(path).is_ok_and(|found| found == text)
+}
+
 fn check(folder: &Path, files: &BTreeMap<String, String>) -> Result<()> {
-    let differs = |name: &String| fs::read_to_string(folder.join(name)).ok().as_ref() != files.get(name);
-    let mut wrong: Vec<String> = files.keys().filter(|name| differs(name)).cloned().collect();
+    let differs = |(name, text): &(&String, &String)| !is_same(&folder.join(name), text);
+    let mut wrong: Vec<String> = files.iter().filter(differs).map(|(name, _)| name.clone()).collect();
     wrong.extend(strangers(folder, files)?);
     if !wrong.is_empty() {
         bail!("crates/shapes is not what the models say ({}): run `cargo xtask gen`", wrong.join(", "));

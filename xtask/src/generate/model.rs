@@ -249,7 +249,25 @@ impl Model {
     }
 }
 
+impl Metadata {
+    /// Whether it answers in XML, where errors go by their codes and not by their shapes' names.
+    pub fn is_xml(&self) -> bool {
+        self.protocols.first().is_some_and(|first| ["query", "ec2", "rest-xml"].contains(&first.as_str()))
+    }
+}
+
 impl Shape {
+    /// The code of an error of that name in the query protocols.
+    pub fn error_code<'a>(&'a self, name: &'a str) -> &'a str {
+        self.error.as_ref().and_then(|error| error.code.as_deref()).unwrap_or(name)
+    }
+
+    /// The HTTP status of an error.
+    pub fn error_status(&self) -> u16 {
+        let said = self.error.as_ref().and_then(|error| error.http_status_code);
+        said.unwrap_or(if self.fault { 500 } else { 400 })
+    }
+
     /// Every shape that it uses.
     pub fn uses(&self) -> impl Iterator<Item = &Ref> {
         let members = self.members.iter().map(|(_, member)| member);

@@ -42,6 +42,8 @@ pub struct Service {
     /// Errors that the model does not declare, and their HTTP status.
     #[serde(default)]
     pub errors: BTreeMap<String, u16>,
+    /// What differs from AWS in all of its operations.
+    pub differs: Option<String>,
     /// Shapes that hold secrets, beside those that the model says.
     #[serde(default)]
     pub sensitive: BTreeSet<String>,
@@ -78,6 +80,10 @@ pub struct Operation {
     pub invalid: Option<String>,
     /// Whether it changes nothing.
     pub readonly: Option<bool>,
+    /// What works of it, if not all.
+    pub works: Option<String>,
+    /// What differs from AWS.
+    pub differs: Option<String>,
 }
 
 /// Reads the file.

@@ -27,8 +27,11 @@ pub struct Spec {
     pub vpc: String,
     /// Its addresses there.
     pub addresses: Vec<Ipv4Addr>,
-    /// Its address outside.
+    /// Its address outside, while it is open.
     pub public: Option<PublicAddress>,
+    /// The address outside that is its own even while it is closed.
+    #[serde(default)]
+    pub reserved: Option<Ipv4Addr>,
     /// Its ports.
     pub listeners: Vec<Listener>,
 }
@@ -36,7 +39,8 @@ pub struct Spec {
 impl Object for LoadBalancer {
     const KIND: &'static str = "elb/load-balancer";
     fn index(&self) -> Vec<(&'static str, String)> {
-        self.spec.public.iter().map(|p| ("public", p.address.to_string())).collect()
+        let open = self.spec.public.as_ref().map(|public| public.address);
+        self.spec.reserved.or(open).map(|address| ("public", address.to_string())).into_iter().collect()
     }
 }
 

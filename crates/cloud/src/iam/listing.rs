@@ -1,8 +1,7 @@
 //! Pages of IAM's lists.
 
 use roadstead_kernel::page::{self, Page};
-use roadstead_shapes::iam::INVALID_INPUT_EXCEPTION;
-use roadstead_wire::fault::Fault;
+use roadstead_wire::fault::{Common, Fault};
 
 /// What IAM lists at once if the caller does not say.
 const PAGE: usize = 100;
@@ -15,5 +14,5 @@ pub fn page<T>(
     marker: Option<&str>,
 ) -> Result<Page<T>, Fault> {
     let limit = max_items.and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE);
-    page::page(scope, sorted, limit, marker).map_err(|_| INVALID_INPUT_EXCEPTION.fault("Invalid Marker."))
+    page::page(scope, sorted, limit, marker).map_err(|_| Common::Validation.fault("Invalid Marker."))
 }

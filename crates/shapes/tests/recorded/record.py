@@ -86,6 +86,11 @@ CALLS = {
         "DescribeUpdate": {"name": "demo", "updateId": "u-1", "nodegroupName": "workers"},
         "ListNodegroups": {"clusterName": "demo", "maxResults": 1, "nextToken": "a/b+c=="},
         "ListUpdates": {"name": "demo", "nodegroupName": "workers", "maxResults": 2},
+        "UpdateClusterConfig": {
+            "name": "demo",
+            "resourcesVpcConfig": {"endpointPublicAccess": True, "publicAccessCidrs": ["203.0.113.0/24"]},
+            "clientRequestToken": "a-token",
+        },
         "UpdateNodegroupConfig": {
             "clusterName": "demo",
             "nodegroupName": "workers",
@@ -107,7 +112,12 @@ CALLS = {
         "ListTagsForResource": {"resourceArn": ARN},
         "TagResource": {"resourceArn": ARN, "tags": TAGS},
         "UntagResource": {"resourceArn": ARN, "tagKeys": ["team", "a b"]},
-        "UpdateAccessEntry": {"clusterName": "demo", "principalArn": ROLE, "kubernetesGroups": []},
+        "UpdateAccessEntry": {
+            "clusterName": "demo",
+            "principalArn": ROLE,
+            "kubernetesGroups": [],
+            "clientRequestToken": "a-token",
+        },
         "UpdateAddon": {
             "clusterName": "demo",
             "addonName": "coredns",

@@ -18,7 +18,9 @@ use job::Job;
 use machine::{Phase, Role};
 use roadstead_cloud::eks::etcd::Action;
 use roadstead_cloud::eks::kube::{Access, KubeSpec};
-use roadstead_hostspec::{FromHost, ItemKey, ItemKind, Metadata, ProcessState, TargetHealth, ToHost, Versioned};
+use roadstead_hostspec::{
+    Balancer, FromHost, ItemKey, ItemKind, Metadata, ProcessState, TargetHealth, ToHost, Versioned,
+};
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -308,6 +310,11 @@ impl Host {
         let targets = held.spec.listeners.iter().flat_map(|listener| &listener.targets);
         let healthy = |id: &String| held.state.targets.get(id).is_some_and(|health| health.healthy);
         targets.filter(|target| healthy(&target.id) && self.items.target_answers(&held.spec, target)).count()
+    }
+
+    /// A balancer as the host has it.
+    pub fn balancer(&self, id: &str) -> Option<&Balancer> {
+        self.items.balancers.get(id).filter(|held| held.life.wanted).map(|held| &held.spec)
     }
 
     /// What the metadata service tells an instance.

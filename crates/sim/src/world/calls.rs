@@ -112,7 +112,25 @@ impl World {
         })
     }
 
-    /// Changes who may reach a cluster from outside, as UpdateClusterConfig will.
+    /// Asks that everybody, or one block of addresses, may reach a cluster from outside.
+    ///
+    /// # Errors
+    /// The API's.
+    pub fn try_open_endpoint(&mut self, name: &str, open: bool) -> Result<(), Fault> {
+        let blocks = if open { setup::everybody() } else { setup::few() };
+        let network = eks::VpcConfigRequest {
+            public_access_cidrs: Some(blocks.iter().map(ToString::to_string).collect()),
+            ..Default::default()
+        };
+        let request = eks::UpdateClusterConfigRequest {
+            name: name.to_owned(),
+            resources_vpc_config: Some(network),
+            ..Default::default()
+        };
+        self.call(&eks::UPDATE_CLUSTER_CONFIG, request).map(drop)
+    }
+
+    /// Changes the same in the record of a cluster that nobody may update: it is not ACTIVE.
     ///
     /// # Errors
     /// There is no such cluster, or the region is down.

@@ -59,6 +59,14 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateAutoScalingGroupTy
         (input.traffic_sources.is_some_and(|sources| !sources.is_empty()), "TrafficSources"),
         (input.placement_group.is_some(), "PlacementGroup"),
         (input.max_instance_lifetime.is_some_and(|seconds| seconds > 0), "MaxInstanceLifetime"),
+        (input.deletion_protection.is_some_and(|kind| kind.as_str() != "none"), "DeletionProtection"),
+        (input.desired_capacity_type.is_some_and(|unit| unit != "units"), "DesiredCapacityType"),
+        (input.instance_maintenance_policy.is_some(), "InstanceMaintenancePolicy"),
+        (input.instance_lifecycle_policy.is_some(), "InstanceLifecyclePolicy"),
+        (input.availability_zone_distribution.is_some(), "AvailabilityZoneDistribution"),
+        (input.availability_zone_impairment_policy.is_some(), "AvailabilityZoneImpairmentPolicy"),
+        (input.availability_zone_ids.is_some(), "AvailabilityZoneIds"),
+        (input.capacity_reservation_specification.is_some(), "CapacityReservationSpecification"),
     ])?;
     let asked = Asked {
         launch_template: input.launch_template,
@@ -93,6 +101,14 @@ pub fn update(tx: &mut Tx, caller: &Caller, input: api::UpdateAutoScalingGroupTy
         (input.launch_configuration_name.is_some(), "LaunchConfigurationName"),
         (input.placement_group.is_some_and(|group| !group.is_empty()), "PlacementGroup"),
         (input.max_instance_lifetime.is_some_and(|seconds| seconds > 0), "MaxInstanceLifetime"),
+        (input.deletion_protection.is_some_and(|kind| kind.as_str() != "none"), "DeletionProtection"),
+        (input.desired_capacity_type.is_some_and(|unit| unit != "units"), "DesiredCapacityType"),
+        (input.instance_maintenance_policy.is_some(), "InstanceMaintenancePolicy"),
+        (input.instance_lifecycle_policy.is_some(), "InstanceLifecyclePolicy"),
+        (input.availability_zone_distribution.is_some(), "AvailabilityZoneDistribution"),
+        (input.availability_zone_impairment_policy.is_some(), "AvailabilityZoneImpairmentPolicy"),
+        (input.availability_zone_ids.is_some(), "AvailabilityZoneIds"),
+        (input.capacity_reservation_specification.is_some(), "CapacityReservationSpecification"),
     ])?;
     let asked = Asked {
         launch_template: input.launch_template,
@@ -204,9 +220,10 @@ pub fn describe_activities(
 /// Auto Scaling DescribeLaunchConfigurations: AWS made no new ones since 2024, and this region never had any.
 pub fn describe_launch_configurations(
     _: &View,
-    _: &Caller,
-    _: api::LaunchConfigurationNamesType,
+    caller: &Caller,
+    input: api::LaunchConfigurationNamesType,
 ) -> Result<api::LaunchConfigurationsType, Fault> {
+    paged::<()>(caller, "DescribeLaunchConfigurations", vec![], input.max_records, input.next_token)?;
     Ok(api::LaunchConfigurationsType { launch_configurations: vec![], next_token: None })
 }
 

@@ -3,6 +3,7 @@
 use super::Subnet;
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::network_interface::{self, NetworkInterface};
+use crate::ec2::offered::nothing_left;
 use crate::ec2::{tags, vpc};
 use crate::settings::Settings;
 use roadstead_kernel::Caller;
@@ -12,13 +13,20 @@ use roadstead_types::{Arn, Cidr};
 use roadstead_wire::fault::{Common, Fault};
 
 /// EC2 CreateSubnet.
-pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateSubnetRequest) -> Result<api::CreateSubnetResult, Fault> {
+pub fn create(
+    tx: &mut Tx,
+    caller: &Caller,
+    mut input: api::CreateSubnetRequest,
+) -> Result<api::CreateSubnetResult, Fault> {
     let account = &caller.identity.account;
-    let tags = tags::given(input.tag_specifications, api::ResourceType::Subnet)?;
-    let vpc = vpc::ops::find(tx, account, &input.vpc_id)?.body;
-    let text = input
-        .cidr_block
-        .ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
+    let tags = tags::given(input.tag_specifications.take(), api::ResourceType::Subnet)?;
+    let vpc = vpc::ops::find(tx, account, &std::mem::take(&mut input.vpc_id))?.body;
+    let (text, dry_run) = (input.cidr_block.take(), input.dry_run.take());
+    let (zone_name, zone_id) = (input.availability_zone.take(), input.availability_zone_id.take());
+    input.ipv6_native.take_if(|asked| !*asked);
+    nothing_left(&input, "A subnet")?;
+    let text =
+        text.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
     let malformed = || {
         Common::InvalidParameterValue
             .fault(format!("Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."))
@@ -33,13 +41,13 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateSubnetRequest) -> 
         return Err(api::INVALID_SUBNET_CONFLICT.fault(format!("The CIDR '{text}' conflicts with another subnet")));
     }
     let zones = Settings::of(tx).zones;
-    let asked = |z: &&crate::settings::Zone| match (&input.availability_zone, &input.availability_zone_id) {
+    let asked = |z: &&crate::settings::Zone| match (&zone_name, &zone_id) {
         (Some(name), _) => z.name == *name,
         (None, Some(id)) => z.id == *id,
         (None, None) => true,
     };
     let zone = zones.iter().find(asked).ok_or_else(|| {
-        let named = input.availability_zone.as_ref().or(input.availability_zone_id.as_ref());
+        let named = zone_name.as_ref().or(zone_id.as_ref());
         let all: Vec<_> = zones.iter().map(|z| z.name.as_str()).collect();
         Common::InvalidParameterValue.fault(format!(
             "Value ({}) for parameter availabilityZone is invalid. Subnets can currently only be created in the following availability zones: {}.",
@@ -47,7 +55,7 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateSubnetRequest) -> 
             all.join(", ")
         ))
     })?;
-    tags::not_dry(input.dry_run)?;
+    tags::not_dry(dry_run)?;
     let mut subnet = super::create(tx, None, &vpc, cidr, zone, false);
     subnet.tags = tags;
     tx.set(&Subnet::key(account, &subnet.id), None, subnet.clone());

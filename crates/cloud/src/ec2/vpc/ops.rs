@@ -2,6 +2,7 @@
 
 use super::Vpc;
 use crate::ec2::describe::{Query, select, tag_values};
+use crate::ec2::offered::nothing_left;
 use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::tags;
@@ -16,17 +17,20 @@ use std::net::Ipv4Addr;
 const VPCS_MAX: usize = 100;
 
 /// EC2 CreateVpc.
-pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateVpcRequest) -> Result<api::CreateVpcResult, Fault> {
+pub fn create(tx: &mut Tx, caller: &Caller, mut input: api::CreateVpcRequest) -> Result<api::CreateVpcResult, Fault> {
     let account = &caller.identity.account;
-    let tags = tags::given(input.tag_specifications, api::ResourceType::Vpc)?;
-    let text = input
-        .cidr_block
-        .ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
+    let tags = tags::given(input.tag_specifications.take(), api::ResourceType::Vpc)?;
+    let (text, dry_run) = (input.cidr_block.take(), input.dry_run.take());
+    input.instance_tenancy.take_if(|tenancy| *tenancy == api::Tenancy::Default);
+    input.amazon_provided_ipv6_cidr_block.take_if(|asked| !*asked);
+    nothing_left(&input, "A VPC")?;
+    let text =
+        text.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
     let cidr = block(&text)?;
     if tx.list(Index::<Vpc>::prefix(format!("{account}/"))).len() >= VPCS_MAX {
         return Err(api::VPC_LIMIT_EXCEEDED.fault("The maximum number of VPCs has been reached."));
     }
-    tags::not_dry(input.dry_run)?;
+    tags::not_dry(dry_run)?;
     let mut vpc = super::create(tx, account, cidr, false);
     vpc.tags = tags;
     tx.set(&Vpc::key(account, &vpc.id), None, vpc.clone());

@@ -164,10 +164,10 @@ pub fn find_update(read: &impl Read, cluster: &cluster::Spec, addon: &str, id: &
     record.body.updates.iter().find(|update| update.id == id).map(view::update)
 }
 
-/// The ids of an add-on's updates, as ListUpdates lists them; None: there is no such add-on.
-pub fn update_ids(read: &impl Read, cluster: &cluster::Spec, addon: &str) -> Option<Vec<String>> {
-    let record = read.get(&Addon::key(&cluster.id, addon))?;
-    Some(record.body.updates.into_iter().map(|update| update.id).collect())
+/// The ids of an add-on's updates, as ListUpdates lists them.
+pub fn update_ids(read: &impl Read, caller: &Caller, cluster: &str, addon: &str) -> Result<Vec<String>, Fault> {
+    let record = find(read, caller, cluster, addon)?;
+    Ok(record.body.updates.into_iter().map(|update| update.id).collect())
 }
 
 /// The version to install: the cluster's default, or the one that is named if there is such a one for the cluster.

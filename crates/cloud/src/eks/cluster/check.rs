@@ -30,11 +30,20 @@ fn invalid(why: impl Into<String>) -> Fault {
 /// What this region does not do yet is refused, never ignored.
 pub fn unsupported(input: &CreateClusterRequest) -> Result<(), Fault> {
     let auto = input.compute_config.as_ref().is_some_and(|c| c.enabled == Some(true));
+    let storage = input.storage_config.as_ref().and_then(|c| c.block_storage.as_ref()?.enabled);
+    let balancing = input.kubernetes_network_config.as_ref().and_then(|c| c.elastic_load_balancing.as_ref()?.enabled);
+    let egress = input.resources_vpc_config.control_plane_egress_mode;
     let asked = [
         (input.outpost_config.is_some(), "outpostConfig"),
         (input.remote_network_config.is_some(), "remoteNetworkConfig"),
         (input.encryption_config.as_ref().is_some_and(|c| !c.is_empty()), "encryptionConfig"),
         (auto, "computeConfig"),
+        (storage == Some(true), "storageConfig"),
+        (balancing == Some(true), "kubernetesNetworkConfig.elasticLoadBalancing"),
+        (egress.is_some_and(|mode| mode.as_str() != "AWS_MANAGED"), "resourcesVpcConfig.controlPlaneEgressMode"),
+        (input.kube_api_server_config.is_some(), "kubeApiServerConfig"),
+        (input.kube_scheduler_config.is_some(), "kubeSchedulerConfig"),
+        (input.kube_controller_manager_config.is_some(), "kubeControllerManagerConfig"),
         (input.zonal_shift_config.as_ref().is_some_and(|c| c.enabled == Some(true)), "zonalShiftConfig"),
         (
             input

@@ -1,6 +1,7 @@
 //! Clusters.
 
 mod check;
+pub mod config;
 mod control_plane;
 mod membership;
 mod model;
@@ -16,7 +17,7 @@ mod view;
 pub use check::CLUSTER_POLICY;
 pub(in crate::eks) use check::trusts;
 pub use membership::MembershipPlanner;
-pub use model::{Cluster, Issue, Member, Placement, Server, Spec, Stage, State, Status, VpcConfig};
+pub use model::{Cluster, Issue, Member, Placement, Server, Spec, Stage, State, Status, Underway, VpcConfig};
 pub use plan::ClusterPlanner;
 
 use roadstead_store::{Read as _, Tx};
@@ -24,7 +25,7 @@ use roadstead_types::Tags;
 
 /// Makes a cluster: its planner does the rest.
 pub fn create(tx: &mut Tx, spec: Spec, tags: Tags) -> Cluster {
-    let status = Status { state: State::Creating, since: tx.now(), authority: None, issues: vec![] };
+    let status = Status { state: State::Creating, since: tx.now(), authority: None, issues: vec![], update: None };
     let cluster = Cluster { tags, placement: None, status, spec, defaults_stated: false };
     tx.create(Cluster::key(&cluster.spec.account, &cluster.spec.name), None, cluster.clone());
     cluster

@@ -93,7 +93,7 @@ pub struct Placement {
     pub balancer_interfaces: Vec<String>,
     /// And their addresses.
     pub balancer_addresses: Vec<Ipv4Addr>,
-    /// The balancer's address outside.
+    /// The balancer's address outside, closed while the endpoint is not public. None only where there was none left.
     pub public_address: Option<Ipv4Addr>,
 }
 
@@ -172,6 +172,20 @@ pub struct Status {
     pub authority: Option<String>,
     /// What is wrong, for people; empty when all is well.
     pub issues: Vec<Issue>,
+    /// The update that is under way: the cluster is UPDATING, and serves.
+    #[serde(default)]
+    pub update: Option<Underway>,
+}
+
+/// An update of a cluster that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Underway {
+    /// Of its [`Update`](crate::eks::update::Update).
+    pub id: String,
+    /// When it began.
+    pub since: Millis,
+    /// How the endpoint was before, if that is what it changes.
+    pub before: Option<VpcConfig>,
 }
 
 /// The state of a cluster.
@@ -209,6 +223,11 @@ impl Object for Cluster {
 }
 
 impl Cluster {
+    /// Whether it is ACTIVE as EKS shows it: it serves, and nothing of it is being changed.
+    pub fn is_active(&self) -> bool {
+        self.status.state == State::Active && self.status.update.is_none()
+    }
+
     /// The key of an account's cluster.
     pub fn key(account: &str, name: &str) -> Key<Cluster> {
         Key::new(format!("{account}/{name}"))

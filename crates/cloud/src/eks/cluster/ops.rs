@@ -119,6 +119,11 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: DeleteClusterRequest) -> Resu
             .fault("Cluster has deletion protection enabled. Disable deletion protection to delete the cluster.")
             .with("clusterName", input.name));
     }
+    if let Some(underway) = &record.body.status.update {
+        let why =
+            format!("Cannot delete because cluster {} currently has update {} in progress", input.name, underway.id);
+        return Err(RESOURCE_IN_USE_EXCEPTION.fault(why).with("clusterName", input.name));
+    }
     if record.deleting.is_some() {
         return Err(RESOURCE_IN_USE_EXCEPTION
             .fault(format!("Cluster {} is already being deleted", input.name))

@@ -37,13 +37,11 @@ pub fn place(tx: &mut Tx, owner: &AnyKey, spec: &Spec) -> Result<Placement, Stri
             return Err(format!("subnet {} has fewer than {NEEDED_PER_SUBNET} free addresses", subnet.id));
         }
     }
-    let public_address = match spec.vpc.endpoint_public {
-        true => {
-            let free = load_balancer::free_public_address(tx, owner.name());
-            Some(free.ok_or("the region's public addresses are used up")?)
-        }
-        false => None,
-    };
+    // A private one's, too: it may be opened later, and its certificate names the address.
+    let public_address = load_balancer::free_public_address(tx, owner.name());
+    if public_address.is_none() && spec.vpc.endpoint_public {
+        return Err("the region's public addresses are used up".into());
+    }
     let (network, members, back) = place_etcd(tx, owner);
     let requester = |balancer| eni::Request {
         groups: vec![spec.vpc.cluster_security_group.clone()],

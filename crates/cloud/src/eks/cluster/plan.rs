@@ -11,7 +11,7 @@
 use super::control_plane::{self, API_PORT, API_SERVER, ETCD, REVIEWER_PORT};
 use super::model::{Cluster, Issue, Placement, Spec, State};
 use super::pki::{self, Pki, REVIEWER};
-use super::{membership, placement, teardown};
+use super::{config, membership, placement, teardown};
 use crate::autoscaling::{self, Group, Slot};
 use crate::ec2::instance::{Attachment, Instance};
 use crate::eks::access_entry;
@@ -257,11 +257,13 @@ fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) 
         unhealthy: 1,
     };
     let sources = spec.vpc.public_cidrs.clone();
+    let open = placement.public_address.filter(|_| spec.vpc.endpoint_public);
     load_balancer::Spec {
         name: spec.id.clone(),
         vpc: spec.vpc.vpc.clone(),
         addresses: placement.balancer_addresses.clone(),
-        public: placement.public_address.map(|address| hostspec::PublicAddress { address, sources }),
+        public: open.map(|address| hostspec::PublicAddress { address, sources }),
+        reserved: placement.public_address,
         listeners: vec![hostspec::Listener { port: API_PORT, targets, health }],
     }
 }
@@ -272,6 +274,8 @@ const PROBE_USER: &str = "eks:probe";
 /// Writes the status that follows from the issues.
 fn conclude(mut record: Record<Cluster>, tx: &mut Tx, issues: Vec<Issue>) -> Next {
     let now = tx.now();
+    config::settle(tx, &mut record);
+    let patience = config::patience(&record.body, now);
     let status = &mut record.body.status;
     let age = now.since(status.since);
     let state = match status.state {
@@ -288,8 +292,9 @@ fn conclude(mut record: Record<Cluster>, tx: &mut Tx, issues: Vec<Issue>) -> Nex
     };
     status.issues = issues;
     tx.put(record);
-    match state {
-        State::Creating => Next::after(CREATE_LIMIT - age, why),
-        _ => Next::settled(why),
+    match (state, patience) {
+        (State::Creating, _) => Next::after(CREATE_LIMIT - age, why),
+        (_, Some(left)) => Next::after(left, format!("{why}; it is being updated")),
+        (_, None) => Next::settled(why),
     }
 }

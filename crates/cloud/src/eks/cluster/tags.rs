@@ -1,13 +1,15 @@
 //! Tags of clusters and of what belongs to them. These operations have errors of their own (`BadRequestException`, `NotFoundException`).
 
 use super::model::Cluster;
+use crate::eks::access_entry::AccessEntry;
+use crate::eks::addon::Addon;
 use crate::eks::nodegroup::Nodegroup;
 use roadstead_kernel::Caller;
 use roadstead_shapes::eks::{
     BAD_REQUEST_EXCEPTION, ListTagsForResourceRequest, ListTagsForResourceResponse, NOT_FOUND_EXCEPTION,
     TagResourceRequest, TagResourceResponse, UntagResourceRequest, UntagResourceResponse,
 };
-use roadstead_store::{Read, Record, Tx, View};
+use roadstead_store::{Index, Read, Record, Tx, View};
 use roadstead_types::{Arn, Tags};
 use roadstead_wire::fault::Fault;
 
@@ -57,6 +59,8 @@ pub fn list(
 enum Tagged {
     Cluster(Box<Record<Cluster>>),
     Nodegroup(Box<Record<Nodegroup>>),
+    Addon(Box<Record<Addon>>),
+    AccessEntry(Box<Record<AccessEntry>>),
 }
 
 impl Tagged {
@@ -64,6 +68,8 @@ impl Tagged {
         match self {
             Tagged::Cluster(record) => &mut record.body.tags,
             Tagged::Nodegroup(record) => &mut record.body.tags,
+            Tagged::Addon(record) => &mut record.body.spec.tags,
+            Tagged::AccessEntry(record) => &mut record.body.tags,
         }
     }
 
@@ -71,6 +77,8 @@ impl Tagged {
         match self {
             Tagged::Cluster(record) => tx.put(*record),
             Tagged::Nodegroup(record) => tx.put(*record),
+            Tagged::Addon(record) => tx.put(*record),
+            Tagged::AccessEntry(record) => tx.put(*record),
         }
     }
 }
@@ -82,11 +90,20 @@ fn find(read: &impl Read, caller: &Caller, arn: &str) -> Result<Tagged, Fault> {
         return Err(bad());
     }
     let account = &parsed.account;
+    let id = |cluster: &str| read.shared(&Cluster::key(account, cluster)).map(|record| record.body.spec.id.clone());
     let found = match parsed.resource.split('/').collect::<Vec<_>>()[..] {
         ["cluster", name] => read.get(&Cluster::key(account, name)).map(Box::new).map(Tagged::Cluster),
         ["nodegroup", cluster, name, id] => {
             let found = read.get(&Nodegroup::key(account, cluster, name));
             found.filter(|record| record.body.spec.id == id).map(Box::new).map(Tagged::Nodegroup)
+        }
+        ["addon", cluster, name, _] => {
+            let found = id(cluster).and_then(|id| read.get(&Addon::key(&id, name)));
+            found.filter(|record| record.body.spec.arn == arn).map(Box::new).map(Tagged::Addon)
+        }
+        ["access-entry", cluster, _, _, _, _] => {
+            let all = id(cluster).map(|id| read.list(Index::<AccessEntry>::by("cluster", id))).unwrap_or_default();
+            all.into_iter().find(|record| record.body.arn == arn).map(Box::new).map(Tagged::AccessEntry)
         }
         _ => None,
     };

@@ -9,7 +9,7 @@ use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
-use crate::eks::{access_entry, addon, etcd, kube, node};
+use crate::eks::{access_entry, addon, etcd, kube, node, update};
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric;
 use crate::settings::SERVICE_ACCOUNT;
@@ -36,6 +36,7 @@ pub fn plan(record: Record<Cluster>, tx: &mut Tx) -> Next {
         pki::remove(tx, spec, placement);
     }
     tx.remove(&SecurityGroup::key(&spec.account, &spec.vpc.cluster_security_group));
+    update::remove_all(tx, &record.key.any());
     tx.remove(&record.key);
     Next::settled("deleted")
 }

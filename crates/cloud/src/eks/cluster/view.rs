@@ -36,7 +36,7 @@ pub fn describe(cluster: &Cluster, created: Millis) -> eks::Cluster {
         }),
         logging: Some(logging(&spec.logging)),
         identity: there.then(|| eks::Identity { oidc: Some(eks::OIDC { issuer: Some(spec.issuer()) }) }),
-        status: Some(status(cluster.status.state)),
+        status: Some(status(cluster)),
         certificate_authority: Some(eks::Certificate {
             data: cluster.status.authority.as_ref().filter(|_| there).map(|pem| STANDARD.encode(pem)),
             ..Default::default()
@@ -55,10 +55,11 @@ pub fn describe(cluster: &Cluster, created: Millis) -> eks::Cluster {
     }
 }
 
-/// The public address outside, the balancer's own where there is none.
+/// The public address, the balancer's own in the VPC where the endpoint is not public.
 fn endpoint(cluster: &Cluster) -> Option<String> {
     let placement = cluster.placement.as_ref()?;
-    let address = placement.public_address.or(placement.balancer_addresses.first().copied())?;
+    let public = placement.public_address.filter(|_| cluster.spec.vpc.endpoint_public);
+    let address = public.or(placement.balancer_addresses.first().copied())?;
     Some(format!("https://{address}"))
 }
 
@@ -85,9 +86,10 @@ fn logging(enabled: &[String]) -> eks::Logging {
     eks::Logging { cluster_logging: Some(setups.collect()) }
 }
 
-fn status(state: State) -> eks::ClusterStatus {
-    match state {
+fn status(cluster: &Cluster) -> eks::ClusterStatus {
+    match cluster.status.state {
         State::Creating => eks::ClusterStatus::Creating,
+        State::Active if cluster.status.update.is_some() => eks::ClusterStatus::Updating,
         State::Active => eks::ClusterStatus::Active,
         State::Deleting => eks::ClusterStatus::Deleting,
         State::Failed => eks::ClusterStatus::Failed,

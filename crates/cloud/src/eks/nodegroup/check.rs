@@ -6,7 +6,7 @@ use crate::ec2::image::{self, Ami};
 use crate::ec2::instance_type;
 use crate::ec2::launch_template::{self, Data, LaunchTemplate};
 use crate::ec2::subnet::Subnet;
-use crate::eks::cluster::{self, Cluster, State};
+use crate::eks::cluster::{self, Cluster};
 use crate::eks::node::Taint;
 use crate::iam::role::Role;
 use crate::settings::Settings;
@@ -39,14 +39,11 @@ pub fn invalid(why: impl Into<String>) -> Fault {
 
 /// The cluster must serve.
 pub fn active(cluster: &Cluster) -> Result<(), Fault> {
-    match cluster.status.state {
-        State::Active => Ok(()),
-        State::Creating | State::Deleting | State::Failed => {
-            let name = &cluster.spec.name;
-            let why = format!("Cluster '{name}' is not in ACTIVE status");
-            Err(INVALID_REQUEST_EXCEPTION.fault(why).with("clusterName", name.as_str()))
-        }
+    if cluster.is_active() {
+        return Ok(());
     }
+    let name = cluster.spec.name.as_str();
+    Err(INVALID_REQUEST_EXCEPTION.fault(format!("Cluster '{name}' is not in ACTIVE status")).with("clusterName", name))
 }
 
 /// A letter or digit, then those, `-` and `_`: 63 at most (EKS user guide, "Create a managed node group").

@@ -1,7 +1,7 @@
 //! The operations that show updates.
 
 use super::{State, Subject, Update};
-use crate::eks::cluster;
+use crate::eks::{addon, cluster, nodegroup};
 use roadstead_kernel::{Caller, page};
 use roadstead_shapes::eks as api;
 use roadstead_store::{Index, Read as _, Record, View};
@@ -14,14 +14,18 @@ pub fn describe(
     input: api::DescribeUpdateRequest,
 ) -> Result<api::DescribeUpdateResponse, Fault> {
     let subject = subject(input.nodegroup_name, input.addon_name, input.capability_name)?;
-    cluster::ops::find(view, caller, &input.name)?;
-    let found = view.get(&Update::key_of(&caller.identity.account, &input.name, &input.update_id));
-    let found = found.filter(|record| record.body.subject == subject).ok_or_else(|| {
-        api::RESOURCE_NOT_FOUND_EXCEPTION
-            .fault(format!("No update found for ID: {}", input.update_id))
-            .with("clusterName", input.name.as_str())
-    })?;
-    Ok(api::DescribeUpdateResponse { update: Some(shown(&found)) })
+    let cluster = cluster::ops::find(view, caller, &input.name)?.body.spec;
+    let found = match &subject {
+        // An add-on keeps its updates itself.
+        Subject::Addon(name) => addon::ops::find_update(view, &cluster, name, &input.update_id),
+        Subject::Cluster | Subject::Nodegroup(_) => {
+            let found = view.get(&Update::key_of(&cluster.account, &cluster.name, &input.update_id));
+            found.filter(|record| record.body.subject == subject).map(|record| shown(&record))
+        }
+    };
+    let missing = || api::RESOURCE_NOT_FOUND_EXCEPTION.fault(format!("No update found for ID: {}", input.update_id));
+    let update = found.ok_or_else(|| missing().with("clusterName", input.name.as_str()))?;
+    Ok(api::DescribeUpdateResponse { update: Some(update) })
 }
 
 /// Whether what describe shows will change by itself.
@@ -32,16 +36,30 @@ pub fn is_passing(output: &api::DescribeUpdateResponse) -> bool {
 /// EKS ListUpdates: ids.
 pub fn list(view: &View, caller: &Caller, input: api::ListUpdatesRequest) -> Result<api::ListUpdatesResponse, Fault> {
     let subject = subject(input.nodegroup_name, input.addon_name, input.capability_name)?;
-    cluster::ops::find(view, caller, &input.name)?;
     let account = &caller.identity.account;
-    let all = view.list(Index::<Update>::prefix(format!("{account}/{}/", input.name)));
-    let own = all.into_iter().filter(|record| record.body.subject == subject);
-    let ids = own.map(|record| (record.body.id.clone(), record.body.id)).collect();
+    let ids = ids(view, caller, &input.name, &subject)?.into_iter().map(|id| (id.clone(), id)).collect();
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
     let scope = format!("eks:ListUpdates/{account}/{}/{subject:?}", input.name);
     let page = page::page(&scope, ids, limit, input.next_token.as_deref());
     let page = page.map_err(|_| api::INVALID_PARAMETER_EXCEPTION.fault("The nextToken parameter is not valid."))?;
     Ok(api::ListUpdatesResponse { update_ids: Some(page.items), next_token: page.next })
+}
+
+/// The ids of a subject's updates, sorted.
+fn ids(view: &View, caller: &Caller, cluster: &str, subject: &Subject) -> Result<Vec<String>, Fault> {
+    let cluster = cluster::ops::find(view, caller, cluster)?.body.spec;
+    let mut ids = match subject {
+        Subject::Addon(name) => addon::ops::update_ids(view, caller, &cluster.name, name)?,
+        Subject::Cluster | Subject::Nodegroup(_) => {
+            if let Subject::Nodegroup(name) = subject {
+                nodegroup::ops::find(view, caller, &cluster.name, name)?;
+            }
+            let all = view.list(Index::<Update>::prefix(format!("{}/{}/", cluster.account, cluster.name)));
+            all.into_iter().filter(|record| record.body.subject == *subject).map(|record| record.body.id).collect()
+        }
+    };
+    ids.sort();
+    Ok(ids)
 }
 
 fn subject(nodegroup: Option<String>, addon: Option<String>, capability: Option<String>) -> Result<Subject, Fault> {

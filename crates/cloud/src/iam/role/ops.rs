@@ -23,6 +23,7 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateRoleRequest) -> Re
         return Err(ENTITY_ALREADY_EXISTS_EXCEPTION.fault(why));
     }
     check_trust_policy(tx, caller, &input.assume_role_policy_document)?;
+    managed::no_boundary(input.permissions_boundary.as_deref())?;
     let tags = tags::given(input.tags)?;
     let path = input.path.unwrap_or_else(|| "/".into());
     let mut role = super::create(tx, account, &input.role_name, &path, &input.assume_role_policy_document, &[]);

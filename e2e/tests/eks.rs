@@ -1,0 +1,390 @@
+//! What belongs to a cluster, by boto3: access entries, add-ons, node groups without nodes, updates, tags. One cluster for
+//! all of it; that nodes and pods run, others show.
+
+use e2e::{Answer, Call, Region, call, steps, until};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const ACCOUNT: &str = "111122223333";
+const CLUSTER: &str = "one";
+const PATIENCE: Duration = Duration::from_secs(60);
+const IN_USE: &str = "ResourceInUseException";
+const INVALID: &str = "InvalidParameterException";
+const REQUEST: &str = "InvalidRequestException";
+const MISSING: &str = "ResourceNotFoundException";
+
+#[test]
+fn what_belongs_to_a_cluster_is_made_found_changed_and_unmade() {
+    let region = Region::for_clusters();
+    region.ask_for_cluster(CLUSTER, "", &["--access-config", "authenticationMode=API_AND_CONFIG_MAP"]);
+    region.await_active(CLUSTER);
+    steps!((&region):
+        access_entries_are_made_listed_changed_and_deleted,
+        addons_are_installed_changed_and_removed,
+        a_node_group_without_nodes_is_changed_and_deleted,
+        what_is_asked_for_twice_is_done_once,
+        the_endpoint_is_narrowed_closed_and_opened_again,
+        what_is_changed_of_a_cluster_is_changed_one_by_one,
+        clusters_have_tags_and_what_is_gone_has_none,
+        what_is_not_there_is_named,
+        lists_are_cut_into_pages,
+    );
+}
+
+/// A call on what belongs to the cluster.
+fn on(operation: &str, more: Value) -> Call {
+    call("eks", operation, with("clusterName", CLUSTER, &more))
+}
+
+/// A call on a cluster itself or on its updates.
+fn of(cluster: &str, operation: &str, more: Value) -> Call {
+    call("eks", operation, with("name", cluster, &more))
+}
+
+fn with(member: &str, value: &str, more: &Value) -> Value {
+    let mut input = json!({ member: value });
+    input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+    input
+}
+
+/// A member of an answer.
+fn member(answer: &Answer, path: &str) -> Value {
+    let value = answer.clone().value();
+    value.pointer(path).unwrap_or_else(|| panic!("no {path} in {value}")).clone()
+}
+
+/// Asks again until the member is so.
+fn becomes(region: &Region, ask: &Call, path: &str, wanted: &str) {
+    let what = format!("{path} is {wanted}");
+    until(&what, PATIENCE, || {
+        let answer = region.boto(vec![ask.clone()]).remove(0);
+        (answer.code() == "OK" && member(&answer, path) == wanted).then_some(())
+    });
+}
+
+/// Asks again until it is not there any more.
+fn goes(region: &Region, ask: &Call) {
+    until("it is gone", PATIENCE, || (region.boto(vec![ask.clone()]).remove(0).code() == MISSING).then_some(()));
+}
+
+fn role(name: &str) -> String {
+    format!("arn:aws:iam::{ACCOUNT}:role/{name}")
+}
+
+fn access_entries_are_made_listed_changed_and_deleted(region: &Region) {
+    let principal = json!({"principalArn": role("eks-cluster-role")});
+    let entry = |more: Value| with("principalArn", &role("eks-cluster-role"), &more);
+    let named = json!({"username": "ops:{{SessionName}}", "kubernetesGroups": ["ops"]});
+    let other = |arn: &str| on("create_access_entry", json!({"principalArn": arn}));
+    let answers = region.gets(vec![
+        ("OK", on("create_access_entry", entry(named))),
+        (IN_USE, on("create_access_entry", principal.clone())),
+        ("OK", on("update_access_entry", entry(json!({"kubernetesGroups": ["dev", "ops"]})))),
+        ("OK", on("describe_access_entry", principal.clone())),
+        ("OK", on("list_access_entries", json!({}))),
+        (INVALID, other(&role("none"))),
+        (INVALID, other("arn:aws:sts::111122223333:assumed-role/eks-cluster-role/x")),
+        (INVALID, on("create_access_entry", with("principalArn", &role("eks-node-role"), &json!({"type": "DANCER"})))),
+        (INVALID, on("update_access_entry", entry(json!({"username": "system:admin"})))),
+        (INVALID, on("update_access_entry", entry(json!({"username": "{{SessionName}}"})))),
+        ("OK", on("delete_access_entry", principal.clone())),
+        (MISSING, on("describe_access_entry", principal.clone())),
+        (MISSING, on("update_access_entry", principal.clone())),
+        (MISSING, on("delete_access_entry", principal.clone())),
+    ]);
+    let shown = member(&answers[3], "/accessEntry");
+    assert_eq!(shown["kubernetesGroups"], json!(["dev", "ops"]));
+    assert_eq!((&shown["username"], &shown["type"]), (&json!("ops:{{SessionName}}"), &json!("STANDARD")));
+    let arn = shown["accessEntryArn"].as_str().unwrap_or_default();
+    let gone = call("eks", "list_tags_for_resource", json!({ "resourceArn": arn }));
+    region.gets(vec![("NotFoundException", gone)]);
+    let begins = format!("arn:aws:eks:us-east-1:{ACCOUNT}:access-entry/{CLUSTER}/role/{ACCOUNT}/eks-cluster-role/");
+    assert!(arn.starts_with(&begins), "{arn}");
+    let listed = member(&answers[4], "/accessEntries");
+    assert!(listed.as_array().is_some_and(|all| all.contains(&json!(role("eks-cluster-role")))), "{listed}");
+    let made = region.gets(vec![("OK", on("create_access_entry", principal.clone()))]);
+    is_tagged(region, member(&made[0], "/accessEntry/accessEntryArn").as_str().unwrap_or_default());
+    region.gets(vec![("OK", on("delete_access_entry", principal))]);
+}
+
+fn addons_are_installed_changed_and_removed(region: &Region) {
+    let addon = json!({"addonName": "kube-proxy"});
+    let named = |more: Value| with("addonName", "kube-proxy", &more);
+    let answers = region.gets(vec![
+        ("OK", call("eks", "describe_addon_versions", json!({"addonName": "kube-proxy"}))),
+        (MISSING, call("eks", "describe_addon_versions", json!({"addonName": "none"}))),
+        (INVALID, call("eks", "describe_addon_versions", json!({"kubernetesVersion": "1.12"}))),
+        (INVALID, on("create_addon", named(json!({"configurationValues": "{\"mode\": \"ipvs\"}"})))),
+        (INVALID, on("create_addon", named(json!({"addonVersion": "v0.0.1"})))),
+        ("OK", on("create_addon", named(json!({"resolveConflicts": "OVERWRITE"})))),
+        (IN_USE, on("create_addon", addon.clone())),
+        ("OK", on("list_addons", json!({}))),
+        (MISSING, on("describe_addon", json!({"addonName": "coredns"}))),
+        (MISSING, on("update_addon", json!({"addonName": "coredns"}))),
+        (MISSING, on("delete_addon", json!({"addonName": "coredns"}))),
+    ]);
+    assert_eq!(member(&answers[7], "/addons"), json!(["kube-proxy"]));
+    let version = member(&answers[5], "/addon/addonVersion");
+    let schema = |version: &str| {
+        call("eks", "describe_addon_configuration", with("addonName", "kube-proxy", &json!({"addonVersion": version})))
+    };
+    is_tagged(region, member(&answers[5], "/addon/addonArn").as_str().unwrap_or_default());
+    let describe = on("describe_addon", addon.clone());
+    becomes(region, &describe, "/addon/status", "ACTIVE");
+    let change = json!({"configurationValues": "{\"podLabels\": {\"team\": \"sea\"}}"});
+    let answers = region.gets(vec![
+        ("OK", schema(version.as_str().unwrap_or_default())),
+        (MISSING, schema("v0.0.1")),
+        ("OK", on("update_addon", named(change))),
+    ]);
+    assert!(member(&answers[0], "/configurationSchema").as_str().is_some_and(|schema| schema.contains("nftables")));
+    let id = member(&answers[2], "/update/id");
+    let selected = json!({"addonName": "kube-proxy"});
+    let update = of(CLUSTER, "describe_update", with("updateId", id.as_str().unwrap_or_default(), &selected));
+    becomes(region, &update, "/update/status", "Successful");
+    let answers = region.gets(vec![
+        ("OK", update),
+        ("OK", of(CLUSTER, "list_updates", selected)),
+        (MISSING, of(CLUSTER, "describe_update", json!({"updateId": id}))),
+        (MISSING, of(CLUSTER, "list_updates", json!({"addonName": "none"}))),
+        ("OK", on("delete_addon", addon)),
+    ]);
+    assert_eq!(member(&answers[0], "/update/type"), "AddonUpdate");
+    assert_eq!(member(&answers[1], "/updateIds"), json!([id]));
+    goes(region, &describe);
+}
+
+fn a_node_group_without_nodes_is_changed_and_deleted(region: &Region) {
+    let group = json!({"nodegroupName": "idle"});
+    let named = |more: Value| with("nodegroupName", "idle", &more);
+    let subnets: Vec<String> = region.default_subnets().split(',').map(str::to_owned).collect();
+    let sizes = json!({"minSize": 0, "maxSize": 2, "desiredSize": 0});
+    let wish = named(json!({"subnets": subnets, "nodeRole": role("eks-node-role"), "scalingConfig": sizes}));
+    let answers = region.gets(vec![
+        ("OK", on("create_nodegroup", wish.clone())),
+        (IN_USE, on("create_nodegroup", wish)),
+        ("OK", on("list_nodegroups", json!({}))),
+    ]);
+    assert_eq!(member(&answers[2], "/nodegroups"), json!(["idle"]));
+    is_tagged(region, member(&answers[0], "/nodegroup/nodegroupArn").as_str().unwrap_or_default());
+    let describe = on("describe_nodegroup", group.clone());
+    becomes(region, &describe, "/nodegroup/status", "ACTIVE");
+    let labels = |labels: Value| on("update_nodegroup_config", named(json!({ "labels": labels })));
+    let answers = region.gets(vec![
+        (INVALID, on("update_nodegroup_config", group.clone())),
+        (INVALID, on("update_nodegroup_version", named(json!({"version": "1.12"})))),
+        ("OK", labels(json!({"addOrUpdateLabels": {"team": "sea"}}))),
+    ]);
+    let ask = |answer: &Answer| {
+        let id = member(answer, "/update/id");
+        let selected = json!({"nodegroupName": "idle"});
+        of(CLUSTER, "describe_update", with("updateId", id.as_str().unwrap_or_default(), &selected))
+    };
+    becomes(region, &ask(&answers[2]), "/update/status", "Successful");
+    becomes(region, &describe, "/nodegroup/status", "ACTIVE");
+    let version = region.gets(vec![("OK", on("update_nodegroup_version", group.clone()))]);
+    becomes(region, &ask(&version[0]), "/update/status", "Successful");
+    becomes(region, &describe, "/nodegroup/status", "ACTIVE");
+    let answers = region.gets(vec![
+        ("OK", of(CLUSTER, "list_updates", json!({"nodegroupName": "idle"}))),
+        (IN_USE, of(CLUSTER, "delete_cluster", json!({}))),
+        ("OK", on("delete_nodegroup", group.clone())),
+    ]);
+    assert_eq!(member(&answers[0], "/updateIds").as_array().map(Vec::len), Some(2));
+    assert_eq!(member(&answers[2], "/nodegroup/status"), "DELETING");
+    goes(region, &describe);
+}
+
+fn what_is_asked_for_twice_is_done_once(region: &Region) {
+    let entry = |token: &str, more: Value| {
+        let asked = with("principalArn", &role("eks-cluster-role"), &more);
+        on("create_access_entry", with("clientRequestToken", token, &asked))
+    };
+    let gone = on("delete_access_entry", json!({"principalArn": role("eks-cluster-role")}));
+    let answers = region.gets(vec![
+        ("OK", entry("once", json!({}))),
+        ("OK", entry("once", json!({}))),
+        (INVALID, entry("once", json!({"username": "other"}))),
+        (IN_USE, entry("twice", json!({}))),
+        ("OK", gone.clone()),
+        ("OK", entry("once", json!({}))),
+        ("OK", gone),
+    ]);
+    let arns = [0, 1, 5].map(|n| member(&answers[n], "/accessEntry/accessEntryArn"));
+    assert!(arns[0] == arns[1] && arns[0] != arns[2], "what was deleted is made anew: {arns:?}");
+    // At the same time, each with a token of its own.
+    let subnets: Vec<String> = region.default_subnets().split(',').map(str::to_owned).collect();
+    let sizes = json!({"minSize": 0, "maxSize": 1, "desiredSize": 0});
+    let twin =
+        json!({"nodegroupName": "twin", "subnets": subnets, "nodeRole": role("eks-node-role"), "scalingConfig": sizes});
+    let ask = || region.boto(vec![on("create_nodegroup", twin.clone())]).remove(0).code().to_owned();
+    let mut codes = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        asked.into_iter().map(|asked| asked.join().expect("nobody panics")).collect::<Vec<_>>()
+    });
+    codes.sort();
+    assert_eq!(codes, ["OK", IN_USE, IN_USE, IN_USE]);
+    region.gets(vec![("OK", on("delete_nodegroup", json!({"nodegroupName": "twin"})))]);
+    goes(region, &on("describe_nodegroup", json!({"nodegroupName": "twin"})));
+}
+
+/// Begins an update of the cluster and waits until it is done.
+fn update(region: &Region, change: Value) {
+    let begun = region.gets(vec![("OK", of(CLUSTER, "update_cluster_config", change))]);
+    let id = member(&begun[0], "/update/id");
+    becomes(region, &of(CLUSTER, "describe_update", json!({"updateId": id})), "/update/status", "Successful");
+}
+
+fn access(more: Value) -> Value {
+    json!({ "resourcesVpcConfig": more })
+}
+
+fn the_endpoint_is_narrowed_closed_and_opened_again(region: &Region) {
+    let cluster = region.cluster(CLUSTER);
+    let reached = |source: &str| cluster.dial(&json!({ "source": source }))["connected"] == true;
+    assert!(reached("127.0.0.1"));
+    let config = |more: Value| of(CLUSTER, "update_cluster_config", access(more));
+    region.gets(vec![
+        (INVALID, config(json!({"publicAccessCidrs": ["0.0.0.0/0"]}))),
+        (INVALID, config(json!({"publicAccessCidrs": ["300.0.0.0/8"]}))),
+        (INVALID, config(json!({"endpointPublicAccess": false}))),
+        (INVALID, config(json!({"subnetIds": ["subnet-1"]}))),
+        (INVALID, config(json!({}))),
+    ]);
+    update(region, access(json!({"publicAccessCidrs": ["127.0.0.2/32"]})));
+    assert!(!reached("127.0.0.1") && reached("127.0.0.2"), "what Successful says is so");
+    update(region, access(json!({"endpointPublicAccess": false, "endpointPrivateAccess": true})));
+    assert!(!reached("127.0.0.1") && !reached("127.0.0.2"));
+    let endpoint =
+        member(&region.gets(vec![("OK", of(CLUSTER, "describe_cluster", json!({})))])[0], "/cluster/endpoint");
+    assert!(endpoint.as_str().is_some_and(|endpoint| endpoint.starts_with("https://172.31.")), "{endpoint}");
+    update(region, access(json!({"endpointPublicAccess": true})));
+    assert!(reached("127.0.0.1"), "under the address that it had");
+}
+
+fn what_is_changed_of_a_cluster_is_changed_one_by_one(region: &Region) {
+    let change = |more: Value| of(CLUSTER, "update_cluster_config", more);
+    let logging = json!({"logging": {"clusterLogging": [{"types": ["api", "audit"], "enabled": true}]}});
+    update(region, logging.clone());
+    update(region, json!({"deletionProtection": true}));
+    update(region, json!({"accessConfig": {"authenticationMode": "API"}}));
+    update(region, json!({"upgradePolicy": {"supportType": "STANDARD"}}));
+    let back = json!({"accessConfig": {"authenticationMode": "CONFIG_MAP"}});
+    let answers = region.gets(vec![
+        (INVALID, change(logging)),
+        (INVALID, change(json!({"deletionProtection": true, "upgradePolicy": {"supportType": "EXTENDED"}}))),
+        (INVALID, change(back)),
+        (REQUEST, of(CLUSTER, "delete_cluster", json!({}))),
+        ("OK", of(CLUSTER, "describe_cluster", json!({}))),
+        ("OK", of(CLUSTER, "list_updates", json!({}))),
+    ]);
+    let messages: Vec<String> = answers[..4].iter().map(|answer| answer.refusal().message).collect();
+    assert_eq!(
+        messages,
+        [
+            "No changes needed for the logging config provided",
+            "Only one type of update can be allowed.",
+            "Unsupported authentication mode update from API to CONFIG_MAP",
+            "Cluster has deletion protection enabled. Disable deletion protection to delete the cluster.",
+        ]
+    );
+    let shown = member(&answers[4], "/cluster");
+    assert_eq!((&shown["status"], &shown["deletionProtection"]), (&json!("ACTIVE"), &json!(true)));
+    assert_eq!(shown["logging"]["clusterLogging"][0]["types"], json!(["api", "audit"]));
+    assert_eq!(shown["accessConfig"]["authenticationMode"], "API");
+    assert_eq!(shown["upgradePolicy"]["supportType"], "STANDARD");
+    assert_eq!(member(&answers[5], "/updateIds").as_array().map(Vec::len), Some(7));
+    update(region, json!({"deletionProtection": false}));
+}
+
+fn clusters_have_tags_and_what_is_gone_has_none(region: &Region) {
+    let arn = format!("arn:aws:eks:us-east-1:{ACCOUNT}:cluster/{CLUSTER}");
+    is_tagged(region, &arn);
+    let gone = format!("arn:aws:eks:us-east-1:{ACCOUNT}:cluster/none");
+    let tags = |operation: &str, more: Value| call("eks", operation, with("resourceArn", &gone, &more));
+    region.gets(vec![
+        ("NotFoundException", tags("tag_resource", json!({"tags": {"a": "b"}}))),
+        ("NotFoundException", tags("untag_resource", json!({"tagKeys": ["a"]}))),
+        ("NotFoundException", tags("list_tags_for_resource", json!({}))),
+    ]);
+}
+
+fn is_tagged(region: &Region, arn: &str) {
+    let tags = |operation: &str, more: Value| call("eks", operation, with("resourceArn", arn, &more));
+    let answers = region.gets(vec![
+        ("OK", tags("tag_resource", json!({"tags": {"team": "sea", "stage": "test"}}))),
+        ("OK", tags("untag_resource", json!({"tagKeys": ["stage", "absent"]}))),
+        ("OK", tags("list_tags_for_resource", json!({}))),
+        ("BadRequestException", tags("tag_resource", json!({"tags": {"aws:a": "b"}}))),
+    ]);
+    assert_eq!(member(&answers[2], "/tags"), json!({"team": "sea"}), "{arn}");
+}
+
+fn what_is_not_there_is_named(region: &Region) {
+    let none = |operation: &str, more: Value| (MISSING, call("eks", operation, with("clusterName", "none", &more)));
+    let (group, addon) = (json!({"nodegroupName": "n"}), json!({"addonName": "kube-proxy"}));
+    let entry = json!({"principalArn": role("eks-node-role")});
+    let own = |operation: &str, more: Value| (MISSING, of("none", operation, more));
+    region.gets(vec![
+        own("describe_cluster", json!({})),
+        own("delete_cluster", json!({})),
+        own("list_updates", json!({})),
+        own("update_cluster_config", json!({"deletionProtection": true})),
+        own("describe_update", json!({"updateId": "u"})),
+        none("list_nodegroups", json!({})),
+        none("describe_nodegroup", group.clone()),
+        none("delete_nodegroup", group.clone()),
+        none("update_nodegroup_config", group.clone()),
+        none("update_nodegroup_version", group),
+        none("list_addons", json!({})),
+        none("describe_addon", addon.clone()),
+        none("create_addon", addon.clone()),
+        none("update_addon", addon.clone()),
+        none("delete_addon", addon),
+        none("list_access_entries", json!({})),
+        none("create_access_entry", entry.clone()),
+        none("describe_access_entry", entry),
+        (INVALID, call("eks", "describe_cluster_versions", json!({"clusterVersions": ["1.12"]}))),
+    ]);
+}
+
+fn lists_are_cut_into_pages(region: &Region) {
+    let lists = ["list_nodegroups", "list_addons", "list_access_entries"];
+    let bad = |more: &Value| {
+        let mut all = lists.map(|operation| (INVALID, on(operation, more.clone()))).to_vec();
+        all.push((INVALID, of(CLUSTER, "list_updates", more.clone())));
+        all.push((INVALID, call("eks", "describe_addon_versions", more.clone())));
+        all
+    };
+    for more in [json!({"nextToken": "invented"}), json!({"maxResults": 0}), json!({"maxResults": 101})] {
+        region.gets([bad(&more), vec![(INVALID, call("eks", "list_clusters", more))]].concat());
+    }
+    let updates = of(CLUSTER, "list_updates", json!({}));
+    let answers = region.gets(vec![("OK", updates.clone()), ("OK", updates.in_pages_of(1))]);
+    let each = answers[1].clone().value();
+    let each: Vec<Value> = each.as_array().into_iter().flatten().map(|page| page["updateIds"][0].clone()).collect();
+    assert_eq!(member(&answers[0], "/updateIds"), json!(each));
+    // A page of one list is none of another.
+    let first = region.gets(vec![("OK", call("eks", "describe_addon_versions", json!({"maxResults": 1})))]);
+    let token = member(&first[0], "/nextToken");
+    region.gets(lists.map(|operation| (INVALID, on(operation, json!({ "nextToken": token })))).to_vec());
+}
+
+#[test]
+fn what_needs_an_active_cluster_is_refused_before() {
+    let region = Region::start();
+    region.ask_for_cluster(CLUSTER, "", &[]);
+    let before = region.account();
+    let subnets: Vec<String> = region.default_subnets().split(',').map(str::to_owned).collect();
+    let group = json!({"nodegroupName": "early", "subnets": subnets, "nodeRole": role("eks-node-role")});
+    let answers = region.gets(vec![
+        (REQUEST, on("create_nodegroup", group)),
+        (REQUEST, on("create_addon", json!({"addonName": "kube-proxy"}))),
+        (REQUEST, of(CLUSTER, "update_cluster_config", json!({"deletionProtection": true}))),
+        // Its authentication mode is CONFIG_MAP, as EKS's default is.
+        (REQUEST, on("create_access_entry", json!({"principalArn": role("eks-cluster-role")}))),
+        (REQUEST, on("list_access_entries", json!({}))),
+    ]);
+    assert_eq!(answers[0].refusal().message, format!("Cluster '{CLUSTER}' is not in ACTIVE status"));
+    assert_eq!(region.account(), before);
+}

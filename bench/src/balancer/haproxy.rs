@@ -1,7 +1,7 @@
 //! HAProxy in TCP mode, in a machine of its own, as it comes but for what a fair comparison needs.
 
 use super::agent::{Agent, LIMIT, Place};
-use super::traffic::{Kind, answers};
+use crate::traffic::{Kind, answers};
 use crate::process::Process;
 use crate::wait::Wait;
 use anyhow::Result;

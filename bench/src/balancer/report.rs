@@ -1,6 +1,6 @@
 //! What came out.
 
-use super::traffic::Kind;
+use crate::traffic::Kind;
 use super::{Args, Way};
 use crate::report::{median, table};
 

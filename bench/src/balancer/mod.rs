@@ -23,7 +23,6 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-
 /// Options.
 #[derive(clap::Args)]
 pub struct Args {

@@ -37,7 +37,7 @@ pub struct ControlPlane {
     standing: Standing,
     /// Its keys: `NAME.crt` and `NAME.key`.
     pub keys: PathBuf,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 /// What one start of it measured.
@@ -97,7 +97,7 @@ impl Floor<'_> {
             Ok(standing)
         })();
         let standing = with_last_words(stood, "the floor", folder.path())?;
-        Ok(ControlPlane { keys: standing.site.pki().into(), standing, folder })
+        Ok(ControlPlane { keys: standing.site.pki().into(), standing, _folder: folder })
     }
 
     /// All that is there before the clock starts.
@@ -130,11 +130,6 @@ impl ControlPlane {
         let site = &self.standing.site;
         let space = site.space.clone().unwrap_or_default();
         Access::certified(self.standing.client.config.clone(), site.servers[0].api, space)
-    }
-
-    /// Where its logs are.
-    pub fn logs(&self) -> &Path {
-        self.folder.path()
     }
 }
 

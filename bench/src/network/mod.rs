@@ -133,7 +133,10 @@ fn measure(region: &Region<'_>, wait: &Wait, args: &Args, each: Duration) -> Res
 fn bare() -> Result<[Space; 2]> {
     let spaces = [Space::new("client")?, Space::new("server")?];
     let [one, two] = &spaces;
-    ip(&["-n", &one.name, "link", "add", "eth0", "mtu", MTU, "type", "veth", "peer", "eth0", "mtu", MTU, "netns", &two.name])?;
+    ip(&[
+        "-n", &one.name, "link", "add", "eth0", "mtu", MTU, "type", "veth", "peer", "eth0", "mtu", MTU, "netns",
+        &two.name,
+    ])?;
     for (space, address) in spaces.iter().zip(BARE) {
         space.ip(&["address", "add", &format!("{address}/30"), "dev", "eth0"])?;
         space.ip(&["link", "set", "eth0", "up"])?;
@@ -144,9 +147,7 @@ fn bare() -> Result<[Space; 2]> {
 /// A pod on a node.
 fn pod(cluster: &Cluster<'_>, wait: &Wait, name: &str, node: &str) -> Result<Pod> {
     let access = &cluster.access;
-    let image = follow(access, "/api/v1/nodes", |_, node| objects::agnhost(node));
-    let image = cluster.runtime.block_on(wait.on("a node says that it has agnhost", LIMIT, image))?;
-    let container = json!({"name": "pause", "image": image, "args": ["pause"]});
+    let container = json!({"name": "pause", "image": cluster.image()?, "args": ["pause"]});
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
         "spec": {"nodeName": node, "containers": [container]}});
     let make = async {

@@ -3,9 +3,9 @@
 //! as do the images. It joins a floor in the same network namespace.
 
 use super::cgroup::Cgroup;
-use crate::floor::pki::NODE;
 use crate::floor::ControlPlane;
-use crate::machines::Process as Seen;
+use crate::floor::pki::NODE;
+use crate::machines::{self, Process as Seen};
 use crate::process::{Process, with_last_words};
 use crate::region::Region;
 use crate::space::Space;
@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
+/// What the container of the CNI's DaemonSet runs; nothing else in a bare node does then.
+const DAEMON: &str = "pause";
 const SCRIPT: &str = include_str!("bare.sh");
 /// The node's address, on its loopback.
 const ADDRESS: &str = "10.77.0.1";
@@ -24,7 +26,17 @@ const PODS: &str = "10.78.0.0/23";
 const CONTAINERD: &str = "etc/containerd/config.toml";
 const KUBELET: &str = "etc/kubernetes/kubelet/config.json";
 const AUTHORITY: &str = "etc/kubernetes/pki/ca.crt";
+const CONFLIST: &str = "etc/cni/net.d/10-ptp.conflist";
 const KUBECONFIG: &str = "/var/lib/kubelet/kubeconfig";
+
+/// How the configuration of a bare node's network comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cni {
+    /// It is there before the node is started.
+    Beforehand,
+    /// A DaemonSet's pod brings it, behind an init container, as `aws-node` does on every EKS node.
+    ByDaemonSet,
+}
 
 /// What one of our nodes is started from, as it was found there.
 pub struct Recipe {
@@ -84,10 +96,13 @@ impl Recipe {
     ///
     /// # Errors
     /// Something can't be made.
-    pub fn prepare(&self, floor: &ControlPlane, space: &Space, place: &Path) -> Result<Prepared> {
+    pub fn prepare(&self, floor: &ControlPlane, space: &Space, place: &Path, cni: Cni) -> Result<Prepared> {
         let folder = TempDir::with_prefix_in("roadstead-bare-", place)?;
         let cgroup = Cgroup::new(&space.name)?;
         self.lay(floor, folder.path(), &cgroup)?;
+        if cni == Cni::Beforehand {
+            write(&folder.path().join(CONFLIST), &network().to_string())?;
+        }
         // Once is enough: the floor's first node has it already.
         let _ = space.ip(&["address", "add", &format!("{ADDRESS}/32"), "dev", "lo"]);
         let set = |name: &str, value: &str| format!("{name}={value}");
@@ -123,7 +138,7 @@ impl Recipe {
         write(&folder.join(CONTAINERD), &config)?;
         write(&folder.join(KUBELET), &self.kubelet_config(cgroup).to_string())?;
         write(&folder.join(AUTHORITY), &fs::read_to_string(floor.keys.join("ca.crt"))?)?;
-        write(&folder.join("etc/cni/net.d/10-ptp.conflist"), &network().to_string())?;
+        fs::create_dir_all(folder.join(CONFLIST).with_file_name(""))?;
         let kubeconfig = kubeconfig(floor, &folder.join("kubelet"))?;
         write(&folder.join("kubelet").join(Path::new(KUBECONFIG).file_name().unwrap_or_default()), &kubeconfig)
     }
@@ -159,6 +174,23 @@ impl Prepared {
 }
 
 impl Bare {
+    /// Plays the DaemonSet's part as soon as its container runs; false: it does not yet.
+    ///
+    /// # Errors
+    /// The configuration can't be written.
+    pub fn bring_network(&self) -> Result<bool> {
+        let all = machines::processes(&format!("/{}/", self.cgroup.name));
+        let runs = |process: &Seen| process.arguments.iter().any(|word| word == DAEMON);
+        if !all.iter().any(runs) {
+            return Ok(false);
+        }
+        let parent = self.process.id();
+        let first = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
+        let root = Path::new("/proc").join(first.trim()).join("root");
+        write(&root.join(CONFLIST), &network().to_string())?;
+        Ok(true)
+    }
+
     /// Puts what it said in front of an error.
     ///
     /// # Errors
@@ -197,6 +229,17 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::create_dir_all(path.parent().context("it has a folder")?)?;
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
+
+/// The DaemonSet that brings the network's configuration.
+pub fn daemon_set(image: &str) -> Value {
+    let container = |name: &str, what: &str| json!({"name": name, "image": image, "args": [what]});
+    let labels = json!({"app": "cni"});
+    let pod = json!({"hostNetwork": true, "tolerations": [{"operator": "Exists"}],
+        "priorityClassName": "system-node-critical", "terminationGracePeriodSeconds": 0,
+        "initContainers": [container("install", "help")], "containers": [container("daemon", DAEMON)]});
+    json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "cni"}, "spec": {
+        "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}})
 }
 
 fn network() -> Value {

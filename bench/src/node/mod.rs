@@ -4,7 +4,7 @@ mod bare;
 mod cgroup;
 mod overhead;
 
-pub use bare::{Bare, Recipe};
+pub use bare::{Bare, Cni, Recipe};
 pub use overhead::{Overhead, memory};
 
 use crate::api::Access;
@@ -18,12 +18,14 @@ use anyhow::{Context as _, Result, ensure};
 use hyper::Method;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tokio::runtime::{Builder, Runtime};
 
 /// Ten times what a node takes.
 const LIMIT: Duration = Duration::from_secs(90);
+/// Between two looks whether a process runs.
+const GLANCE: Duration = Duration::from_millis(10);
 /// The Node objects of a cluster.
 const NODES: &str = "/api/v1/nodes";
 /// What would keep the pods of a last node, and so the node.
@@ -89,6 +91,15 @@ impl<'a> Cluster<'a> {
         Ok(Cluster { region, client, access, runtime, mark: region.cgroup()?, wait })
     }
 
+    /// The image for tests that its nodes have.
+    ///
+    /// # Errors
+    /// No node says that it has it.
+    pub fn image(&self) -> Result<String> {
+        let image = follow(&self.access, NODES, |_, node| objects::agnhost(node));
+        self.runtime.block_on(self.wait.on("a node says that it has agnhost", LIMIT, image))
+    }
+
     /// Asks for a node group and waits until so many nodes more are Ready: when it was asked, and how they came.
     ///
     /// # Errors
@@ -118,7 +129,9 @@ impl<'a> Cluster<'a> {
     /// It runs none.
     pub fn processes(&self, node: &str) -> Result<Vec<Process>> {
         let all = machines::processes(&self.mark);
-        let is_kubelet = |process: &&Process| process.program == "kubelet" && process.flag("hostname-override").is_ok_and(|name| name == node);
+        let is_kubelet = |process: &&Process| {
+            process.program == "kubelet" && process.flag("hostname-override").is_ok_and(|name| name == node)
+        };
         let kubelet = all.iter().find(is_kubelet).with_context(|| format!("no kubelet runs on {node}"))?;
         let machine = kubelet.machine.clone();
         Ok(all.into_iter().filter(|process| process.machine == machine).collect())
@@ -142,16 +155,45 @@ impl Ground {
     ///
     /// # Errors
     /// It does not get Ready; the message has its last words.
-    pub fn add(&self, recipe: &Recipe, parts: &Parts, cluster: &Cluster<'_>) -> Result<(Bare, SystemTime, Arrival)> {
-        let bare = recipe.prepare(&self.plane, &self.space, &parts.place.canonicalize()?)?;
+    pub fn add(
+        &self,
+        recipe: &Recipe,
+        place: &Path,
+        cni: Cni,
+        cluster: &Cluster<'_>,
+    ) -> Result<(Bare, SystemTime, Arrival)> {
+        let bare = recipe.prepare(&self.plane, &self.space, &place.canonicalize()?, cni)?;
         let access = self.plane.access();
         let nobody = BTreeSet::new();
         let started = SystemTime::now();
         let bare = bare.start()?;
-        let arrivals = arrive(&access, &nobody, 1);
+        let bring = async {
+            while cni == Cni::ByDaemonSet && !bare.bring_network()? {
+                tokio::time::sleep(GLANCE).await;
+            }
+            Ok(())
+        };
+        let arrivals = async { tokio::try_join!(arrive(&access, &nobody, 1), bring) };
         let arrivals = cluster.runtime.block_on(cluster.wait.on("the bare node is Ready", LIMIT, arrivals));
-        let arrival = bare.with_last_words(arrivals)?.pop().context("one node was waited for")?;
-        Ok((bare, started, arrival))
+        let (mut arrivals, ()) = bare.with_last_words(arrivals)?;
+        Ok((bare, started, arrivals.pop().context("one node was waited for")?))
+    }
+
+    /// Has a DaemonSet bring the network of nodes from now on, or no longer.
+    ///
+    /// # Errors
+    /// The API does not take it.
+    pub fn bring_networks(&self, image: &str, bring: bool, cluster: &Cluster<'_>) -> Result<()> {
+        const ALL: &str = "/apis/apps/v1/namespaces/kube-system/daemonsets";
+        let access = self.plane.access();
+        let ask = async {
+            let mut connection = access.connect().await?;
+            match bring {
+                true => connection.ask(Method::POST, ALL, &bare::daemon_set(image)).await,
+                false => connection.ask(Method::DELETE, &format!("{ALL}/cni"), &Value::Null).await,
+            }
+        };
+        cluster.runtime.block_on(cluster.wait.on("the DaemonSet of the bare nodes' network", LIMIT, ask)).map(drop)
     }
 
     /// Takes the Node object of a bare node away that has ended.

@@ -4,7 +4,7 @@
 mod report;
 mod timeline;
 
-use crate::node::{Cluster, Ground, Overhead, Recipe, Sets, memory};
+use crate::node::{Cluster, Cni, Ground, Overhead, Recipe, Sets, memory};
 use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::report::surroundings;
@@ -38,6 +38,8 @@ pub struct Args {
 pub struct Runs {
     /// Of bare nodes: from before the first process until Ready.
     pub bare: Vec<Duration>,
+    /// The same of those whose network a DaemonSet brings, as ours has it.
+    pub like_ours: Vec<Duration>,
     /// Of ours: from CreateNodegroup until Ready.
     pub ours: Vec<Duration>,
     /// What ours did meanwhile: a list for each run.
@@ -72,14 +74,15 @@ fn measure(region: &Region<'_>, wait: &Wait, args: &Args) -> Result<Runs> {
     let (_, arrivals) = cluster.add("first", &args.instance_type, 1)?;
     let first = &arrivals[0].name;
     let recipe = Recipe::of(&cluster.processes(first)?, region, &args.parts.components, &args.sets.plugins)?;
+    let image = cluster.image()?;
     cluster.remove("first")?;
     let mut runs = Runs::default();
     for run in 1..=args.runs {
         eprintln!("run {run} of {}", args.runs);
-        let (bare, started, arrival) = ground.add(&recipe, &args.parts, &cluster)?;
-        runs.bare.push(arrival.ready.duration_since(started)?);
-        bare.stop()?;
-        ground.forget(&arrival.name, &cluster)?;
+        runs.bare.push(bare(&ground, &recipe, args, Cni::Beforehand, &cluster)?);
+        ground.bring_networks(&image, true, &cluster)?;
+        runs.like_ours.push(bare(&ground, &recipe, args, Cni::ByDaemonSet, &cluster)?);
+        ground.bring_networks(&image, false, &cluster)?;
 
         let before = memory(&cluster)?;
         let group = format!("run-{run}");
@@ -92,4 +95,12 @@ fn measure(region: &Region<'_>, wait: &Wait, args: &Args) -> Result<Runs> {
         runs.gone.push(cluster.remove(&group)?);
     }
     Ok(runs)
+}
+
+/// How long a bare node takes. Nothing is left of it.
+fn bare(ground: &Ground, recipe: &Recipe, args: &Args, cni: Cni, cluster: &Cluster<'_>) -> Result<Duration> {
+    let (bare, started, arrival) = ground.add(recipe, &args.parts.place, cni, cluster)?;
+    bare.stop()?;
+    ground.forget(&arrival.name, cluster)?;
+    Ok(arrival.ready.duration_since(started)?)
 }

@@ -13,7 +13,8 @@ pub fn text(args: &Args, runs: &Runs, surroundings: &str) -> String {
     let mut text = format!(
         "CreateNodegroup (one {}) to Node Ready against a bare node, in turns, on {cpus} CPUs, {surroundings}.\n\
          bare: the same kubelet and containerd with the same files and flags, images and CNI configuration (ptp) in their\n\
-         places, started in namespaces beside a control plane on loopback; from before its first process.\n\
+         places, started in namespaces beside a control plane on loopback; from before its first process. On ours, as on\n\
+         EKS, a DaemonSet's pod brings the CNI: so once more with one, whose container has nothing to do.\n\
          ours: from when boto3 issues CreateNodegroup; by the cluster's API through its balancer.\n\n",
         args.instance_type
     );
@@ -35,15 +36,18 @@ fn times(runs: &Runs) -> Rows {
         let shown = seconds.iter().copied().chain(median(&seconds)).map(|value| format!("{value:.2}"));
         std::iter::once(what.to_owned()).chain(shown).collect::<Vec<_>>()
     };
-    let ratio = |(ours, bare): (&Duration, &Duration)| ours.as_secs_f64() / bare.as_secs_f64();
-    let mut ratios: Vec<f64> = runs.ours.iter().zip(&runs.bare).map(ratio).collect();
-    ratios.extend(of_medians(&runs.ours, &runs.bare));
-    let ratios = std::iter::once("ours : bare".to_owned()).chain(ratios.iter().map(|ratio| format!("{ratio:.2}")));
+    let ratios = |what: &str, bare: &[Duration]| {
+        let each = runs.ours.iter().zip(bare).map(|(ours, bare)| ours.as_secs_f64() / bare.as_secs_f64());
+        let shown = each.chain(of_medians(&runs.ours, bare)).map(|ratio| format!("{ratio:.2}"));
+        std::iter::once(what.to_owned()).chain(shown).collect::<Vec<_>>()
+    };
     vec![
         heads,
         row("bare: Node Ready", &runs.bare),
+        row("bare, its CNI brought by a DaemonSet", &runs.like_ours),
         row("ours: Node Ready", &runs.ours),
-        ratios.collect(),
+        ratios("ours : bare", &runs.bare),
+        ratios("ours : bare with a DaemonSet", &runs.like_ours),
         row("ours: DeleteNodegroup to not found", &runs.gone),
     ]
 }

@@ -4,7 +4,7 @@
 mod load;
 mod report;
 
-use crate::node::{Cluster, Ground, Recipe, Sets};
+use crate::node::{Cluster, Cni, Ground, Recipe, Sets};
 use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::report::surroundings;
@@ -71,7 +71,7 @@ fn measure(region: &Region<'_>, wait: &Wait, args: &Args) -> Result<(Times, Time
     let (_, arrivals) = cluster.add("pods", &args.instance_type, 1)?;
     let node = cluster.processes(&arrivals[0].name)?;
     let recipe = Recipe::of(&node, region, &args.parts.components, &args.sets.plugins)?;
-    let (bare, ..) = ground.add(&recipe, &args.parts, &cluster)?;
+    let (bare, ..) = ground.add(&recipe, &args.parts.place, Cni::Beforehand, &cluster)?;
     let sides = [ground.plane.access(), cluster.access.clone()];
     let [below, above] = sides.map(|access| Side::new(access, &cluster.runtime, wait));
     let (below, above) = (below?, above?);

@@ -13,7 +13,11 @@ pub fn text(args: &Args, bare: &Times, ours: &Times, surroundings: &str) -> Stri
         heads,
         row("a pod, created to Running, p50", quantile(&bare.alone, 0.5), quantile(&ours.alone, 0.5)),
         row("a pod, created to Running, p99", quantile(&bare.alone, 0.99), quantile(&ours.alone, 0.99)),
-        row(&format!("a Deployment of {} to available, p50", args.together), middle(&bare.together), middle(&ours.together)),
+        row(
+            &format!("a Deployment of {} to available, p50", args.together),
+            middle(&bare.together),
+            middle(&ours.together),
+        ),
         row("pods/s to available until the node is full, p50", rate(bare), rate(ours)),
     ];
     format!(

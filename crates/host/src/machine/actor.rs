@@ -358,7 +358,7 @@ impl Actor {
 
     /// What a node says from now on has its console with it: what its user sees of a machine that he can't enter.
     async fn post(&mut self, machine: &Machine) {
-        if machine.profile != Profile::Node {
+        if !matches!(machine.profile, Profile::Node { .. }) {
             return;
         }
         let (config, id) = (self.area.0.config.clone(), self.id.clone());

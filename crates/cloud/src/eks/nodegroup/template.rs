@@ -28,7 +28,7 @@ pub fn data(read: &impl Read, cluster: &Cluster, spec: &Spec, release: &Release)
     let instance_type = spec.instance_types.first().or(user.instance_type.as_ref()).cloned();
     let instance_type = instance_type.unwrap_or_else(|| super::check::INSTANCE_TYPE.to_owned());
     let custom = user.image.is_some();
-    let own = if custom { None } else { Some(user_data(cluster, spec, release, &user, &instance_type)?) };
+    let own = if custom { None } else { Some(user_data(read, cluster, spec, release, (&user, &instance_type))?) };
     let groups = match user.groups.is_empty() {
         true => vec![cluster.spec.vpc.cluster_security_group.clone()],
         false => user.groups.clone(),
@@ -69,11 +69,11 @@ pub fn marks(spec: &Spec) -> Tags {
 }
 
 fn user_data(
+    read: &impl Read,
     cluster: &Cluster,
     spec: &Spec,
     release: &Release,
-    user: &Data,
-    instance_type: &str,
+    (user, instance_type): (&Data, &str),
 ) -> Result<String, Issue> {
     let unreachable = || Issue::new("ClusterUnreachable", "The cluster has no endpoint in its VPC yet.", &[]);
     let address = cluster.placement.as_ref().and_then(|placement| placement.balancer_addresses.first());

@@ -9,7 +9,7 @@ use crate::ec2::{security_group, tags};
 use crate::settings::Settings;
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
-use roadstead_store::{Record, Tx, View};
+use roadstead_store::{Read as _, Record, Tx, View};
 use roadstead_wire::fault::{Common, Fault};
 
 /// EC2 DescribeInstanceAttribute.

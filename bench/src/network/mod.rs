@@ -1,12 +1,13 @@
-//! Pod to pod, on one node and across two, against two namespaces with a veth pair between them, in turns. Servers and
-//! clients are the harness's own, in the pods' network namespaces.
+//! Pod to pod, on one node and across two, against namespaces with nothing but veth pairs between them, in turns. Servers
+//! and clients are the harness's own, in the pods' network namespaces.
 //!
 //! ```text
-//! bare          client ── server                                                          one veth pair
-//! same node     client ── node ── server                                                  two of them, routed
-//! across nodes  client ── node ── the VPC's router ── node ── server                      four
+//! bare          client ── server                                          a veth pair: what there is at best
+//! same node     client ── node ── server                                  against the pair, and against one bare router
+//! across nodes  client ── node ── the VPC's router ── node ── server      against the pair, and against three
 //! ```
 
+mod bare;
 mod report;
 
 use crate::machines::Process;
@@ -15,10 +16,10 @@ use crate::objects::{self, follow};
 use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::report::surroundings;
-use crate::space::{Space, ip};
 use crate::traffic::{self, Kind, Servers};
 use crate::wait::Wait;
 use anyhow::{Context as _, Result, ensure};
+use bare::Chain;
 use hyper::Method;
 use serde_json::{Value, json};
 use std::fs;
@@ -29,11 +30,6 @@ use std::time::Duration;
 /// Ten times what two nodes and three pods take.
 const LIMIT: Duration = Duration::from_secs(90);
 const PODS: &str = "/api/v1/namespaces/default/pods";
-/// Of the bare pair.
-const BARE: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 79, 0, 1), Ipv4Addr::new(10, 79, 0, 2)];
-/// As pods have it (amazon-vpc-cni-k8s, AWS_VPC_ENI_MTU).
-const MTU: &str = "9001";
-
 /// Options.
 #[derive(clap::Args)]
 pub struct Args {
@@ -99,19 +95,23 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn measure(region: &Region<'_>, wait: &Wait, args: &Args, each: Duration) -> Result<Vec<Way>> {
-    let bare = bare()?;
+    let chains = [Chain::new("pair", 0)?, Chain::new("one", 1)?, Chain::new("three", 3)?];
     let mut cluster = Cluster::new(region, wait)?;
     let (_, nodes) = cluster.add("network", &args.instance_type, 2)?;
     let place = |name, node: usize| pod(&cluster, wait, name, &nodes[node].name);
     let (client, near, far) = (place("client", 0)?, place("near", 0)?, place("far", 1)?);
     let way = |name, client: &Path, server| Way { name, client: client.to_owned(), server, values: Default::default() };
+    let bare = |name, chain: &Chain| way(name, &chain.client(), chain.address());
+    let [pair, one, three] = &chains;
     let mut ways = [
-        way("bare veth pair", &bare[0].file(), BARE[1]),
+        bare("bare pair", pair),
+        bare("bare, 1 router", one),
         way("same node", &client.namespace, near.address),
+        bare("bare, 3 routers", three),
         way("across nodes", &client.namespace, far.address),
     ];
-    for server in [&bare[1].file(), &near.namespace, &far.namespace] {
-        Servers::start(server)?;
+    for server in chains.iter().map(Chain::server).chain([near.namespace, far.namespace]) {
+        Servers::start(&server)?;
     }
     for (run, measure) in (1..=args.runs).flat_map(|run| Measure::ALL.map(|measure| (run, measure))) {
         eprintln!("run {run} of {}: {}", args.runs, measure.name());
@@ -127,21 +127,6 @@ fn measure(region: &Region<'_>, wait: &Wait, args: &Args, each: Duration) -> Res
     }
     cluster.remove("network")?;
     Ok(ways.into())
-}
-
-/// Two namespaces with a veth pair between them.
-fn bare() -> Result<[Space; 2]> {
-    let spaces = [Space::new("client")?, Space::new("server")?];
-    let [one, two] = &spaces;
-    ip(&[
-        "-n", &one.name, "link", "add", "eth0", "mtu", MTU, "type", "veth", "peer", "eth0", "mtu", MTU, "netns",
-        &two.name,
-    ])?;
-    for (space, address) in spaces.iter().zip(BARE) {
-        space.ip(&["address", "add", &format!("{address}/30"), "dev", "eth0"])?;
-        space.ip(&["link", "set", "eth0", "up"])?;
-    }
-    Ok(spaces)
 }
 
 /// A pod on a node.

@@ -1,17 +1,26 @@
 //! Benchmarks that print ratios: ours and what it is compared with run side by side, on one machine, in one go.
 //! `cargo xtask bench` builds what they need and starts them. They know the product only as a program.
 
+mod api;
 mod balancer;
 mod chaos;
 mod cluster;
 mod cni;
 mod floor;
 mod http;
+mod machines;
+mod network;
+mod node;
+mod nodes;
+mod objects;
 mod ours;
+mod pods;
 mod process;
 mod region;
 mod report;
 mod running;
+mod space;
+mod traffic;
 mod wait;
 mod wear;
 
@@ -29,6 +38,12 @@ enum Benchmark {
     Balancer(balancer::Args),
     /// Our CNI plugin against upstream's
     Cni(cni::Args),
+    /// CreateNodegroup to Node Ready against the same kubelet started bare
+    Nodes(nodes::Args),
+    /// Pods on a warm node against the same kubelet started bare
+    Pods(pods::Args),
+    /// Pod to pod against a bare veth pair
+    Network(network::Args),
     /// Faults against a cluster under load
     Chaos(chaos::Args),
 }
@@ -39,6 +54,9 @@ fn main() -> ExitCode {
         Benchmark::Wear(args) => wear::run(&args),
         Benchmark::Balancer(args) => balancer::run(&args),
         Benchmark::Cni(args) => cni::run(&args),
+        Benchmark::Nodes(args) => nodes::run(&args),
+        Benchmark::Pods(args) => pods::run(&args),
+        Benchmark::Network(args) => network::run(&args),
         Benchmark::Chaos(args) => chaos::run(&args),
     };
     match result {

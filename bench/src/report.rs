@@ -96,6 +96,20 @@ pub fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
+/// The value that this share of them does not exceed, in seconds.
+pub fn quantile(values: &[Duration], share: f64) -> f64 {
+    let mut sorted: Vec<f64> = values.iter().map(Duration::as_secs_f64).collect();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "there are a few thousand at most"
+    )]
+    let place = ((sorted.len() as f64 * share).ceil() as usize).max(1) - 1;
+    sorted.get(place).copied().unwrap_or(f64::NAN)
+}
+
 /// What each program's processes take together, floor and ours side by side.
 fn memory(runs: &Runs) -> Option<Rows> {
     let sides: Vec<(&str, &[Running])> = [
@@ -180,6 +194,13 @@ mod tests {
         let of =
             |values: &[u64]| with_median(&values.iter().map(|v| Duration::from_secs(*v)).collect::<Vec<_>>()).pop();
         assert_eq!((of(&[]), of(&[4]), of(&[9, 1, 4]), of(&[1, 9, 4, 6])), (None, Some(4.0), Some(4.0), Some(5.0)));
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let values: Vec<Duration> = (1..=100).map(Duration::from_secs).collect();
+        assert_eq!((quantile(&values, 0.5), quantile(&values, 0.99)), (50.0, 99.0));
+        assert_eq!(quantile(&values[..1], 0.99), 1.0);
     }
 
     #[test]

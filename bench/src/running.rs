@@ -60,6 +60,19 @@ fn processor(folder: &Path) -> Result<f64> {
     Ok(ticks / TICKS)
 }
 
+/// How long a process has run, by the 22nd field of /proc/PID/stat: ticks since the machine was booted.
+///
+/// # Errors
+/// It is gone.
+pub fn age(process: i32) -> Result<Duration> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let (_, fields) = text.rsplit_once(')').context("no name")?;
+    let started: f64 = fields.split_whitespace().nth(19).context("no start")?.parse()?;
+    let uptime = fs::read_to_string("/proc/uptime")?;
+    let uptime: f64 = uptime.split_whitespace().next().context("no uptime")?.parse()?;
+    Ok(Duration::from_secs_f64((uptime - started / TICKS).max(0.0)))
+}
+
 /// Parts of one processor that those of `after` whose program is so used since `before`.
 pub fn used(before: &[Running], after: &[Running], over: Duration, which: impl Fn(&str) -> bool) -> f64 {
     let since = |now: &Running| Some(now.processor - before.iter().find(|then| then.id == now.id)?.processor);

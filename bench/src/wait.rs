@@ -1,6 +1,6 @@
 //! Waiting that ends when the user says so: what was started is then stopped and removed on the way out.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +54,25 @@ impl Wait {
                 bail!("{what}: not after {limit:?}");
             }
             self.pause(INTERVAL)?;
+        }
+    }
+
+    /// Waits for work that goes on by itself.
+    ///
+    /// # Errors
+    /// The work's own, the limit is over, or the user wants to stop.
+    pub async fn on<T>(&self, what: &str, limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let interrupted = async {
+            while !self.interrupted.load(Ordering::Relaxed) {
+                tokio::time::sleep(INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            done = tokio::time::timeout(limit, work) => match done {
+                Ok(done) => done.with_context(|| what.to_owned()),
+                Err(_) => bail!("{what}: not after {limit:?}"),
+            },
+            () = interrupted => bail!(Interrupted),
         }
     }
 

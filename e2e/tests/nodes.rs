@@ -26,6 +26,9 @@ fn a_node_group_brings_nodes_and_pods_with_addresses_of_the_vpc() {
         a_container_that_takes_too_much_memory_is_killed_alone,
         kubelet_containerd_and_the_cni_come_back_and_pods_stay,
         a_terminated_instance_leaves_the_cluster_and_is_replaced,
+        labels_taints_and_sizes_reach_nodes_in_seconds,
+        a_launch_template_rolls_out_as_soon_as_a_budget_lets_it,
+        an_instance_that_its_user_joins_is_a_node_until_it_is_terminated,
         a_cluster_with_node_groups_is_not_deleted,
         a_deleted_node_group_leaves_nothing,
     );
@@ -114,6 +117,9 @@ fn a_node_shows_what_its_instance_type_has(region: &Region, cluster: &Cluster) {
             region.aws(&["ec2", "describe-instances", "--instance-ids", id])["Reservations"][0]["Instances"][0].clone();
         assert_eq!((&found["State"]["Name"], &found["PrivateDnsName"]), (&json!("running"), &node["metadata"]["name"]));
         assert_eq!(found["PrivateIpAddress"], address(&node, "InternalIP"));
+        let console = region.aws(&["ec2", "get-console-output", "--instance-id", id, "--query", "Output"]);
+        let console = console.as_str().unwrap_or_default();
+        assert!(console.contains("\n[containerd] ") && console.contains("\n[kubelet] "), "{console}");
     }
 }
 
@@ -245,6 +251,167 @@ fn a_terminated_instance_leaves_the_cluster_and_is_replaced(region: &Region, clu
     until("another took its place", PATIENCE, || (ready_nodes(cluster).len() == 2).then_some(()));
     say(&format!("{:6.1} s  until two nodes are ready again", began.elapsed().as_secs_f64()));
     rolled_out(cluster, &["deployment/web"]);
+}
+
+fn labels_taints_and_sizes_reach_nodes_in_seconds(region: &Region, cluster: &Cluster) {
+    let base = ["eks", "update-nodegroup-config", "--cluster-name", "first", "--nodegroup-name", GROUP];
+    let update = |more: &[&str]| {
+        let began = Instant::now();
+        let update = region.aws(&[&base, more].concat())["update"].clone();
+        assert_eq!(update["type"], "ConfigUpdate");
+        (began, update["id"].as_str().expect("an update has an id").to_owned())
+    };
+    let all = |so: &dyn Fn(&Value) -> bool| nodes(cluster).iter().all(so).then_some(());
+    let is_tainted = |node: &Value| list(&node["spec"]["taints"]).iter().any(|taint| taint["key"] == "rough");
+    let taint = "addOrUpdateTaints=[{key=rough,value=sea,effect=PREFER_NO_SCHEDULE}]";
+    let (began, id) = update(&["--labels", "addOrUpdateLabels={team=land}", "--taints", taint]);
+    until("labels and taints are there", PATIENCE, || all(&|node| label(node, "team") == "land" && is_tainted(node)));
+    say(&format!("{:6.1} s  UpdateNodegroupConfig until all nodes have it", began.elapsed().as_secs_f64()));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(ended(region, GROUP, &id)["status"], "Successful");
+    let updates = ["eks", "list-updates", "--name", "first", "--nodegroup-name", GROUP, "--query", "updateIds"];
+    assert!(list(&region.aws(&updates)).contains(&json!(id)));
+    let (_, id) = update(&["--labels", "removeLabels=team", "--taints", "removeTaints=[{key=rough,effect=PREFER_NO_SCHEDULE}]"]);
+    until("they are gone", PATIENCE, || all(&|node| label(node, "team").is_empty() && !is_tainted(node)));
+    assert_eq!(ended(region, GROUP, &id)["status"], "Successful");
+
+    let (began, _) = update(&["--scaling-config", "minSize=1,maxSize=3,desiredSize=3"]);
+    until("three nodes are ready", PATIENCE, || (ready_nodes(cluster).len() == 3).then_some(()));
+    say(&format!("{:6.1} s  a third node", began.elapsed().as_secs_f64()));
+    let (began, _) = update(&["--scaling-config", "minSize=1,maxSize=3,desiredSize=1"]);
+    until("one node is left", PATIENCE, || (nodes(cluster).len() == 1).then_some(()));
+    say(&format!("{:6.1} s  until two of them are drained and gone", began.elapsed().as_secs_f64()));
+    until("it is ACTIVE", PATIENCE, || (describe(region)["status"] == "ACTIVE").then_some(()));
+}
+
+/// An update, once it has ended.
+fn ended(region: &Region, group: &str, id: &str) -> Value {
+    let describe = ["eks", "describe-update", "--name", "first", "--nodegroup-name", group, "--update-id", id];
+    until("the update ends", 2 * PATIENCE, || {
+        Some(region.aws(&describe)["update"].clone()).filter(|update| update["status"] != "InProgress")
+    })
+}
+
+fn a_launch_template_rolls_out_as_soon_as_a_budget_lets_it(region: &Region, cluster: &Cluster) {
+    const ROLLED: &str = "rolled";
+    let data = |crew: &str| {
+        let tags = json!([{"Key": "crew", "Value": crew}]);
+        json!({"TagSpecifications": [{"ResourceType": "instance", "Tags": tags}]}).to_string()
+    };
+    let named = ["--launch-template-name", "crew", "--launch-template-data"];
+    region.aws(&[&["ec2", "create-launch-template"], &named[..], &[&data("one")]].concat());
+    let mut asked = wish(region);
+    asked.truncate(8); // one subnet of them: a surge of two
+    let base: Vec<&str> = asked.iter().map(String::as_str).collect();
+    let more = ["--nodegroup-name", ROLLED, "--scaling-config", "minSize=1,maxSize=1,desiredSize=1"];
+    let template = ["--launch-template", "name=crew,version=1"];
+    region.aws(&[&base[..], &more, &template].concat());
+    let group = ["--cluster-name", "first", "--nodegroup-name", ROLLED];
+    let said = region.client().run("aws", &[&["eks", "wait", "nodegroup-active"], &group[..]].concat());
+    assert!(said.ok(), "{said}");
+    let of_group = || nodes(cluster).into_iter().filter(|node| label(node, "eks.amazonaws.com/nodegroup") == ROLLED);
+    let old = name(&of_group().next().expect("the group has a node"));
+
+    cluster.apply(&guarded(cluster, ROLLED));
+    rolled_out(cluster, &["deployment/guarded"]);
+    region.aws(&[&["ec2", "create-launch-template-version"], &named[..], &[&data("two")]].concat());
+    let update = ["eks", "update-nodegroup-version", "--launch-template", "name=crew,version=2"];
+    let began = Instant::now();
+    let update = region.aws(&[&update[..], &group].concat())["update"].clone();
+    assert_eq!((&update["type"], &update["status"]), (&json!("VersionUpdate"), &json!("InProgress")));
+    let id = update["id"].as_str().expect("an update has an id");
+    let refusal = region.aws_refuses(&[&["eks", "update-nodegroup-version", "--force"], &group[..]].concat());
+    assert_eq!(refusal.code, "ResourceInUseException", "one update at a time: {}", refusal.message);
+
+    // What an operator sees of a drain that waits: the pod, and the budget that keeps it.
+    let states = || region.roadstead(&["admin", "get", "nodes-state", "-o", "json"]).text();
+    until("the budget is named", PATIENCE, || {
+        let states = states();
+        (states.contains("\"pdb\": \"guarded\"") && states.contains("\"pod\": \"guarded-")).then_some(())
+    });
+    assert_eq!(pods(cluster, "app=guarded")[0]["spec"]["nodeName"], json!(old), "the pod is where it was");
+    cluster.kubectl(&["delete", "poddisruptionbudget", "guarded"]).text();
+    let update = ended(region, ROLLED, id);
+    assert_eq!((&update["status"], &update["errors"]), (&json!("Successful"), &json!([])), "{update:#}");
+    say(&format!("{:6.1} s  UpdateNodegroupVersion, one node", began.elapsed().as_secs_f64()));
+    let left: Vec<Value> = of_group().collect();
+    assert!(left.len() == 1 && name(&left[0]) != old, "{left:#?}");
+    let tag = "Reservations[].Instances[].Tags[?Key=='crew'].Value[]";
+    assert_eq!(region.aws(&["ec2", "describe-instances", "--instance-ids", &instance(&left[0]), "--query", tag]), json!([["two"]]));
+    rolled_out(cluster, &["deployment/guarded"]);
+    cluster.kubectl(&["delete", "deployment", "guarded"]).text();
+    region.aws(&[&["eks", "delete-nodegroup"], &group[..]].concat());
+    let said = region.client().run("aws", &[&["eks", "wait", "nodegroup-deleted"], &group[..]].concat());
+    assert!(said.ok(), "{said}");
+    region.aws(&["ec2", "delete-launch-template", "--launch-template-name", "crew"]);
+}
+
+/// A Deployment of one pod on the group's nodes, and a budget that keeps it there.
+fn guarded(cluster: &Cluster, group: &str) -> Value {
+    let container = json!({"name": "pause", "image": agnhost(cluster), "args": ["pause"]});
+    let pod = json!({"terminationGracePeriodSeconds": 1, "containers": [container],
+        "nodeSelector": {"eks.amazonaws.com/nodegroup": group}});
+    let labels = json!({"app": "guarded"});
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "guarded"}, "spec": {
+            "replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}},
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "guarded"}, "spec": {
+            "minAvailable": 1, "selector": {"matchLabels": labels}}},
+    ]})
+}
+
+fn an_instance_that_its_user_joins_is_a_node_until_it_is_terminated(region: &Region, cluster: &Cluster) {
+    let id = join_by_hand(region, cluster);
+    let found = region.aws(&["ec2", "describe-instances", "--instance-ids", &id])["Reservations"][0]["Instances"][0].clone();
+    let own = found["PrivateDnsName"].as_str().expect("an instance has a name").to_owned();
+    until("it is a node", PATIENCE, || ready_nodes(cluster).contains(&own).then_some(()));
+    // Its kubelet answers under a certificate that somebody signed: only then does the API server speak with it.
+    let path = format!("/api/v1/nodes/{own}/proxy/healthz");
+    until("its kubelet has a certificate", PATIENCE, || cluster.kubectl(&["get", "--raw", &path]).ok().then_some(()));
+    assert!(ready_nodes(cluster).contains(&own), "nobody takes away what no node group has");
+    region.aws(&["ec2", "terminate-instances", "--instance-ids", &id]);
+    until("it is gone with its instance", PATIENCE, || nodes(cluster).iter().all(|n| name(n) != own).then_some(()));
+}
+
+/// Runs an instance of the cluster's own image, told by its user data what to join; its id.
+fn join_by_hand(region: &Region, cluster: &Cluster) -> String {
+    let found = region.describe("first");
+    let endpoint = cluster.kubectl_json(&["get", "endpoints", "kubernetes"])["subsets"][0]["addresses"][0]["ip"].clone();
+    let config = json!({"apiVersion": "node.eks.aws/v1alpha1", "kind": "NodeConfig", "spec": {"cluster": {
+        "name": "first",
+        "apiServerEndpoint": format!("https://{}:443", endpoint.as_str().expect("the API has an address in the VPC")),
+        "certificateAuthority": found["certificateAuthority"]["data"],
+        "cidr": found["kubernetesNetworkConfig"]["serviceIpv4Cidr"],
+    }}});
+    let file = region.folder().join("user-data");
+    let text = format!(
+        "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"B\"\n\n\
+         --B\nContent-Type: application/node.eks.aws\n\n{config}\n--B--\n"
+    );
+    fs::write(&file, text).expect("user data can be written");
+    let version = found["version"].as_str().expect("a cluster has a version");
+    let parameter =
+        format!("/aws/service/eks/optimized-ami/{version}/amazon-linux-2023/x86_64/standard/recommended/image_id");
+    let image = region.aws(&["ssm", "get-parameter", "--name", &parameter, "--query", "Parameter.Value"]);
+    // The profile that the node group's own instances have.
+    let query = "Reservations[].Instances[].IamInstanceProfile.Arn | [0]";
+    let filter = format!("Name=tag:eks:nodegroup-name,Values={GROUP}");
+    let profile = region.aws(&["ec2", "describe-instances", "--filters", &filter, "--query", query]);
+    let profile = profile.as_str().and_then(|arn| arn.rsplit('/').next()).expect("nodes have a profile").to_owned();
+    let user_data = format!("file://{}", file.display());
+    let (profile, image) = (format!("Name={profile}"), image.as_str().expect("a cluster has images").to_owned());
+    let groups = found["resourcesVpcConfig"]["clusterSecurityGroupId"].as_str().expect("it has a group").to_owned();
+    let tags = "ResourceType=instance,Tags=[{Key=kubernetes.io/cluster/first,Value=owned}]";
+    let run = region.aws(&[
+        "ec2", "run-instances", "--image-id", &image, "--instance-type", "t3.small", "--user-data", &user_data,
+        "--iam-instance-profile", &profile, "--security-group-ids", &groups, "--tag-specifications", tags,
+    ]);
+    run["Instances"][0]["InstanceId"].as_str().expect("an instance has an id").to_owned()
+}
+
+/// The id of the instance that a node stands for.
+fn instance(node: &Value) -> String {
+    node["spec"]["providerID"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 fn a_cluster_with_node_groups_is_not_deleted(region: &Region, _: &Cluster) {

@@ -1,9 +1,9 @@
 //! A host agent alone, told by us what there must be: a network, a machine for each party, and a balancer. The machines
 //! run nothing; the harness opens its sockets in their network namespaces, so no limit of theirs is in the way.
 
-use super::traffic::Kind;
 use crate::process::Process;
 use crate::region::Region;
+use crate::traffic::Kind;
 use crate::wait::Wait;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};

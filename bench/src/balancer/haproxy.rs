@@ -1,8 +1,8 @@
 //! HAProxy in TCP mode, in a machine of its own, as it comes but for what a fair comparison needs.
 
 use super::agent::{Agent, LIMIT, Place};
-use super::traffic::{Kind, answers};
 use crate::process::Process;
+use crate::traffic::{Kind, answers};
 use crate::wait::Wait;
 use anyhow::Result;
 use std::fmt::Write as _;

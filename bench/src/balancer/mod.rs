@@ -10,11 +10,11 @@
 mod agent;
 mod haproxy;
 mod report;
-mod traffic;
 
 use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::report::surroundings;
+use crate::traffic::{self, Kind, Servers};
 use crate::wait::Wait;
 use agent::{Agent, Place};
 use anyhow::{Context as _, Result, ensure};
@@ -22,7 +22,6 @@ use haproxy::Haproxy;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
-use traffic::{Kind, Servers};
 
 /// Options.
 #[derive(clap::Args)]

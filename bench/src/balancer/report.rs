@@ -1,8 +1,8 @@
 //! What came out.
 
-use super::traffic::Kind;
 use super::{Args, Way};
 use crate::report::{median, table};
+use crate::traffic::Kind;
 
 /// The whole report: medians, and what each is of the others.
 pub fn text(args: &Args, ways: &[Way], surroundings: &str) -> String {

@@ -1,6 +1,6 @@
 //! What goes wrong.
 
-use super::machines::{self, Process, parts, target_of};
+use crate::machines::{self, Process, parts, target_of};
 use crate::running::networks;
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;

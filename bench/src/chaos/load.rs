@@ -1,11 +1,10 @@
 //! Clients at work: a writer whose every acknowledged write is remembered, readers, a watch that must miss nothing.
 
-use super::api::{Access, Connection};
 use super::ledger::{Book, Ledger, Track};
+use crate::api::{Access, Connection, Lines};
 use anyhow::{Context as _, Result, ensure};
 use http_body_util::BodyExt as _;
 use hyper::Method;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -203,27 +202,6 @@ async fn idle_watch(access: Access, ledger: Ledger) {
         };
         while let Some(Ok(_)) = body.frame().await {}
         ledger.open().told.push(std::time::Instant::now());
-    }
-}
-
-/// The lines of a body without end.
-#[derive(Default)]
-struct Lines {
-    rest: Vec<u8>,
-}
-
-impl Lines {
-    async fn next(&mut self, body: &mut Incoming) -> Result<Option<Vec<u8>>> {
-        loop {
-            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-                let next = self.rest.split_off(end + 1);
-                return Ok(Some(std::mem::replace(&mut self.rest, next)));
-            }
-            match body.frame().await {
-                None => return Ok(None),
-                Some(frame) => self.rest.extend(frame?.into_data().unwrap_or_default()),
-            }
-        }
     }
 }
 

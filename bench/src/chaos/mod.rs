@@ -1,24 +1,22 @@
 //! Faults against a real cluster under load: what its clients notice, how long until it is whole again, and whether
 //! anything that was acknowledged is gone.
 
-mod api;
 mod fault;
 mod ledger;
 mod load;
-mod machines;
 mod report;
 
+use crate::api::Access;
+use crate::machines::{self, Process};
 use crate::process::with_last_words;
 use crate::region::{Client, Parts, Region};
 use crate::report::surroundings;
 use crate::wait::Wait;
 use anyhow::{Context as _, Result, bail, ensure};
-use api::Access;
 use clap::ValueEnum as _;
 use fault::{Fault, Place, Stalling};
 use hyper::Method;
 use ledger::Ledger;
-use machines::Process;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -3,14 +3,14 @@
 use crate::process::Process;
 use crate::region::Parts;
 use crate::running::inside;
+use crate::space::ip;
 use crate::wait::Wait;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use std::cell::Cell;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -152,12 +152,6 @@ impl Drop for Node {
             let _ = ip(&["netns", "delete", &namespace]);
         }
     }
-}
-
-fn ip(arguments: &[&str]) -> Result<()> {
-    let output = Command::new("ip").args(arguments).output().context("starting ip, which is a part of iproute2")?;
-    ensure!(output.status.success(), "ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
-    Ok(())
 }
 
 /// EC2 and the metadata service of an instance with one interface and as many prefixes as it wants.

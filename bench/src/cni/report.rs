@@ -2,7 +2,7 @@
 
 use super::plugin::Plugin;
 use super::{Args, Times};
-use crate::report::table;
+use crate::report::{quantile, table};
 use std::time::Duration;
 
 /// A row: its name, the times that it is about, and which share of them does not exceed what it shows.
@@ -23,7 +23,7 @@ pub fn text(args: &Args, plugins: &[Plugin], times: &[Times], surroundings: &str
         ("whole burst, p50", |times| &times.whole, 0.5),
     ];
     let row = |(name, which, share): Measure| {
-        let values: Vec<f64> = times.iter().map(|times| quantile(which(times), share)).collect();
+        let values: Vec<f64> = times.iter().map(|times| quantile(which(times), share) * 1000.0).collect();
         let ratios = values.iter().skip(1).map(|other| format!("{:.2}", values[0] / other));
         let shown = values.iter().map(|value| format!("{value:.1}")).chain(ratios);
         std::iter::once(name.to_owned()).chain(shown).collect()
@@ -36,30 +36,4 @@ pub fn text(args: &Args, plugins: &[Plugin], times: &[Times], surroundings: &str
         args.burst,
         table(rows)
     )
-}
-
-/// The value that this share of them does not exceed, in milliseconds.
-fn quantile(values: &[Duration], share: f64) -> f64 {
-    let mut sorted: Vec<f64> = values.iter().map(|value| value.as_secs_f64() * 1000.0).collect();
-    sorted.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "there are a few thousand at most"
-    )]
-    let place = ((sorted.len() as f64 * share).ceil() as usize).max(1) - 1;
-    sorted.get(place).copied().unwrap_or(f64::NAN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quantile_is_one_of_the_values() {
-        let values: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
-        assert_eq!((quantile(&values, 0.5), quantile(&values, 0.99)), (50.0, 99.0));
-        assert_eq!(quantile(&values[..1], 0.99), 1.0);
-    }
 }

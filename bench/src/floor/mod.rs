@@ -5,9 +5,11 @@ mod flags;
 pub mod pki;
 mod site;
 
+use crate::api::Access;
 use crate::http::Client;
 use crate::process::{Process, with_last_words};
 use crate::running::{self, Running};
+use crate::space::Space;
 use crate::wait::Wait;
 use anyhow::{Context as _, Result};
 use site::Site;
@@ -28,6 +30,14 @@ pub struct Floor<'a> {
     pub kubernetes: &'a Path,
     /// Its data come into a folder of their own in here.
     pub place: &'a Path,
+}
+
+/// A floor that others stand on: its control plane in a network namespace, which is removed when this is dropped.
+pub struct ControlPlane {
+    standing: Standing,
+    /// Its keys: `NAME.crt` and `NAME.key`.
+    pub keys: PathBuf,
+    _folder: TempDir,
 }
 
 /// What one start of it measured.
@@ -72,11 +82,35 @@ impl Floor<'_> {
         measured
     }
 
-    fn measure_in(&self, folder: &Path, wait: &Wait, rest: Duration) -> Result<Measured> {
-        let site = Site::new(folder.to_owned(), self.etcd, self.kubernetes)?;
+    /// Starts it in a network namespace, for nodes.
+    ///
+    /// # Errors
+    /// It does not start; the message has its last words.
+    pub fn stand(&self, space: &Space, wait: &Wait) -> Result<ControlPlane> {
+        let folder = TempDir::with_prefix_in("roadstead-floor-", self.place)
+            .with_context(|| format!("making a folder in {}", self.place.display()))?;
+        let stood = (|| {
+            let (site, client) = self.prepare(folder.path(), Some(space.file()))?;
+            let mut standing = Standing::start(site, client)?;
+            wait.until("/readyz of both API servers", LIMIT, || standing.look_for_servers())?;
+            wait.until("the default service account", LIMIT, || standing.look_for_account())?;
+            Ok(standing)
+        })();
+        let standing = with_last_words(stood, "the floor", folder.path())?;
+        Ok(ControlPlane { keys: standing.site.pki().into(), standing, _folder: folder })
+    }
+
+    /// All that is there before the clock starts.
+    fn prepare(&self, folder: &Path, space: Option<PathBuf>) -> Result<(Site, Client)> {
+        let site = Site { space: space.clone(), ..Site::new(folder.to_owned(), self.etcd, self.kubernetes)? };
         fs::create_dir(site.pki())?;
-        let client = Client::new(pki::write(Path::new(&site.pki()), site.address)?)?;
+        let client = Client::new(pki::write(Path::new(&site.pki()), site.address)?, space)?;
         flags::write_files(&site)?;
+        Ok((site, client))
+    }
+
+    fn measure_in(&self, folder: &Path, wait: &Wait, rest: Duration) -> Result<Measured> {
+        let (site, client) = self.prepare(folder, None)?;
 
         let began = Instant::now();
         let mut standing = Standing::start(site, client)?;
@@ -87,6 +121,15 @@ impl Floor<'_> {
         wait.rest(rest)?;
         let running = standing.processes.iter().map(|process| running::look(process.id())).collect::<Result<_>>()?;
         Ok(Measured { ready, account, running, restarts: standing.restarts })
+    }
+}
+
+impl ControlPlane {
+    /// Where it is, and how its administrator gets in.
+    pub fn access(&self) -> Access {
+        let site = &self.standing.site;
+        let space = site.space.clone().unwrap_or_default();
+        Access::certified(self.standing.client.config.clone(), site.servers[0].api, space)
     }
 }
 
@@ -105,6 +148,8 @@ impl Standing {
     }
 
     fn run(&mut self, name: &str, argv: Vec<String>) -> Result<()> {
+        let enter = self.site.space.iter().flat_map(|space| ["nsenter".into(), format!("--net={}", space.display())]);
+        let argv = enter.chain(argv).collect();
         self.processes.push(Process::start(&self.site.folder, name, argv)?);
         Ok(())
     }

@@ -10,6 +10,9 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+/// The name of the node that may join.
+pub const NODE: &str = "bare";
+
 /// Who somebody is, and whom they trust.
 pub struct Identity {
     /// The authority that signs who they talk to.
@@ -37,6 +40,7 @@ pub fn write(folder: &Path, address: IpAddr) -> Result<Identity> {
     cluster.sign("kubelet-client", "kube-apiserver-kubelet-client", Some("system:masters"), &[])?;
     cluster.sign("kube-controller-manager", "system:kube-controller-manager", None, &[])?;
     cluster.sign("kube-scheduler", "system:kube-scheduler", None, &[])?;
+    cluster.sign("kubelet", &format!("system:node:{NODE}"), Some("system:nodes"), &[])?;
     let etcd = Authority::new(folder, "etcd-ca", "etcd-ca")?;
     // Members check where a peer connects from: on loopback that is 127.0.0.1.
     etcd.sign("etcd", "etcd", None, &[address, Ipv4Addr::LOCALHOST.into()])?;

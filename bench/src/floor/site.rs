@@ -21,6 +21,8 @@ pub struct Site {
     pub members: Vec<Member>,
     /// API servers, with the controllers beside them.
     pub servers: Vec<Server>,
+    /// The network namespace that all of it is in; None: the harness's own.
+    pub space: Option<PathBuf>,
 }
 
 /// Ports of an etcd member.
@@ -62,6 +64,7 @@ impl Site {
             kubernetes: kubernetes.to_owned(),
             members: members.chunks(3).map(member).collect(),
             servers: servers.chunks(3).map(server).collect(),
+            space: None,
         })
     }
 

@@ -101,6 +101,40 @@ def delete():
     return awaited(lambda: eks.delete_cluster(name=NAME), "cluster_deleted")
 
 
+def nodes(name, kind, count="1"):
+    """Asks for a node group; when that was, seconds since 1970."""
+    role = iam.get_role(RoleName="eks-node-role")["Role"]["Arn"]
+    count = int(count)
+    wish = {"scalingConfig": {"minSize": 0, "maxSize": count, "desiredSize": count}, "instanceTypes": [kind]}
+    asked = time.time()
+    eks.create_nodegroup(
+        clusterName=NAME, nodegroupName=name, nodeRole=role, subnets=request["resourcesVpcConfig"]["subnetIds"], **wish
+    )
+    return asked
+
+
+def no_nodes(name):
+    """Deletes a node group; seconds until it was gone."""
+    group = {"clusterName": NAME, "nodegroupName": name}
+    began = time.monotonic()
+    eks.delete_nodegroup(**group)
+    waiter = eks.get_waiter("nodegroup_deleted")
+    waiter.wait(**group, WaiterConfig={"Delay": 1, "MaxAttempts": int(LIMIT)})
+    return time.monotonic() - began
+
+
+def prefixes():
+    """Has nodes take /28 prefixes for their pods' addresses: with that, EKS lets a node have 110 pods."""
+    settings = json.dumps({"env": {"ENABLE_PREFIX_DELEGATION": "true"}})
+    eks.create_addon(
+        clusterName=NAME, addonName="vpc-cni", configurationValues=settings, resolveConflicts="OVERWRITE"
+    )
+    eks.get_waiter("addon_active").wait(
+        clusterName=NAME, addonName="vpc-cni", WaiterConfig={"Delay": 1, "MaxAttempts": int(LIMIT)}
+    )
+    return 0
+
+
 def access():
     """Where the cluster is and how its creator gets in."""
     cluster = state()
@@ -116,7 +150,7 @@ def health():
     return [issue["message"] for issue in state()["health"]["issues"]]
 
 
-commands = {f.__name__: f for f in (prepare, create, together, answer, delete, access, health)}
+commands = {f.__name__: f for f in (prepare, create, together, answer, delete, nodes, no_nodes, prefixes, access, health)}
 for line in sys.stdin:
     try:
         name, *arguments = line.split()

@@ -3,6 +3,7 @@
 use crate::autoscaling::auto_scaling_group::{Activity, AutoScalingGroup, AutoScalingGroupPlanner};
 use crate::autoscaling::{Group, GroupPlanner};
 use crate::ec2::instance::Instance;
+use crate::ec2::instance::console::ConsoleOutput;
 use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::security_group::SecurityGroup;
@@ -51,6 +52,7 @@ pub fn registry() -> Registry {
     registry.add::<NetworkInterface>();
     registry.add::<Volume>();
     registry.add::<Instance>();
+    registry.add::<ConsoleOutput>();
     registry.add::<LaunchTemplate>();
     registry.add::<Group>();
     registry.add::<AutoScalingGroup>();

@@ -19,9 +19,45 @@ pub fn machines(state_dir: &Path) -> PathBuf {
     state_dir.join("machines")
 }
 
+/// What the processes of a machine said last, PID 1 first: each line behind its process' name, all of it no longer than
+/// `limit`, bytes, of which every process has the same share.
+///
+/// # Errors
+/// The logs may not be read.
+pub fn console(state_dir: &Path, machine: &str, limit: usize) -> Result<String> {
+    let mut logs = logs_in(&folder_of(state_dir, machine))?;
+    logs.sort_by_key(|(process, _)| (process != "init", process.clone()));
+    let share = limit / logs.len().max(1);
+    logs.iter().map(|(process, path)| end_of(path, process, share)).collect()
+}
+
+/// The last whole lines of a log that fit, each with a name.
+fn end_of(path: &Path, process: &str, limit: usize) -> Result<String> {
+    let mut file = File::open(path).with_context(|| format!("reading {}", path.display()))?;
+    let from = file.metadata()?.len().saturating_sub(limit as u64);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = vec![];
+    file.take(limit as u64).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().skip(usize::from(from > 0)).map(|line| format!("[{process}] {line}\n"));
+    let mut kept: Vec<String> = vec![];
+    let mut left = limit;
+    for line in lines.collect::<Vec<_>>().into_iter().rev() {
+        let Some(rest) = left.checked_sub(line.len()) else { break };
+        left = rest;
+        kept.push(line);
+    }
+    Ok(kept.into_iter().rev().collect())
+}
+
+fn folder_of(state_dir: &Path, machine: &str) -> PathBuf {
+    machines(state_dir).join(machine).join("log/roadstead")
+}
+
 /// The logs of some machines.
 pub struct Logs {
-    machines: PathBuf,
+    /// The agent's state.
+    state: PathBuf,
     /// Who, and where its logs are.
     folders: Vec<(String, PathBuf)>,
     /// Only of this process.
@@ -44,14 +80,14 @@ impl Logs {
     /// # Errors
     /// They may not be read.
     pub fn of(state_dir: &Path, of: Vec<(String, String)>, process: Option<String>, say: Say) -> Result<Logs> {
-        let mut logs = Logs { machines: machines(state_dir), folders: vec![], process, open: BTreeMap::new(), say };
+        let mut logs = Logs { state: state_dir.into(), folders: vec![], process, open: BTreeMap::new(), say };
         of.into_iter().for_each(|machine| logs.add(machine));
         logs.find()?;
         Ok(logs)
     }
 
     fn add(&mut self, (name, id): (String, String)) {
-        let folder = self.machines.join(id).join("log/roadstead");
+        let folder = folder_of(&self.state, &id);
         if self.folders.iter().all(|(_, known)| *known != folder) {
             self.folders.push((name, folder));
         }

@@ -25,7 +25,7 @@ pub use balancer::{
 pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus, RoleSession};
 pub use image::SystemImage;
 pub use machine::{
-    Content, Disk, DiskStatus, File, Liveness, Machine, MachineDisk, MachinePhase, MachinePort, MachineStatus, Probe,
+    Console, Content, Disk, DiskStatus, File, Liveness, Machine, MachineDisk, MachinePhase, MachinePort, MachineStatus, Probe,
     Process, ProcessState, ProcessStatus, Profile,
 };
 pub use metadata::{Metadata, RoleCredentials, link_local};

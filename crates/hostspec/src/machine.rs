@@ -212,6 +212,24 @@ pub struct MachineStatus {
     pub since: Millis,
     /// In the order of the spec; empty until PID 1 reports.
     pub processes: Vec<ProcessStatus>,
+    /// What its processes said, of a node: posted when they are all ready first, when one ends, and when it fails or is not
+    /// ready a minute after its start. None: nothing yet.
+    #[serde(default)]
+    pub console: Option<Console>,
+}
+
+/// What the processes of a machine said, as it stood at an instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Console {
+    /// When that was.
+    pub at: Millis,
+    /// The ends of their logs, each line behind its process' name; at most [`Console::LIMIT`] bytes.
+    pub text: String,
+}
+
+impl Console {
+    /// So many bytes at most (EC2 API reference, GetConsoleOutput: the most recent 64 KB).
+    pub const LIMIT: usize = 64 << 10;
 }
 
 /// How far a machine is.

@@ -79,7 +79,8 @@ fn spec(access: Access, drain: Option<Drain>) -> NodesSpec {
         cordon: false,
         drain,
     };
-    NodesSpec { access, nodes: BTreeMap::from([("i-0a".to_owned(), node)]) }
+    let gone = ["i-0b", "i-0c"].map(str::to_owned).into();
+    NodesSpec { access, nodes: BTreeMap::from([("i-0a".to_owned(), node)]), self_managed: BTreeMap::new(), gone }
 }
 
 fn node(instance: &str, ready: &str) -> Value {
@@ -106,10 +107,11 @@ async fn a_node_is_followed_through_watches_that_end_and_versions_that_are_forgo
 }
 
 #[tokio::test]
-async fn strangers_vanish_and_those_of_no_instance_stay() {
+async fn nodes_vanish_with_their_instances_and_what_nobody_stated_stays() {
     let rig = Rig::start(None, |fake| {
         fake.put("/api/v1/nodes/before", node("i-0b", "True"));
         fake.put("/api/v1/nodes/hybrid", json!({"spec": {}}));
+        fake.put("/api/v1/nodes/own", node("i-0d", "True"));
     })
     .await;
     let gone =
@@ -117,19 +119,19 @@ async fn strangers_vanish_and_those_of_no_instance_stay() {
     timeout(PATIENCE, rig.fake.until(gone("before"))).await.expect("it goes");
     rig.fake.put("/api/v1/nodes/after", node("i-0c", "True"));
     timeout(PATIENCE, rig.fake.until(gone("after"))).await.expect("it goes, too");
-    assert!(rig.fake.get("/api/v1/nodes/hybrid").is_some());
+    assert!(["hybrid", "own"].iter().all(|name| rig.fake.get(&format!("/api/v1/nodes/{name}")).is_some()));
 }
 
 #[tokio::test]
 async fn a_certificate_that_nobody_may_have_is_refused_with_the_reason() {
     let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests/csr-1";
     let rig = Rig::start(None, |_| {}).await;
-    let spec = json!({"signerName": "kubernetes.io/kubelet-serving", "username": "system:node:other", "groups": ["system:nodes"]});
+    let spec = json!({"signerName": "kubernetes.io/kubelet-serving", "username": "somebody", "groups": ["system:nodes"]});
     rig.fake.put(path, json!({"spec": spec}));
     let decided = |fake: &Fake| fake.get(path)?["status"]["conditions"].get(0).cloned();
     let condition = timeout(PATIENCE, rig.fake.until(decided)).await.expect("it is decided");
     assert_eq!(condition["type"], "Denied");
-    assert_eq!(condition["message"], "no instance of this cluster has the private DNS name 'other'");
+    assert_eq!(condition["message"], "'somebody' is not a node");
 }
 
 #[tokio::test]

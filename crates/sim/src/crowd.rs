@@ -324,7 +324,8 @@ fn running(machine: &hostspec::Machine, since: Millis) -> MachineStatus {
         since,
         last_exit: None,
     };
-    MachineStatus { phase: MachinePhase::Running, since, processes: machine.processes.iter().map(process).collect() }
+    let processes = machine.processes.iter().map(process).collect();
+    MachineStatus { phase: MachinePhase::Running, since, processes, console: None }
 }
 
 fn healthy(balancer: &hostspec::Balancer) -> hostspec::BalancerStatus {

@@ -33,6 +33,7 @@ pub struct Nodes {
 #[derive(Clone, Debug)]
 struct Object {
     name: String,
+    zone: String,
     ready: bool,
     since: Millis,
     /// When kubelet's word, or its silence, changes that.
@@ -96,7 +97,7 @@ impl Nodes {
             let api = view.get(&kube::key(&cluster)).is_some_and(|kube| host.probe(&kube.body).is_ok());
             let objects = self.objects.entry(cluster.clone()).or_default();
             if api {
-                objects.retain(|instance, _| spec.body.nodes.contains_key(instance));
+                objects.retain(|instance, _| !spec.body.gone.contains(instance));
             }
             for (instance, wanted) in &spec.body.nodes {
                 let well = host.kubelet_runs(instance);
@@ -139,8 +140,8 @@ fn turn(
 ) -> Option<Millis> {
     if !objects.contains_key(instance) && well && api {
         // kubelet's own first tries included.
-        let object =
-            Object { name: wanted.name.clone(), ready: false, since: now, turns: None, empty: false, pods: None };
+        let (name, zone) = (wanted.name.clone(), wanted.zone.clone());
+        let object = Object { name, zone, ready: false, since: now, turns: None, empty: false, pods: None };
         objects.insert(instance.to_owned(), object);
     }
     let object = objects.get_mut(instance)?;
@@ -202,5 +203,7 @@ fn state(spec: &NodesSpec, objects: &BTreeMap<String, Object>, guarded: bool) ->
         };
         (object.name.clone(), state)
     };
-    NodesState { nodes: spec.nodes.iter().map(one).collect() }
+    let strangers = objects.iter().filter(|(instance, _)| !spec.nodes.contains_key(*instance));
+    let strangers = strangers.map(|(instance, object)| (instance.clone(), object.zone.clone())).collect();
+    NodesState { nodes: spec.nodes.iter().map(one).collect(), strangers }
 }

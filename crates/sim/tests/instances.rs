@@ -689,3 +689,28 @@ fn whatever_is_asked_in_whatever_order_nothing_is_given_twice_and_nothing_is_lef
         assert_eq!((world.leftovers(), world.host().count()), (vec![], 0), "seed {seed}");
     }
 }
+
+#[test]
+fn what_an_instance_said_is_shown_for_as_long_as_the_instance() {
+    let (mut world, id) = running();
+    let console = |world: &mut World, id: &str, latest: Option<bool>| {
+        let request = ec2::GetConsoleOutputRequest { instance_id: id.into(), latest, ..Default::default() };
+        world.call(&ec2::GET_CONSOLE_OUTPUT, request)
+    };
+    let said = console(&mut world, &id, None).unwrap();
+    assert_eq!(said.instance_id.as_deref(), Some(id.as_str()));
+    let output = said.output.clone().unwrap();
+    let text = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, output).unwrap();
+    assert!(String::from_utf8(text).unwrap().contains("[kubelet] up\n"));
+    let refusal = |result: Result<ec2::GetConsoleOutputResult, Fault>| match result {
+        Err(fault) => fault.code.name(Protocol::Ec2Query).to_owned(),
+        Ok(_) => "no refusal".to_owned(),
+    };
+    assert_eq!(refusal(console(&mut world, &id, Some(true))), "UnsupportedOperation");
+    assert_eq!(refusal(console(&mut world, "i-0123456789abcdef0", None)), "InvalidInstanceID.NotFound");
+    terminate(&mut world, &id).unwrap();
+    world.settle();
+    assert_eq!(console(&mut world, &id, None).unwrap().output, said.output);
+    world.wait(Millis::mins(61));
+    assert_eq!(refusal(console(&mut world, &id, None)), "InvalidInstanceID.NotFound");
+}

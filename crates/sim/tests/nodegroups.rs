@@ -4,10 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a story whose helper finds nothing has failed")]
 
 use roadstead_cloud::autoscaling::auto_scaling_group::Lifecycle;
+use roadstead_cloud::ec2::instance::Instance;
 use roadstead_cloud::ec2::subnet::Subnet;
 use roadstead_cloud::eks::nodegroup::{Phase, State as Group};
 use roadstead_cloud::eks::update::State as Update;
-use roadstead_shapes::eks;
+use roadstead_shapes::{ec2, eks, iam};
 use roadstead_sim::{ACCOUNT, Crash, State, World};
 use roadstead_store::{Index, Read as _};
 use roadstead_types::Millis;
@@ -295,6 +296,141 @@ fn a_deleted_auto_scaling_group_degrades_its_node_group() {
     world.try_delete_nodegroup("a", "n").unwrap();
     settle_for(&mut world, 20);
     assert_eq!(state(&world), None);
+}
+
+#[test]
+fn nodes_take_110_pods_where_the_cni_is_configured_to_give_them_prefixes() {
+    let mut world = with_nodes(1);
+    let told = |world: &World, group: &str| {
+        let id = world.members("a", group).into_keys().next().unwrap();
+        world.view().get(&Instance::key(&id)).unwrap().body.spec.launch.unwrap().user_data.unwrap()
+    };
+    assert!(told(&world, "n").contains("\"maxPods\": 17"), "{}", told(&world, "n"));
+    let request = eks::CreateAddonRequest {
+        cluster_name: "a".into(),
+        addon_name: "vpc-cni".into(),
+        configuration_values: Some(r#"{"env": {"ENABLE_PREFIX_DELEGATION": "true"}}"#.into()),
+        resolve_conflicts: Some(eks::ResolveConflicts::Overwrite),
+        ..Default::default()
+    };
+    world.call(&eks::CREATE_ADDON, request).unwrap();
+    world.settle();
+    world.create_nodegroup("a", "m", 1);
+    world.settle();
+    assert!(told(&world, "m").contains("\"maxPods\": 110"), "{}", told(&world, "m"));
+}
+
+/// The one thing that is wrong with the node group: its code, and what it is about.
+fn issue(world: &World) -> Option<(String, Vec<String>)> {
+    let issues = world.nodegroup("a", "n")?.status.issues;
+    assert!(issues.len() <= 1, "{issues:?}");
+    issues.into_iter().next().map(|issue| (issue.code, issue.resources))
+}
+
+/// Runs on until it is degraded: why.
+fn degraded(world: &mut World) -> (String, Vec<String>) {
+    until(world, 5, |world| state(world) == Some(Group::Degraded) && issue(world).is_some());
+    issue(world).unwrap()
+}
+
+fn launch_template(world: &World) -> String {
+    world.nodegroup("a", "n").unwrap().status.template.unwrap().0
+}
+
+/// A new subnet of the default VPC, with eleven addresses.
+fn small_subnet(world: &mut World) -> String {
+    let cluster = world.view().get(&roadstead_sim::cluster_key("a")).unwrap().body;
+    let first = world.view().get(&Subnet::key(ACCOUNT, &cluster.spec.vpc.subnets[0])).unwrap().body;
+    let request = ec2::CreateSubnetRequest {
+        vpc_id: first.vpc,
+        cidr_block: Some("172.31.240.0/28".into()),
+        availability_zone: Some(first.zone),
+        ..Default::default()
+    };
+    world.call(&ec2::CREATE_SUBNET, request).unwrap().subnet.unwrap().subnet_id.unwrap()
+}
+
+fn with_nodes_in(world: &mut World, subnet: &str, size: i32) {
+    let scaling =
+        eks::NodegroupScalingConfig { min_size: Some(0), max_size: Some(20), desired_size: Some(size) };
+    let request = eks::CreateNodegroupRequest {
+        subnets: vec![subnet.to_owned()],
+        scaling_config: Some(scaling),
+        ..world.nodegroup_request("a", "n", size)
+    };
+    world.call(&eks::CREATE_NODEGROUP, request).unwrap();
+    until(world, 5, |world| state(world) == Some(Group::Active));
+}
+
+#[test]
+fn a_subnet_without_addresses_is_named_until_nodes_need_none_of_it() {
+    let mut world = with_cluster();
+    let subnet = small_subnet(&mut world);
+    with_nodes_in(&mut world, &subnet, 11);
+    world.try_scale("a", "n", 12).unwrap();
+    assert_eq!(degraded(&mut world), ("InsufficientFreeAddresses".into(), vec![subnet]));
+    assert_eq!(world.ready_nodes("a", "n").len(), 11, "those that are there stay");
+    world.try_scale("a", "n", 11).unwrap();
+    until(&mut world, 5, |world| state(world) == Some(Group::Active));
+    assert_eq!(issue(&world), None);
+}
+
+#[test]
+fn an_image_that_is_no_longer_on_offer_is_an_issue_that_an_update_ends() {
+    let mut world = with_nodes(1);
+    new_image(&mut world);
+    world.try_scale("a", "n", 2).unwrap();
+    assert_eq!(degraded(&mut world), ("AmiIdNotFound".into(), vec![launch_template(&world)]));
+    let update = world.try_update_nodegroup("a", "n", false).unwrap();
+    settle_for(&mut world, 60);
+    assert_eq!(world.update("a", &update).unwrap().state, Update::Successful, "{}", world.log());
+    assert_eq!((state(&world), issue(&world), world.ready_nodes("a", "n").len()), (Some(Group::Active), None, 2));
+}
+
+#[test]
+fn a_host_without_capacity_is_an_issue_of_the_auto_scaling_group() {
+    let mut world = with_nodes(1);
+    let name = world.nodegroup("a", "n").unwrap().spec.group_name();
+    world.reconfigure(|settings| settings.vcpus = 1);
+    world.try_scale("a", "n", 2).unwrap();
+    assert_eq!(degraded(&mut world), ("AsgInstanceLaunchFailures".into(), vec![name]));
+    world.reconfigure(|settings| settings.vcpus = 8);
+    until(&mut world, 15, |world| world.ready_nodes("a", "n").len() == 2);
+    assert_eq!((state(&world), issue(&world)), (Some(Group::Active), None));
+}
+
+#[test]
+fn a_node_role_that_is_deleted_is_an_issue_until_it_is_there_again() {
+    let mut world = with_nodes(1);
+    let group = world.nodegroup("a", "n").unwrap();
+    let role_name = group.spec.node_role.rsplit('/').next().unwrap().to_owned();
+    let profile = iam::RemoveRoleFromInstanceProfileRequest {
+        instance_profile_name: group.spec.own_name(),
+        role_name: role_name.clone(),
+    };
+    world.call(&iam::REMOVE_ROLE_FROM_INSTANCE_PROFILE, profile).unwrap();
+    world.call(&iam::DELETE_ROLE, iam::DeleteRoleRequest { role_name }).unwrap();
+    assert_eq!(degraded(&mut world), ("IamNodeRoleNotFound".into(), vec![group.spec.node_role]));
+    // The role of stories is made when it is missing.
+    world.nodegroup_request("a", "n", 1);
+    until(&mut world, 5, |world| state(world) == Some(Group::Active));
+}
+
+#[test]
+fn what_a_group_is_launched_from_and_where_is_an_issue_once_its_user_deletes_it() {
+    let mut world = with_nodes(1);
+    let template = launch_template(&world);
+    let request =
+        ec2::DeleteLaunchTemplateRequest { launch_template_id: Some(template.clone()), ..Default::default() };
+    world.call(&ec2::DELETE_LAUNCH_TEMPLATE, request).unwrap();
+    assert_eq!(degraded(&mut world), ("Ec2LaunchTemplateNotFound".into(), vec![template]));
+
+    let mut world = with_cluster();
+    let subnet = small_subnet(&mut world);
+    with_nodes_in(&mut world, &subnet, 0);
+    let request = ec2::DeleteSubnetRequest { subnet_id: subnet.clone(), ..Default::default() };
+    world.call(&ec2::DELETE_SUBNET, request).unwrap();
+    assert_eq!(degraded(&mut world), ("Ec2SubnetNotFound".into(), vec![subnet]));
 }
 
 #[test]

@@ -75,6 +75,31 @@ enum Benchmark {
         #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
         place: PathBuf,
     },
+    /// CreateNodegroup to Node Ready against the same kubelet and containerd started bare, in turns; where the time goes,
+    /// and the memory that a node takes beside them (needs root).
+    Nodes(OfNodes),
+    /// Pods on a node that is Ready, one after another, twenty at once and as many as it may have, against the same
+    /// kubelet and containerd started bare with upstream's `ptp` (needs root).
+    Pods(OfNodes),
+    /// Pod to pod, on one node and across two, against two namespaces with a veth pair between them (needs root).
+    Network {
+        #[command(flatten)]
+        of: OfNodes,
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 3.0)]
+        seconds: f64,
+    },
+}
+
+/// What the benchmarks of nodes and pods share.
+#[derive(clap::Args)]
+struct OfNodes {
+    /// How often each side is measured.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// A folder on the disk to use.
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    place: PathBuf,
 }
 
 /// Options of `chaos`.
@@ -116,6 +141,13 @@ pub fn run(args: &Args) -> Result<()> {
             command.arg("--plugins").arg(target.plugins()?).arg("--roadstead").arg(roadstead(&target)?);
             command
         }
+        Benchmark::Nodes(of) => nodes(&target, "nodes", of)?,
+        Benchmark::Pods(of) => nodes(&target, "pods", of)?,
+        Benchmark::Network { of, seconds } => {
+            let mut command = target.harness("network", of.runs, &of.place)?;
+            command.arg("--seconds").arg(seconds.to_string()).arg("--roadstead").arg(roadstead(&target)?);
+            command
+        }
     };
     // Becomes the benchmark, so that Ctrl-C is its own affair and the shell waits until it has cleaned up.
     Err(command.exec()).context("starting the benchmark")
@@ -131,6 +163,15 @@ fn cluster(target: &Target, runs: usize, only: Option<&str>, place: &Path) -> Re
             command.arg("--roadstead").arg(roadstead(target)?).args(side.map(|_| "--no-floor"));
         }
     }
+    Ok(command)
+}
+
+/// With a bare node beside ours.
+fn nodes(target: &Target, what: &str, of: &OfNodes) -> Result<Command> {
+    let mut command = target.harness(what, of.runs, &of.place)?;
+    let (etcd, kubernetes) = (target.set_of("etcd")?, target.set_of("kube-apiserver")?);
+    command.args(["--etcd", &etcd.name, "--kubernetes", &kubernetes.name, "--plugins", &target.plugins()?]);
+    command.arg("--roadstead").arg(roadstead(target)?);
     Ok(command)
 }
 

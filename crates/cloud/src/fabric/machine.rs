@@ -1,6 +1,6 @@
 //! Instances as hosts see them.
 
-use crate::ec2::instance::{self, Instance, Phase, Power, SHOWN_AFTER_TERMINATION};
+use crate::ec2::instance::{self, Instance, Phase, Power, SHOWN_AFTER_TERMINATION, console};
 use crate::ec2::network_interface;
 use crate::fabric::{Saw, metadata, saw, unwant, want};
 use crate::sts::session;
@@ -34,9 +34,14 @@ fn run(mut record: Record<Instance>, tx: &mut Tx) -> Next {
         metadata::state(tx, &record, launch);
     }
     want(tx, &record.key.any(), machine);
-    let seen = saw::<hostspec::Machine>(tx, &id);
+    let mut seen = saw::<hostspec::Machine>(tx, &id);
     if seen.is_some() {
         detach(tx, &id);
+    }
+    if record.body.spec.launch.is_some()
+        && let Some(posted) = seen.as_mut().and_then(|seen| seen.console.take())
+    {
+        console::post(tx, &record.key.any(), &id, posted);
     }
     let phase = seen.as_ref().map_or(Phase::Waiting, phase);
     let began = seen.is_some() && phase != Phase::Waiting;
@@ -90,6 +95,7 @@ fn terminate(mut record: Record<Instance>, tx: &mut Tx, since: Millis) -> Next {
     let all_gone = is_gone && instance::release(tx, &record) && ended;
     let shown = SHOWN_AFTER_TERMINATION.since(tx.now().since(since));
     if all_gone && shown == Millis(0) {
+        console::forget(tx, &record.body.spec.id);
         tx.remove(&record.key);
         return Next::settled("deleted");
     }

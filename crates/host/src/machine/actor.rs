@@ -5,11 +5,12 @@ use super::{Machines, check, digest};
 use crate::backoff::Backoff;
 use crate::disk::is_name;
 use crate::images::NotYet;
-use crate::{Config, blocking, now};
+use crate::{Config, blocking, logs, now};
 use anyhow::{Context as _, Result};
 use roadstead_guest::{Marks, Placed};
 use roadstead_hostspec::{
-    Content, File, ItemKey, ItemKind, Machine, MachinePhase, MachineStatus, ProcessStatus, Status,
+    Console, Content, File, ItemKey, ItemKind, Machine, MachinePhase, MachineStatus, ProcessState, ProcessStatus, Profile,
+    Status,
 };
 use roadstead_vault::Vault;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ const STEADY: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// It doubles so often.
 const DOUBLINGS: u32 = 3;
+/// A node that is not ready by then has something to say about it.
+const LATE: Duration = Duration::from_secs(60);
 
 /// What a task is told.
 #[derive(Clone, Debug)]
@@ -92,7 +95,7 @@ enum Obstacle {
 impl Actor {
     pub fn new(area: Machines, id: String, want: watch::Receiver<Want>) -> Actor {
         let phase = MachinePhase::Waiting { for_what: "its turn".to_owned() };
-        let status = MachineStatus { phase, since: now(), processes: Vec::new() };
+        let status = MachineStatus { phase, since: now(), processes: Vec::new(), console: None };
         Actor {
             area,
             id,
@@ -144,6 +147,7 @@ impl Actor {
                 }
                 Obstacle::Failed(why) => {
                     tracing::warn!(machine = self.id, "it failed: {why:#}");
+                    self.post(&machine).await;
                     self.phase(MachinePhase::Failed { why: format!("{why:#}") });
                     tokio::select! {
                         () = self.backoff.pause() => {}
@@ -221,10 +225,18 @@ impl Actor {
     /// Passes on what a running machine says, until it ends (why) or something else is wanted.
     async fn live(&mut self, mut life: Life, machine: &mut Arc<Machine>) -> Result<anyhow::Error, Changed> {
         let (began, network) = (Instant::now(), self.area.0.network.clone());
+        let late = tokio::time::sleep(LATE);
+        tokio::pin!(late);
+        let mut is_late = false;
         loop {
             tokio::select! {
                 news = life.news.recv() => match news {
-                    Some(News::Report(processes)) => self.report(MachinePhase::Running, processes),
+                    Some(News::Report(processes)) => {
+                        if is_turn(&self.status.processes, &processes) {
+                            self.post(machine).await;
+                        }
+                        self.report(MachinePhase::Running, processes);
+                    }
                     Some(News::Ended(why)) => {
                         self.forgive(began);
                         return Ok(anyhow::Error::msg(why));
@@ -239,6 +251,13 @@ impl Actor {
                 },
                 _ = self.want.changed() => self.still(machine)?,
                 () = network.wait(&machine.ports), if !self.plugged => self.plug(machine).await,
+                () = &mut late, if !is_late => {
+                    is_late = true;
+                    if !are_ready(&self.status.processes) {
+                        self.post(machine).await;
+                        self.say();
+                    }
+                }
             }
         }
     }
@@ -337,13 +356,25 @@ impl Actor {
         leaves
     }
 
+    /// What a node says from now on has its console with it: what its user sees of a machine that he can't enter.
+    async fn post(&mut self, machine: &Machine) {
+        if !matches!(machine.profile, Profile::Node { .. }) {
+            return;
+        }
+        let (config, id) = (self.area.0.config.clone(), self.id.clone());
+        match blocking(move || logs::console(&config.state_dir, &id, Console::LIMIT)).await {
+            Ok(text) => self.status.console = Some(Console { at: now(), text }),
+            Err(why) => tracing::warn!(machine = self.id, "its console: {why:#}"),
+        }
+    }
+
     fn phase(&mut self, phase: MachinePhase) {
         self.report(phase, Vec::new());
     }
 
     fn report(&mut self, phase: MachinePhase, processes: Vec<ProcessStatus>) {
         let since = if phase == self.status.phase { self.status.since } else { now() };
-        self.status = MachineStatus { phase, since, processes };
+        self.status = MachineStatus { phase, since, processes, console: self.status.console.take() };
         self.area.0.roster.see(&self.id, &self.status);
         self.say();
     }
@@ -357,6 +388,18 @@ impl Actor {
         let key = ItemKey { kind: ItemKind::Machine, id: self.id.clone() };
         (self.area.0.saw)(key, self.generation, Status::Machine(self.status.clone()));
     }
+}
+
+/// All that a machine runs is ready.
+fn are_ready(processes: &[ProcessStatus]) -> bool {
+    !processes.is_empty() && processes.iter().all(|process| process.state == ProcessState::Ready)
+}
+
+/// From the one report to the next a machine got ready, or a process of it ended.
+fn is_turn(before: &[ProcessStatus], after: &[ProcessStatus]) -> bool {
+    let ended = |process: &&ProcessStatus| process.state == ProcessState::Backoff;
+    let known = |process: &ProcessStatus| before.iter().any(|old| (&old.name, old.restarts, old.state) == (&process.name, process.restarts, process.state));
+    (are_ready(after) && !are_ready(before)) || after.iter().filter(ended).any(|process| !known(process))
 }
 
 /// The first of the pinned programs that is not built yet: `SET/PROGRAM`.

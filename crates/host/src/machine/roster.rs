@@ -77,7 +77,7 @@ mod tests {
     fn status(phase: MachinePhase, state: ProcessState) -> MachineStatus {
         let (restarts, since, last_exit) = (1, Millis(0), Some("signal 9".to_owned()));
         let process = ProcessStatus { name: "api".into(), state, restarts, since, last_exit };
-        MachineStatus { phase, since: Millis(0), processes: vec![process] }
+        MachineStatus { phase, since: Millis(0), processes: vec![process], console: None }
     }
 
     #[test]

@@ -133,7 +133,8 @@ impl<D: Dial> Known<'_, D> {
             let seen = node::state(node, objects.get(&node.name), self.drains.get(&node.name));
             (node.name.clone(), seen)
         };
-        Some(NodesState { nodes: self.spec.nodes.values().map(state).collect() })
+        let nodes = self.spec.nodes.values().map(state).collect();
+        Some(NodesState { nodes, strangers: node::strangers(self.spec, objects.values()) })
     }
 
     /// Does all that is due; false if something is left that the API did not take.
@@ -151,7 +152,7 @@ impl<D: Dial> Known<'_, D> {
 
     /// What is due for a Node object.
     fn due(&self, object: &Value) -> Option<Due> {
-        if node::is_stranger(self.spec, object) {
+        if node::is_left_over(self.spec, object) {
             return Some(Due::Delete);
         }
         let ours = self.spec.nodes.get(node::instance(object)?)?;

@@ -3,8 +3,8 @@
 use super::etcd::Cluster;
 use super::machine::{Phase, State};
 use roadstead_hostspec::{
-    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Metadata,
-    Network, NetworkStatus, Port, PortStatus, Profile, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth,
+    Balancer, BalancerStatus, Console, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Metadata,
+    Network, NetworkStatus, Port, PortStatus, ProcessState, Profile, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth,
     Versioned,
 };
 use roadstead_types::Millis;
@@ -281,5 +281,8 @@ fn machine_status(state: &State) -> MachineStatus {
         Phase::Failed { why } => (MachinePhase::Failed { why: why.clone() }, vec![]),
         Phase::Remains { why } => (MachinePhase::Remains { why: why.clone() }, vec![]),
     };
-    MachineStatus { phase, since: state.since, processes }
+    let ready = !processes.is_empty() && processes.iter().all(|process| process.state == ProcessState::Ready);
+    let said = || processes.iter().map(|process| format!("[{}] up\n", process.name)).collect();
+    let console = ready.then(|| Console { at: state.since, text: said() });
+    MachineStatus { phase, since: state.since, processes, console }
 }

@@ -254,6 +254,10 @@ impl Plan<'_> {
         let live = count(|member| !member.state.ends() && !member.balances);
         let leaving = count(|member| member.state.ends());
         let held = if self.group.spec.terminate_first { leaving } else { 0 };
+        if live >= size {
+            // Nobody misses what could not be launched.
+            self.group.status.trouble = None;
+        }
         if live < size {
             self.grow(size.saturating_sub(live).saturating_sub(held));
         } else if live > size {

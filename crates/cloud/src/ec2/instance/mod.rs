@@ -3,6 +3,7 @@
 //! A service's own instance is [`launch`]ed with an image that stands in its record. A user's, or one that a service
 //! runs in its user's name, is [`run`] from an AMI: it has a type, a state that moves, tags, and is seen by the API.
 
+pub mod console;
 mod model;
 pub mod ops;
 mod run;

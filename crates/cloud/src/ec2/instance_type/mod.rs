@@ -36,6 +36,13 @@ impl InstanceType {
     pub fn max_pods(&self) -> u32 {
         u32::try_from(self.enis * (self.addresses_per_eni - 1) + 2).unwrap_or(u32::MAX)
     }
+
+    /// The same where each of those addresses is a prefix of sixteen: Kubernetes' own limit then comes first (EKS user
+    /// guide, "Assign more IP addresses to Amazon EKS nodes with prefixes").
+    pub fn max_pods_with_prefixes(&self) -> u32 {
+        let most = if self.vcpus < 30 { 110 } else { 250 };
+        u32::try_from(self.enis * (self.addresses_per_eni - 1) * 16 + 2).unwrap_or(u32::MAX).min(most)
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +63,8 @@ mod tests {
         for (name, pods) in known {
             assert_eq!(find(name).map(InstanceType::max_pods), Some(pods), "{name}");
         }
+        let with_prefixes = |name: &str| find(name).map(InstanceType::max_pods_with_prefixes);
+        assert_eq!(["t3.micro", "m5.large"].map(with_prefixes), [Some(34), Some(110)]);
     }
 
     #[test]

@@ -33,6 +33,11 @@ pub fn release_node_role(tx: &mut Tx, cluster: &cluster::Spec, role_arn: &str, n
     }
 }
 
+/// Whether instances with this role may join the cluster.
+pub fn joins_nodes(read: &impl Read, cluster: &str, role_arn: &str) -> bool {
+    read.shared(&AccessEntry::key(cluster, role_arn)).is_some_and(|entry| entry.body.kind == EC2_LINUX)
+}
+
 /// Who is who in the cluster.
 pub fn mappings(read: &impl Read, cluster: &str) -> Vec<Mapping> {
     let entries = read.list(Index::<AccessEntry>::by("cluster", cluster));

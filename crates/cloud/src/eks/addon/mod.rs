@@ -31,6 +31,13 @@ pub use preserve::{conflicts, without};
 
 use roadstead_store::{Index, Read, Tx};
 
+/// A variable that the configuration of a managed add-on sets in its pods' environment.
+pub fn variable(read: &impl Read, cluster: &str, addon: &str, name: &str) -> Option<String> {
+    let found = read.shared(&Addon::key(cluster, addon))?;
+    let configuration = configuration::read(addon, found.body.spec.configuration.as_deref()?).ok()?;
+    configuration["env"][name].as_str().map(str::to_owned)
+}
+
 /// Forgets all add-ons of a cluster that goes; its objects go with it.
 pub fn forget(tx: &mut Tx, cluster: &str) {
     for addon in tx.list(Index::<Addon>::prefix(format!("{cluster}/"))) {

@@ -1,8 +1,12 @@
 //! Nodes: what a cluster's own API must know of the instances that are its nodes, and what it says of them.
 //!
 //! Whoever runs instances for a cluster states a [`Node`] for each ([`ensure`]) before it boots, and takes it back when the
-//! instance is gone ([`remove`]): then the Node object vanishes from the cluster, too. [`NodesPlanner`] gathers a cluster's
-//! nodes in one [`NodesSpec`]; the nodes driver makes the cluster's API look so, and writes what it sees as [`NodesState`].
+//! instance is gone ([`remove`]). [`NodesPlanner`] gathers a cluster's nodes in one [`NodesSpec`]; the nodes driver makes the
+//! cluster's API look so, and writes what it sees as [`NodesState`].
+//!
+//! Node objects that nobody has stated are seen, too. As AWS's cloud controller does, those of instances that are terminated,
+//! or that the account never had, are taken away; others stay. An instance that its user joined himself, and says so by
+//! the tag `kubernetes.io/cluster/NAME` or by its role's access entry, gets its kubelet's certificate like the rest.
 
 mod csr;
 mod drain;
@@ -19,7 +23,7 @@ pub use plan::NodesPlanner;
 // What the nodes driver decides by: pure, as all that decides.
 pub use csr::{SERVING_SIGNER, Verdict, judge};
 pub use drain::{Draining, Fate, blocker, fate};
-pub use object::{instance, is_stranger, state};
+pub use object::{instance, is_left_over, state, strangers};
 pub use wish::{Edit, edit};
 
 use roadstead_store::{AnyKey, Key, Read, Tx};

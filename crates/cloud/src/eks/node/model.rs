@@ -2,7 +2,7 @@ use crate::eks::kube::Access;
 use roadstead_store::{Key, Object};
 use roadstead_types::Millis;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 /// An instance that is a node of a cluster, and how the cluster's API must have it.
@@ -56,8 +56,14 @@ pub struct Drain {
 pub struct NodesSpec {
     /// The way there.
     pub access: Access,
-    /// The nodes by instance. A Node object of any other instance is taken away.
+    /// The nodes by instance.
     pub nodes: BTreeMap<String, Node>,
+    /// Those that their user runs himself, by instance: nothing is kept on them, but their kubelets are known.
+    #[serde(default)]
+    pub self_managed: BTreeMap<String, Node>,
+    /// Instances that are no more: their Node objects are taken away.
+    #[serde(default)]
+    pub gone: BTreeSet<String>,
 }
 
 /// What the nodes driver saw.
@@ -65,6 +71,9 @@ pub struct NodesSpec {
 pub struct NodesState {
     /// Each node that it was asked for, by name.
     pub nodes: BTreeMap<String, NodeState>,
+    /// Instances of Node objects that it was not asked for, and the zones that those say.
+    #[serde(default)]
+    pub strangers: BTreeMap<String, String>,
 }
 
 /// What was seen of a node.

@@ -4,19 +4,31 @@ use super::drain::Draining;
 use super::model::{Node, NodeState, NodesSpec};
 use roadstead_types::Millis;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// The instance that a Node object stands for, by its `providerID`: `aws:///us-east-1a/i-0123456789abcdef0`.
 pub fn instance(object: &Value) -> Option<&str> {
-    let place = object["spec"]["providerID"].as_str()?.strip_prefix("aws:///")?;
-    place.rsplit('/').next().filter(|id| id.starts_with("i-"))
+    place(object).map(|(_, instance)| instance)
 }
 
-/// A Node object of an instance that is no node of the cluster: it was terminated, or it never was one. What stands for
-/// no instance at all (a hybrid node) is nobody's business here.
-pub fn is_stranger(spec: &NodesSpec, object: &Value) -> bool {
-    instance(object).is_some_and(|id| !spec.nodes.contains_key(id))
+/// Zone and instance of a Node object. What stands for no instance at all (a hybrid node) is nobody's business here.
+fn place(object: &Value) -> Option<(&str, &str)> {
+    let place = object["spec"]["providerID"].as_str()?.strip_prefix("aws:///")?;
+    place.split_once('/').filter(|(_, id)| id.starts_with("i-"))
+}
+
+/// Instances of Node objects that nobody has stated, and their zones: a user's own nodes, or what is left of one that is
+/// gone. The region, which knows its instances, says which.
+pub fn strangers<'a>(spec: &NodesSpec, objects: impl IntoIterator<Item = &'a Value>) -> BTreeMap<String, String> {
+    let places = objects.into_iter().filter_map(place).filter(|(_, id)| !spec.nodes.contains_key(*id));
+    places.map(|(zone, id)| (id.to_owned(), zone.to_owned())).collect()
+}
+
+/// The Node object of an instance that is no more.
+pub fn is_left_over(spec: &NodesSpec, object: &Value) -> bool {
+    instance(object).is_some_and(|id| spec.gone.contains(id))
 }
 
 /// What there is to say of a node, by its Node object (if one of its name is there) and how far its drain is.

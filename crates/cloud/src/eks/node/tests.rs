@@ -2,7 +2,7 @@
 
 use super::{
     Blocker, Drain, Draining, EXCLUDE_FROM_BALANCERS, Edit, Fate, Node, NodesSpec, Taint, Verdict, blocker, edit, fate,
-    instance, is_stranger, judge, state,
+    instance, is_left_over, judge, state, strangers,
 };
 use crate::eks::kube::Access;
 use base64::Engine as _;
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
 use roadstead_types::{Millis, Sealed};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const NAME: &str = "ip-10-0-1-5.ec2.internal";
 const USER: &str = "system:node:ip-10-0-1-5.ec2.internal";
@@ -38,7 +38,8 @@ fn spec(nodes: &[Node]) -> NodesSpec {
         certificate: String::new(),
         key: Sealed { context: String::new(), ciphertext: String::new() },
     };
-    NodesSpec { access, nodes: nodes.iter().map(|node| (node.instance.clone(), node.clone())).collect() }
+    let nodes = nodes.iter().map(|node| (node.instance.clone(), node.clone())).collect();
+    NodesSpec { access, nodes, self_managed: BTreeMap::new(), gone: BTreeSet::new() }
 }
 
 /// What a kubelet asks for.
@@ -97,7 +98,6 @@ fn whoever_is_not_the_instance_gets_no_certificate_and_is_told_why() {
     let other = "system:node:ip-10-0-1-6.ec2.internal";
     let cases = [
         (Asks { user: "admin", ..honest() }, "'admin' is not a node"),
-        (Asks { user: other, common_name: other, ..honest() }, "no instance of this cluster"),
         (Asks { groups: &["system:authenticated"], ..honest() }, "not in the group system:nodes"),
         (Asks { usages: &["client auth", "digital signature", "server auth"], ..honest() }, "not for 'client auth'"),
         (Asks { usages: &["digital signature"], ..honest() }, "must be for 'server auth'"),
@@ -143,15 +143,26 @@ fn object() -> Value {
 }
 
 #[test]
-fn the_node_of_another_instance_is_a_stranger_and_one_of_no_instance_is_not() {
+fn a_user_s_own_node_is_waited_for_and_gets_a_certificate_for_itself_alone() {
+    assert_eq!(judge(&spec(&[]), &request(&honest())), Verdict::Leave);
+    let own = NodesSpec { self_managed: spec(&[node()]).nodes, ..spec(&[]) };
+    assert_eq!(judge(&own, &request(&honest())), Verdict::Approve);
+    let other = Asks { names: vec![address("10.0.1.6")], ..honest() };
+    assert!(matches!(judge(&own, &request(&other)), Verdict::Deny(_)));
+}
+
+#[test]
+fn the_node_of_an_instance_that_nobody_stated_is_a_stranger_and_goes_only_with_its_instance() {
     let spec = spec(&[node()]);
     assert_eq!(instance(&object()), Some("i-0a"));
-    assert!(!is_stranger(&spec, &object()));
     let with = |id: Value| json!({"spec": {"providerID": id}});
-    assert!(is_stranger(&spec, &with(json!("aws:///us-east-1a/i-0b"))));
-    for nobodys in [json!("eks-hybrid:///us-east-1/c/mi-1"), json!("aws:///us-east-1a/"), Value::Null] {
-        assert!(!is_stranger(&spec, &with(nobodys.clone())), "{nobodys}");
-    }
+    let other = with(json!("aws:///us-east-1a/i-0b"));
+    let hybrid = with(json!("eks-hybrid:///us-east-1/c/mi-1"));
+    let all = [object(), other.clone(), hybrid.clone(), with(json!("aws:///us-east-1a/")), with(Value::Null)];
+    assert_eq!(strangers(&spec, &all), BTreeMap::from([("i-0b".to_owned(), "us-east-1a".to_owned())]));
+    assert!(all.iter().all(|object| !is_left_over(&spec, object)));
+    let later = NodesSpec { gone: BTreeSet::from(["i-0b".to_owned()]), ..spec };
+    assert_eq!([&object(), &other, &hybrid].map(|object| is_left_over(&later, object)), [false, true, false]);
 }
 
 #[test]

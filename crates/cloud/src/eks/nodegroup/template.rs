@@ -2,8 +2,9 @@
 
 use super::model::{Issue, Release, Spec, UserTemplate};
 use super::user_data::{self, NodeConfig};
-use crate::ec2::instance_type;
+use crate::ec2::instance_type::{self, InstanceType};
 use crate::ec2::launch_template::{self, Data, LaunchTemplate};
+use crate::eks::addon;
 use crate::eks::cluster::Cluster;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -27,7 +28,7 @@ pub fn data(read: &impl Read, cluster: &Cluster, spec: &Spec, release: &Release)
     let instance_type = spec.instance_types.first().or(user.instance_type.as_ref()).cloned();
     let instance_type = instance_type.unwrap_or_else(|| super::check::INSTANCE_TYPE.to_owned());
     let custom = user.image.is_some();
-    let own = if custom { None } else { Some(user_data(cluster, spec, release, &user, &instance_type)?) };
+    let own = if custom { None } else { Some(user_data(read, cluster, spec, release, (&user, &instance_type))?) };
     let groups = match user.groups.is_empty() {
         true => vec![cluster.spec.vpc.cluster_security_group.clone()],
         false => user.groups.clone(),
@@ -68,11 +69,11 @@ pub fn marks(spec: &Spec) -> Tags {
 }
 
 fn user_data(
+    read: &impl Read,
     cluster: &Cluster,
     spec: &Spec,
     release: &Release,
-    user: &Data,
-    instance_type: &str,
+    (user, instance_type): (&Data, &str),
 ) -> Result<String, Issue> {
     let unreachable = || Issue::new("ClusterUnreachable", "The cluster has no endpoint in its VPC yet.", &[]);
     let address = cluster.placement.as_ref().and_then(|placement| placement.balancer_addresses.first());
@@ -88,11 +89,20 @@ fn user_data(
         authority: STANDARD.encode(authority),
         service_cidr: cluster.spec.service_cidr.to_string(),
         dns,
-        max_pods: known.max_pods(),
+        max_pods: max_pods(read, cluster, known),
         labels: labels(spec, release),
         taints: &spec.taints,
     };
     Ok(user_data::merge(user.user_data.as_deref(), &config))
+}
+
+/// A new node is told of the prefixes that its pods get by the managed add-on's configuration. What a user sets in a
+/// DaemonSet of his own is not looked at, as it is not on EKS.
+fn max_pods(read: &impl Read, cluster: &Cluster, known: &InstanceType) -> u32 {
+    match addon::variable(read, &cluster.spec.id, "vpc-cni", "ENABLE_PREFIX_DELEGATION").as_deref() {
+        Some("true") => known.max_pods_with_prefixes(),
+        _ => known.max_pods(),
+    }
 }
 
 /// The labels that a node registers with: the user's, and those of EKS.

@@ -1,5 +1,6 @@
 use super::{find, launched};
 use crate::ec2::image;
+use crate::ec2::instance::console::ConsoleOutput;
 use crate::ec2::instance::run::{sized, user_data_fits};
 use crate::ec2::instance::{Instance, State, view};
 use crate::ec2::network_interface::{self, NetworkInterface};
@@ -8,7 +9,7 @@ use crate::ec2::{security_group, tags};
 use crate::settings::Settings;
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
-use roadstead_store::{Record, Tx, View};
+use roadstead_store::{Read as _, Record, Tx, View};
 use roadstead_wire::fault::{Common, Fault};
 
 /// EC2 DescribeInstanceAttribute.
@@ -162,17 +163,25 @@ fn resize(tx: &Tx, instance: &mut Instance, name: String) -> Result<(), Fault> {
     Ok(())
 }
 
-/// EC2 GetConsoleOutput: what a machine logs is kept by its host, which the region does not ask.
+/// EC2 GetConsoleOutput: what the host posted after the last turn of the instance's state, as EC2 does on its older
+/// instances. A call changes nothing on any host, so there is nothing later to be had by one.
 pub fn console_output(
     view: &View,
     caller: &Caller,
     input: api::GetConsoleOutputRequest,
 ) -> Result<api::GetConsoleOutputResult, Fault> {
+    tags::not_dry(input.dry_run)?;
     let record = find(view, &caller.identity.account, &input.instance_id)?;
-    let why = format!(
-        "Console output is not kept by the API: the host has it. Read it there with \
-         `roadstead admin logs --machine {}`. Last seen: {}",
-        record.body.spec.id, record.body.status.why
-    );
-    Err(api::UNSUPPORTED_OPERATION.fault(why))
+    if input.latest == Some(true) {
+        let why = "This instance type does not support retrieving the latest console logs. Leave Latest out: what was \
+                   posted last is there.";
+        return Err(api::UNSUPPORTED_OPERATION.fault(why));
+    }
+    let posted = view.get(&ConsoleOutput::key(&input.instance_id)).map(|posted| posted.body);
+    let at = posted.as_ref().map_or(launched(&record)?.at, |posted| posted.at);
+    Ok(api::GetConsoleOutputResult {
+        instance_id: Some(input.instance_id),
+        timestamp: Some(at),
+        output: posted.map(|posted| encoded(&posted.text)),
+    })
 }

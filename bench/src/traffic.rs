@@ -1,4 +1,4 @@
-//! What is measured: servers, a client, and how much gets through. Plain threads with blocking sockets.
+//! What goes over networks that are measured: servers, a client, and how much gets through. Plain threads with blocking sockets.
 
 use crate::running::inside;
 use crate::wait::{INTERVAL, Wait};
@@ -66,7 +66,7 @@ impl Kind {
     }
 }
 
-/// The servers of a machine. They serve until the harness ends, and have nothing to say once the machine is gone.
+/// The servers of a machine or a pod. They serve until the harness ends, and have nothing to say once that is gone.
 pub struct Servers;
 
 impl Servers {
@@ -124,12 +124,26 @@ pub fn answers(namespace: &Path, address: Ipv4Addr) -> bool {
 /// # Errors
 /// A connection fails, or the user wants to stop.
 pub fn measure(namespace: &Path, to: (Ipv4Addr, Kind), time: Duration, wait: &Wait) -> Result<f64> {
+    measure_with(to.1.clients(), namespace, to, time, wait)
+}
+
+/// The same with so many clients at a time. One that asks alone waits for nothing but the way there and back.
+///
+/// # Errors
+/// A connection fails, or the user wants to stop.
+pub fn measure_with(
+    clients: usize,
+    namespace: &Path,
+    to: (Ipv4Addr, Kind),
+    time: Duration,
+    wait: &Wait,
+) -> Result<f64> {
     let (stop, count) = (AtomicBool::new(false), AtomicU64::new(0));
     let (address, kind) = to;
     let address = SocketAddr::from((address, kind.port()));
     thread::scope(|scope| {
         let client = || scope.spawn(|| inside(namespace, || load(kind, address, &stop, &count)));
-        let clients: Vec<thread::ScopedJoinHandle<'_, Result<()>>> = (0..kind.clients()).map(|_| client()).collect();
+        let clients: Vec<thread::ScopedJoinHandle<'_, Result<()>>> = (0..clients).map(|_| client()).collect();
         let rate = rate(&count, time, wait);
         stop.store(true, Ordering::Relaxed);
         for client in clients {

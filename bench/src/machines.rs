@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A process of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,8 @@ pub struct Process {
     pub program: String,
     /// A signal has stopped it: proc_pid_status(5), `State`.
     pub stopped: bool,
-    arguments: Vec<String>,
+    /// Its command line.
+    pub arguments: Vec<String>,
 }
 
 /// Everything that runs in the machines whose cgroups' paths contain `mark`.
@@ -69,6 +70,47 @@ impl Process {
         let begin = format!("--{name}=");
         let value = self.arguments.iter().find_map(|argument| argument.strip_prefix(&begin));
         value.with_context(|| format!("{} runs without --{name}", self.program))
+    }
+
+    /// A file of its machine's, as it sees it; the path without the leading `/`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn read(&self, path: &str) -> Result<String> {
+        let path = self.seen(path);
+        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// When such a file was last written.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn written(&self, path: &str) -> Result<SystemTime> {
+        let path = self.seen(path);
+        Ok(fs::metadata(&path).with_context(|| path.display().to_string())?.modified()?)
+    }
+
+    fn seen(&self, path: &str) -> PathBuf {
+        Path::new("/proc").join(self.pid.to_string()).join("root").join(path)
+    }
+
+    /// A variable of its environment.
+    ///
+    /// # Errors
+    /// It has none of that name.
+    pub fn variable(&self, name: &str) -> Result<String> {
+        let environment = String::from_utf8_lossy(&fs::read(format!("/proc/{}/environ", self.pid))?).into_owned();
+        let value = environment.split('\0').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        Ok(value.with_context(|| format!("{} runs without {name}", self.program))?.to_owned())
+    }
+
+    /// When it was started; to 10 ms.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn started(&self) -> Result<SystemTime> {
+        let age = running::age(self.pid)?;
+        SystemTime::now().checked_sub(age).context("it is older than time")
     }
 
     /// A connection to a port of its machine's loopback, made from inside.

@@ -33,14 +33,15 @@ pub struct Access {
     /// Another way there: the network namespace to dial in, and the address there.
     inside: Option<(PathBuf, SocketAddr)>,
     tls: Arc<ClientConfig>,
-    token: String,
+    /// None: the certificate in `tls` says who asks.
+    token: Option<String>,
 }
 
 /// One connection.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     host: String,
-    token: String,
+    token: Option<String>,
     /// Its own port, by which the kernel knows it.
     pub port: u16,
 }
@@ -60,12 +61,17 @@ impl Access {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(text("authority")?.as_bytes())?)?;
         let tls = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
-        Ok(Access { address, inside: None, tls, token: text("token")?.to_owned() })
+        Ok(Access { address, inside: None, tls, token: Some(text("token")?.to_owned()) })
+    }
+
+    /// A cluster that is reached from a network namespace, for who has a certificate of its authority.
+    pub fn certified(tls: Arc<ClientConfig>, address: SocketAddr, namespace: PathBuf) -> Access {
+        Access { address, inside: Some((namespace, address)), tls, token: None }
     }
 
     /// The same cluster for somebody else.
     pub fn with_token(&self, token: &str) -> Access {
-        Access { token: token.to_owned(), ..self.clone() }
+        Access { token: Some(token.to_owned()), ..self.clone() }
     }
 
     /// The same cluster as somebody in a network namespace dials it.
@@ -134,10 +140,38 @@ impl Connection {
         let body = if body.is_null() { vec![] } else { serde_json::to_vec(body)? };
         let request = Request::builder().method(method).uri(path).header("host", &self.host);
         let request = request.header("content-type", "application/json").header("accept", "application/json");
-        let request = request.header("authorization", format!("Bearer {}", self.token));
+        let request = match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        };
         let request = request.body(Full::new(Bytes::from(body)))?;
         self.sender.ready().await?;
         Ok(self.sender.send_request(request).await?)
+    }
+}
+
+/// The lines of a body without end.
+#[derive(Default)]
+pub struct Lines {
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line; none: the body has ended after all.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn next(&mut self, body: &mut Incoming) -> Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let next = self.rest.split_off(end + 1);
+                return Ok(Some(std::mem::replace(&mut self.rest, next)));
+            }
+            match body.frame().await {
+                None => return Ok(None),
+                Some(frame) => self.rest.extend(frame?.into_data().unwrap_or_default()),
+            }
+        }
     }
 }
 

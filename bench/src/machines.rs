@@ -5,7 +5,7 @@ use crate::running::inside;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -157,19 +157,6 @@ impl Process {
         let entered = format!("--net=/proc/{}/ns/net", self.pid);
         run(&[&["nsenter", &entered], command].concat()).map(drop)
     }
-}
-
-/// The network namespace of the router that answers for this address.
-///
-/// # Errors
-/// There is none.
-pub fn network_of(mark: &str, address: IpAddr) -> Result<PathBuf> {
-    let has_it = |name: &String| {
-        let listed = run(&["ip", "-n", name, "-o", "address", "show", "to", &format!("{address}/32")]);
-        listed.is_ok_and(|listed| !listed.trim().is_empty())
-    };
-    let name = running::networks(mark).into_iter().find(has_it);
-    Ok(Path::new("/run/netns").join(name.with_context(|| format!("no network has {address}"))?))
 }
 
 /// Which target the balancer chose for a client's connection, as the network's connection tracking knows it.

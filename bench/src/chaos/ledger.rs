@@ -23,7 +23,7 @@ impl Ledger {
 pub struct Book {
     /// Reads, each over a connection of its own.
     pub reads: Track,
-    /// The same, dialled in the cluster's VPC.
+    /// The same, from a pod.
     pub inner: Track,
     /// Writes, over one connection as long as that holds.
     pub writes: Track,

@@ -47,20 +47,19 @@ pub async fn prepare(admin: &Access) -> Result<Access> {
     Ok(admin.with_token(token))
 }
 
-/// Where pods find the cluster: the endpoint of the Service `kubernetes`.
+/// Where pods find the cluster: the Service `kubernetes`.
 ///
 /// # Errors
-/// It has none.
-pub async fn endpoint(access: &Access) -> Result<SocketAddr> {
-    let path = "/api/v1/namespaces/default/endpoints/kubernetes";
-    let endpoints = access.connect().await?.ask(Method::GET, path, &Value::Null).await?;
-    let first = &endpoints["subsets"][0];
-    let ip = first["addresses"][0]["ip"].as_str().context("the Service kubernetes has no endpoint")?;
-    let port = first["ports"][0]["port"].as_u64().context("its endpoint has no port")?;
+/// There is none.
+pub async fn service(access: &Access) -> Result<SocketAddr> {
+    let path = "/api/v1/namespaces/default/services/kubernetes";
+    let service = access.connect().await?.ask(Method::GET, path, &Value::Null).await?;
+    let ip = service["spec"]["clusterIP"].as_str().context("the Service kubernetes has no address")?;
+    let port = service["spec"]["ports"][0]["port"].as_u64().context("the Service kubernetes has no port")?;
     Ok(SocketAddr::new(ip.parse()?, port.try_into()?))
 }
 
-/// Runs all clients until it is dropped; `inner` dials in the cluster's VPC.
+/// Runs all clients until it is dropped; `inner` dials in a pod.
 pub async fn run(access: Access, inner: Access, ledger: Ledger) {
     let idle = (0..IDLE).map(|_| tokio::spawn(idle_watch(access.clone(), ledger.clone()))).collect::<Vec<_>>();
     tokio::join!(

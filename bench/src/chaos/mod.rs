@@ -8,8 +8,9 @@ mod report;
 
 use crate::api::Access;
 use crate::machines::{self, Process};
+use crate::node::Cluster;
 use crate::process::with_last_words;
-use crate::region::{Client, Parts, Region};
+use crate::region::{Parts, Region};
 use crate::report::surroundings;
 use crate::wait::Wait;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -62,7 +63,7 @@ pub struct Outcome {
     pub write_gap: Duration,
     /// The longest time without a successful read.
     pub read_gap: Duration,
-    /// The same of reads that were dialled in the VPC.
+    /// The same of reads from a pod.
     pub inner_gap: Duration,
     /// When an idle watch was first told that it ended; None: all went on.
     pub told: Option<Duration>,
@@ -82,7 +83,7 @@ pub fn run(args: &Args) -> Result<()> {
     let wait = Wait::new()?;
     let surroundings = surroundings();
     let mut region = Region::new(&args.parts)?;
-    let made = make_all(&mut region, &wait, faults, args.runs);
+    let made = region.up().and_then(|()| make_all(&region, &wait, faults, args.runs));
     let (outcomes, missed) = with_last_words(made, "the region", &region.logs())?;
     region.down().context("removing the region")?;
     print!("{}", report::text(&outcomes, &surroundings));
@@ -95,7 +96,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// The cluster under load.
 struct Stage<'a> {
     wait: &'a Wait,
-    client: Client,
+    cluster: Cluster<'a>,
     runtime: Runtime,
     access: Access,
     ledger: Ledger,
@@ -106,7 +107,7 @@ struct Stage<'a> {
     tried: Option<Instant>,
 }
 
-fn make_all(region: &mut Region<'_>, wait: &Wait, faults: &[Fault], runs: usize) -> Result<(Vec<Outcome>, usize)> {
+fn make_all(region: &Region<'_>, wait: &Wait, faults: &[Fault], runs: usize) -> Result<(Vec<Outcome>, usize)> {
     let mut stage = Stage::new(region, wait)?;
     let mut outcomes = vec![];
     for fault in (0..runs).flat_map(|_| faults) {
@@ -119,21 +120,21 @@ fn make_all(region: &mut Region<'_>, wait: &Wait, faults: &[Fault], runs: usize)
 }
 
 impl<'a> Stage<'a> {
-    fn new(region: &mut Region<'_>, wait: &'a Wait) -> Result<Stage<'a>> {
-        region.up()?;
-        let mut client = region.client()?;
-        client.tell(wait, "prepare")?;
-        let active = client.time(wait, "create")?;
-        eprintln!("cluster ACTIVE after {:.1} s", active.as_secs_f64());
-        let admin = Access::new(&client.tell(wait, "access")?)?;
+    fn new(region: &'a Region<'a>, wait: &'a Wait) -> Result<Stage<'a>> {
+        let mut cluster = Cluster::new(region, wait)?;
+        eprintln!("the cluster is ACTIVE");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let access = runtime.block_on(load::prepare(&admin))?;
+        let access = runtime.block_on(load::prepare(&cluster.access))?;
         let ledger = Ledger::default();
         let mark = region.cgroup()?;
-        let endpoint = runtime.block_on(load::endpoint(&access))?;
-        let inner = access.inside(machines::network_of(&mark, endpoint.ip())?, endpoint);
+        let service = runtime.block_on(load::service(&access))?;
+        let (_, nodes) = cluster.add("chaos", "t3.medium", 1)?;
+        let pod = cluster.pod("reader", &nodes[0].name)?;
+        eprintln!("a pod runs");
+        let inner = access.inside(pod.namespace, service);
         runtime.spawn(load::run(access.clone(), inner, ledger.clone()));
-        let stage = Stage { wait, client, runtime, access, ledger, data: region.data(), mark, disk: None, tried: None };
+        let stage =
+            Stage { wait, cluster, runtime, access, ledger, data: region.data(), mark, disk: None, tried: None };
         wait.until("the load begins", LIMIT, || Ok((stage.ledger.open().writes.count() > WARM).then_some(())))?;
         Ok(stage)
     }
@@ -220,7 +221,7 @@ impl<'a> Stage<'a> {
         }
         of("etcd").into_iter().try_for_each(is_voter)?;
         of("kube-apiserver").into_iter().try_for_each(|server| self.is_ready(server))?;
-        let issues = self.client.tell(self.wait, "health")?;
+        let issues = self.cluster.client.tell(self.wait, "health")?;
         ensure!(issues.as_array().is_some_and(Vec::is_empty), "{issues}");
         Ok(())
     }

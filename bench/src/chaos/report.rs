@@ -10,7 +10,7 @@ pub fn text(outcomes: &[Outcome], surroundings: &str) -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let mut text = format!(
         "Faults against a cluster under load, on {cpus} CPUs, {surroundings}. A write (one connection) and a read (a new\n\
-         connection each, from the host and from the VPC's router at the address that pods dial) every 50 ms, given up\n\
+         connection each, from the host and from a pod by the Service kubernetes) every 50 ms, given up\n\
          after 1 s and not tried again; a client every 100 ms that tries three times within 2 s; watches. Of several\n\
          runs: median (worst).\n\n"
     );
@@ -21,7 +21,7 @@ pub fn text(outcomes: &[Outcome], surroundings: &str) -> String {
         }
     }
     let heads =
-        ["fault", "failed writes", "failed reads", "after 3 tries", "write gap s", "read gap s", "VPC read gap s"];
+        ["fault", "failed writes", "failed reads", "after 3 tries", "write gap s", "read gap s", "pod read gap s"];
     let heads = heads.iter().chain(&["idle watch told s", "whole again s", "writes lost"]);
     let mut rows = vec![heads.map(|head| (*head).to_owned()).collect()];
     rows.extend(faults.into_iter().map(|fault| row(fault, outcomes)));

@@ -10,9 +10,7 @@
 mod bare;
 mod report;
 
-use crate::machines::Process;
 use crate::node::Cluster;
-use crate::objects::{self, follow};
 use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::report::surroundings;
@@ -20,16 +18,10 @@ use crate::traffic::{self, Kind, Servers};
 use crate::wait::Wait;
 use anyhow::{Context as _, Result, ensure};
 use bare::Chain;
-use hyper::Method;
-use serde_json::{Value, json};
-use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Ten times what two nodes and three pods take.
-const LIMIT: Duration = Duration::from_secs(90);
-const PODS: &str = "/api/v1/namespaces/default/pods";
 /// Options.
 #[derive(clap::Args)]
 pub struct Args {
@@ -70,12 +62,6 @@ pub enum Measure {
     RoundTrip,
 }
 
-/// A pod that runs.
-struct Pod {
-    namespace: PathBuf,
-    address: Ipv4Addr,
-}
-
 /// Measures and prints.
 ///
 /// # Errors
@@ -98,7 +84,7 @@ fn measure(region: &Region<'_>, wait: &Wait, args: &Args, each: Duration) -> Res
     let chains = [Chain::new("pair", 0)?, Chain::new("one", 1)?, Chain::new("three", 3)?];
     let mut cluster = Cluster::new(region, wait)?;
     let (_, nodes) = cluster.add("network", &args.instance_type, 2)?;
-    let place = |name, node: usize| pod(&cluster, wait, name, &nodes[node].name);
+    let place = |name, node: usize| cluster.pod(name, &nodes[node].name);
     let (client, near, far) = (place("client", 0)?, place("near", 0)?, place("far", 1)?);
     let way = |name, client: &Path, server| Way { name, client: client.to_owned(), server, values: Default::default() };
     let bare = |name, chain: &Chain| way(name, &chain.client(), chain.address());
@@ -120,38 +106,9 @@ fn measure(region: &Region<'_>, wait: &Wait, args: &Args, each: Duration) -> Res
             way.values[measure as usize].push(value.with_context(|| format!("{}, {}", measure.name(), way.name))?);
         }
     }
-    for name in ["client", "near", "far"] {
-        let path = format!("{PODS}/{name}?gracePeriodSeconds=0");
-        let delete = async { cluster.access.connect().await?.ask(Method::DELETE, &path, &Value::Null).await };
-        cluster.runtime.block_on(wait.on("pods are deleted", LIMIT, delete))?;
-    }
+    ["client", "near", "far"].into_iter().try_for_each(|name| cluster.no_pod(name))?;
     cluster.remove("network")?;
     Ok(ways.into())
-}
-
-/// A pod on a node.
-fn pod(cluster: &Cluster<'_>, wait: &Wait, name: &str, node: &str) -> Result<Pod> {
-    let access = &cluster.access;
-    let container = json!({"name": "pause", "image": cluster.image()?, "args": ["pause"]});
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
-        "spec": {"nodeName": node, "containers": [container]}});
-    let make = async {
-        access.connect().await?.ask(Method::POST, PODS, &pod).await?;
-        let running = |pod: &Value| objects::name(pod) == name && objects::is(pod, "Ready");
-        follow(access, PODS, |_, pod| running(pod).then(|| pod.clone())).await
-    };
-    let pod = cluster.runtime.block_on(wait.on("a pod runs", LIMIT, make))?;
-    let address = pod["status"]["podIP"].as_str().context("a pod has an address")?.parse()?;
-    let uid = pod["metadata"]["uid"].as_str().context("a pod has a uid")?;
-    let processes = cluster.processes(node)?;
-    let inside = processes.iter().find(|process| is_of(process, uid));
-    let inside = inside.with_context(|| format!("no process of the pod {name} runs"))?;
-    Ok(Pod { namespace: format!("/proc/{}/ns/net", inside.pid).into(), address })
-}
-
-/// A pod's cgroups are named after it.
-fn is_of(process: &Process, uid: &str) -> bool {
-    fs::read_to_string(format!("/proc/{}/cgroup", process.pid)).is_ok_and(|cgroups| cgroups.contains(uid))
 }
 
 impl Measure {

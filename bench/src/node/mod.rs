@@ -3,6 +3,7 @@
 mod bare;
 mod cgroup;
 mod overhead;
+mod pod;
 
 pub use bare::{Bare, Cni, Recipe};
 pub use overhead::{Overhead, memory};

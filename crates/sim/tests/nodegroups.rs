@@ -351,8 +351,7 @@ fn small_subnet(world: &mut World) -> String {
 }
 
 fn with_nodes_in(world: &mut World, subnet: &str, size: i32) {
-    let scaling =
-        eks::NodegroupScalingConfig { min_size: Some(0), max_size: Some(20), desired_size: Some(size) };
+    let scaling = eks::NodegroupScalingConfig { min_size: Some(0), max_size: Some(20), desired_size: Some(size) };
     let request = eks::CreateNodegroupRequest {
         subnets: vec![subnet.to_owned()],
         scaling_config: Some(scaling),
@@ -420,8 +419,7 @@ fn a_node_role_that_is_deleted_is_an_issue_until_it_is_there_again() {
 fn what_a_group_is_launched_from_and_where_is_an_issue_once_its_user_deletes_it() {
     let mut world = with_nodes(1);
     let template = launch_template(&world);
-    let request =
-        ec2::DeleteLaunchTemplateRequest { launch_template_id: Some(template.clone()), ..Default::default() };
+    let request = ec2::DeleteLaunchTemplateRequest { launch_template_id: Some(template.clone()), ..Default::default() };
     world.call(&ec2::DELETE_LAUNCH_TEMPLATE, request).unwrap();
     assert_eq!(degraded(&mut world), ("Ec2LaunchTemplateNotFound".into(), vec![template]));
 

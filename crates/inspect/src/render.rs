@@ -25,7 +25,8 @@ pub fn kinds(kinds: &[(String, usize)]) -> String {
     table(&iter::once(head).chain(lines).collect::<Vec<_>>())
 }
 
-fn table(lines: &[Vec<String>]) -> String {
+/// Lines of cells as kubectl has them, the first of them the head.
+pub fn table(lines: &[Vec<String>]) -> String {
     // The last column needs no room.
     let table = Table::fit(lines.iter().map(|cells| &cells[..cells.len() - 1]));
     lines.iter().map(|cells| table.line(cells) + "\n").collect()

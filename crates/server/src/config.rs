@@ -1,9 +1,14 @@
 //! Configuration: a file, the environment, flags; the later wins. Read here and nowhere else.
 
+mod show;
+
+pub use show::show;
+
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use roadstead_types::AccountId;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
@@ -84,7 +89,7 @@ impl Config {
     /// # Errors
     /// What cannot be read or does not make sense, with what to do.
     pub fn load(flags: &Flags) -> Result<Config> {
-        let written = written(flags.config.as_deref())?;
+        let written: Written = read(flags.config.as_deref())?;
         let data_dir = flags.data_dir.clone().or(written.data_dir).unwrap_or_else(|| "/var/lib/roadstead".into());
         let data_dir = std::path::absolute(&data_dir)?;
         let region = flags.region.clone().or(written.region).unwrap_or_else(|| "us-east-1".into());
@@ -153,10 +158,11 @@ impl Config {
     }
 }
 
-fn written(named: Option<&Path>) -> Result<Written> {
+/// What stands in the file; nothing if there is none where nobody has said that there is one.
+fn read<T: DeserializeOwned + Default>(named: Option<&Path>) -> Result<T> {
     let path = named.unwrap_or(Path::new(DEFAULT_FILE));
     if named.is_none() && !path.exists() {
-        return Ok(Written::default());
+        return Ok(T::default());
     }
     let text = fs::read_to_string(path).with_context(|| format!("configuration file {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("configuration file {}", path.display()))

@@ -16,11 +16,14 @@ mod serve;
 mod supervise;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use config::{Config, Flags};
 use roadstead_host::doctor;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::{fs, io};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
@@ -63,6 +66,25 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         profile: Option<String>,
     },
+    /// Show what is configured, and where each value comes from
+    Config {
+        /// For programs
+        #[arg(short, long, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
+    /// Show the version of this program, and the upstream programs that it finds
+    Version,
+    /// Print what completes commands in a shell: source <(roadstead completion bash)
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write manual pages into a folder
+    Man {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Check whether this machine can run a region, and say what to do where it cannot
     Doctor,
     /// The region: API, store, planners, drivers (`up` runs it)
@@ -79,17 +101,24 @@ enum Command {
     },
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// JSON
+    Json,
+}
+
 fn main() -> ExitCode {
     // A container runtime's plugin: every pod waits for it, so before all else.
     if let Some(plugin) = std::env::args_os().next().and_then(|name| roadstead_guest::cni::plugin(&name)) {
         return roadstead_guest::cni::main(plugin);
     }
-    let cli = Cli::parse();
+    let given = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
     // PID 1 of a machine: no threads, no logging of ours, its own exit code.
     if let Command::Guest { arguments } = cli.command {
         return roadstead_guest::main(arguments);
     }
-    match run(cli) {
+    match run(cli, &given) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("roadstead: {error:#}");
@@ -98,7 +127,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode> {
+fn run(cli: Cli, given: &ArgMatches) -> Result<ExitCode> {
     let config = Config::load(&cli.flags)?;
     match cli.command {
         Command::Up { detach: true } => {
@@ -111,6 +140,12 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Admin { command } => in_runtime(admin::cli::run(&config, command))?,
         Command::Env { profile: None } => print!("{}", env::exports(&config)?),
         Command::Env { profile: Some(name) } => env::write_profile(&config, &name)?,
+        Command::Config { output } => print!("{}", config::show(&config, &cli.flags, given, output.is_some())?),
+        Command::Version => print!("{}", version(&config)),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "roadstead", &mut io::stdout());
+        }
+        Command::Man { folder } => clap_mangen::generate_to(Cli::command(), folder)?,
         Command::Doctor => return Ok(doctor(&config)),
         Command::Serve => return in_runtime(serve::run(&config)),
         Command::Host => in_runtime(serve::host(&config))?,
@@ -128,6 +163,17 @@ fn in_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     // What waits for the store to end, or for a slow disk, must not hold up the end: all that counts is durable.
     runtime.shutdown_background();
     result
+}
+
+/// What runs clusters: this program, and which sets of upstream programs there are.
+fn version(config: &Config) -> String {
+    let sets = fs::read_dir(&config.components).into_iter().flatten().flatten();
+    let mut sets: Vec<String> = sets.filter_map(|set| set.file_name().into_string().ok()).collect();
+    // The view has sets, each with a version, beside what the builder keeps there.
+    sets.retain(|set| set.contains('-'));
+    sets.sort();
+    let own = format!("roadstead {}\n", env!("CARGO_PKG_VERSION"));
+    own + &sets.into_iter().map(|set| set + "\n").collect::<String>()
 }
 
 /// Says what this machine lacks; fails if a region cannot do without.

@@ -32,3 +32,21 @@ fn what_makes_no_sense_is_refused_in_words() {
         assert!(error.contains(expected), "{text}: {error}");
     }
 }
+
+#[test]
+fn each_value_is_shown_with_where_it_comes_from() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "account-id = '123456789012'\nregion = 'us-west-2'").unwrap();
+    let path = file.path().display().to_string();
+    let words = ["roadstead", "--config", &path, "--region", "eu-west-1", "--components", "/c"];
+    let given = Flags::augment_args(clap::Command::new("roadstead")).get_matches_from(words);
+    let flags = <Flags as clap::FromArgMatches>::from_arg_matches(&given).unwrap();
+    let shown = show(&Config::load(&flags).unwrap(), &flags, &given, false).unwrap();
+    let from = |name: &str| {
+        let line = shown.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(from("region"), ["eu-west-1", "--region"]);
+    assert_eq!(from("account-id"), ["123456789012", &path]);
+    assert_eq!(from("listen"), ["127.0.0.1:7433", "default"]);
+}

@@ -3,6 +3,8 @@
 //! out, one at a time.
 
 use roadstead_cloud::ec2::instance::Instance;
+use roadstead_cloud::eks::cluster::{Member, Stage};
+use roadstead_cloud::eks::etcd::{Action, peer_url};
 use roadstead_sim::{Crash, State, World};
 use roadstead_types::Millis;
 
@@ -131,6 +133,68 @@ fn a_member_that_has_its_vote_again_is_not_taken_from_a_quorum_that_needs_it() {
         assert_whole(&mut world);
     }
     assert!(needed > 0, "in some of these moments it has its vote, and is needed");
+}
+
+/// A member as the region knows it.
+fn member(world: &World, name: &str) -> Member {
+    let members = world.cluster("a").and_then(|cluster| cluster.placement).expect("it is placed").members;
+    members.into_iter().find(|member| member.name == name).expect("it has this member")
+}
+
+/// Waits until the member was added to etcd, and does something to it until that is done.
+fn joining(world: &mut World, name: &str, mut act: impl FnMut(&mut World, u64, &Member) -> bool) {
+    for _ in 0..20_000 {
+        world.wait(Millis(2));
+        let member = member(world, name);
+        if let Stage::Joining { id: Some(id) } = member.stage
+            && act(world, id, &member)
+        {
+            return;
+        }
+    }
+    panic!("{name} never was where it could be done");
+}
+
+#[test]
+fn a_disk_that_is_lost_before_anybody_saw_that_its_member_has_a_vote_is_kept_for_a_quorum_that_needs_it() {
+    let mut world = world(World::calm());
+    let id = world.cluster("a").expect("it is there").spec.id;
+    lose(&mut world, "etcd-1");
+    joining(&mut world, "etcd-1", |world, _, _| world.host().whole_members(&id) == Some(3));
+    let (other, volume) = (world.machine("a", "etcd-2"), world.volume("a", "etcd-1").expect("a member has a volume"));
+    world.host().cut(&other, true);
+    world.host().lose_disk(&volume);
+    assert!(world.host().has_quorum(&id));
+    world.settle_watching(|world| assert!(world.host().has_quorum(&id), "it was taken by our hand"));
+    world.host().join();
+    assert_whole(&mut world);
+}
+
+#[test]
+fn a_member_that_somebody_else_takes_out_and_adds_again_begins_anew() {
+    let mut world = world(World::calm());
+    let id = world.cluster("a").expect("it is there").spec.id;
+    lose(&mut world, "etcd-2");
+    joining(&mut world, "etcd-2", |world, old, member| {
+        let mut done = |action| world.host().change_etcd(&id, &action) == Some(Ok(()));
+        done(Action::Remove(old)) && done(Action::AddLearner(peer_url(member.address)))
+    });
+    let volume = world.volume("a", "etcd-2").expect("a member has a volume");
+    assert_whole(&mut world);
+    assert_ne!(world.volume("a", "etcd-2"), Some(volume), "what it has is of another member");
+}
+
+#[test]
+fn while_etcd_has_a_member_that_nobody_here_has_added_nobody_leaves() {
+    let mut world = world(World::calm());
+    let id = world.cluster("a").expect("it is there").spec.id;
+    world.wait(Millis::secs(10));
+    let stranger = Action::AddLearner("https://198.19.9.9:2380".into());
+    assert_eq!(world.host().change_etcd(&id, &stranger), Some(Ok(())));
+    let machine = world.machine("a", "etcd-2");
+    lose(&mut world, "etcd-2");
+    world.settle();
+    assert_eq!(world.machine("a", "etcd-2"), machine, "it runs on what it has open");
 }
 
 #[test]

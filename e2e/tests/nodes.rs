@@ -271,7 +271,8 @@ fn labels_taints_and_sizes_reach_nodes_in_seconds(region: &Region, cluster: &Clu
     assert_eq!(ended(region, GROUP, &id)["status"], "Successful");
     let updates = ["eks", "list-updates", "--name", "first", "--nodegroup-name", GROUP, "--query", "updateIds"];
     assert!(list(&region.aws(&updates)).contains(&json!(id)));
-    let (_, id) = update(&["--labels", "removeLabels=team", "--taints", "removeTaints=[{key=rough,effect=PREFER_NO_SCHEDULE}]"]);
+    let (_, id) =
+        update(&["--labels", "removeLabels=team", "--taints", "removeTaints=[{key=rough,effect=PREFER_NO_SCHEDULE}]"]);
     until("they are gone", PATIENCE, || all(&|node| label(node, "team").is_empty() && !is_tainted(node)));
     assert_eq!(ended(region, GROUP, &id)["status"], "Successful");
 
@@ -334,10 +335,15 @@ fn a_launch_template_rolls_out_as_soon_as_a_budget_lets_it(region: &Region, clus
     let update = ended(region, ROLLED, id);
     assert_eq!((&update["status"], &update["errors"]), (&json!("Successful"), &json!([])), "{update:#}");
     say(&format!("{:6.1} s  UpdateNodegroupVersion, one node", began.elapsed().as_secs_f64()));
-    let left: Vec<Value> = of_group().collect();
-    assert!(left.len() == 1 && name(&left[0]) != old, "{left:#?}");
+    let left = until("the new node is the only one", PATIENCE, || {
+        let left: Vec<Value> = of_group().collect();
+        (left.len() == 1 && name(&left[0]) != old).then_some(left)
+    });
     let tag = "Reservations[].Instances[].Tags[?Key=='crew'].Value[]";
-    assert_eq!(region.aws(&["ec2", "describe-instances", "--instance-ids", &instance(&left[0]), "--query", tag]), json!([["two"]]));
+    assert_eq!(
+        region.aws(&["ec2", "describe-instances", "--instance-ids", &instance(&left[0]), "--query", tag]),
+        json!([["two"]])
+    );
     rolled_out(cluster, &["deployment/guarded"]);
     cluster.kubectl(&["delete", "deployment", "guarded"]).text();
     region.aws(&[&["eks", "delete-nodegroup"], &group[..]].concat());
@@ -362,7 +368,8 @@ fn guarded(cluster: &Cluster, group: &str) -> Value {
 
 fn an_instance_that_its_user_joins_is_a_node_until_it_is_terminated(region: &Region, cluster: &Cluster) {
     let id = join_by_hand(region, cluster);
-    let found = region.aws(&["ec2", "describe-instances", "--instance-ids", &id])["Reservations"][0]["Instances"][0].clone();
+    let found =
+        region.aws(&["ec2", "describe-instances", "--instance-ids", &id])["Reservations"][0]["Instances"][0].clone();
     let own = found["PrivateDnsName"].as_str().expect("an instance has a name").to_owned();
     until("it is a node", PATIENCE, || ready_nodes(cluster).contains(&own).then_some(()));
     // Its kubelet answers under a certificate that somebody signed: only then does the API server speak with it.
@@ -376,7 +383,8 @@ fn an_instance_that_its_user_joins_is_a_node_until_it_is_terminated(region: &Reg
 /// Runs an instance of the cluster's own image, told by its user data what to join; its id.
 fn join_by_hand(region: &Region, cluster: &Cluster) -> String {
     let found = region.describe("first");
-    let endpoint = cluster.kubectl_json(&["get", "endpoints", "kubernetes"])["subsets"][0]["addresses"][0]["ip"].clone();
+    let endpoint =
+        cluster.kubectl_json(&["get", "endpoints", "kubernetes"])["subsets"][0]["addresses"][0]["ip"].clone();
     let config = json!({"apiVersion": "node.eks.aws/v1alpha1", "kind": "NodeConfig", "spec": {"cluster": {
         "name": "first",
         "apiServerEndpoint": format!("https://{}:443", endpoint.as_str().expect("the API has an address in the VPC")),
@@ -403,8 +411,20 @@ fn join_by_hand(region: &Region, cluster: &Cluster) -> String {
     let groups = found["resourcesVpcConfig"]["clusterSecurityGroupId"].as_str().expect("it has a group").to_owned();
     let tags = "ResourceType=instance,Tags=[{Key=kubernetes.io/cluster/first,Value=owned}]";
     let run = region.aws(&[
-        "ec2", "run-instances", "--image-id", &image, "--instance-type", "t3.small", "--user-data", &user_data,
-        "--iam-instance-profile", &profile, "--security-group-ids", &groups, "--tag-specifications", tags,
+        "ec2",
+        "run-instances",
+        "--image-id",
+        &image,
+        "--instance-type",
+        "t3.small",
+        "--user-data",
+        &user_data,
+        "--iam-instance-profile",
+        &profile,
+        "--security-group-ids",
+        &groups,
+        "--tag-specifications",
+        tags,
     ]);
     run["Instances"][0]["InstanceId"].as_str().expect("an instance has an id").to_owned()
 }

@@ -342,7 +342,7 @@ fn a_launch_template_rolls_out_as_soon_as_a_budget_lets_it(region: &Region, clus
     let tag = "Reservations[].Instances[].Tags[?Key=='crew'].Value[]";
     assert_eq!(
         region.aws(&["ec2", "describe-instances", "--instance-ids", &instance(&left[0]), "--query", tag]),
-        json!([["two"]])
+        json!(["two"])
     );
     rolled_out(cluster, &["deployment/guarded"]);
     cluster.kubectl(&["delete", "deployment", "guarded"]).text();

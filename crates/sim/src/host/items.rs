@@ -3,9 +3,9 @@
 use super::etcd::Cluster;
 use super::machine::{Phase, State};
 use roadstead_hostspec::{
-    Balancer, BalancerStatus, Console, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus, Metadata,
-    Network, NetworkStatus, Port, PortStatus, ProcessState, Profile, Quorum, Reviewer, ReviewerStatus, Status, TargetHealth,
-    Versioned,
+    Balancer, BalancerStatus, Console, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus,
+    Metadata, Network, NetworkStatus, Port, PortStatus, ProcessState, Profile, Quorum, Reviewer, ReviewerStatus,
+    Status, TargetHealth, Versioned,
 };
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet};

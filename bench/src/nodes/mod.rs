@@ -36,8 +36,6 @@ pub struct Args {
 /// What all runs measured.
 #[derive(Default)]
 pub struct Runs {
-    /// Of the region's first node, for which the images of all are made: from CreateNodegroup until Ready.
-    pub first: Duration,
     /// Of bare nodes: from before the first process until Ready.
     pub bare: Vec<Duration>,
     /// The same of those whose network a DaemonSet brings, as ours has it.
@@ -73,12 +71,12 @@ fn measure(region: &Region<'_>, wait: &Wait, args: &Args) -> Result<Runs> {
     let mut cluster = Cluster::new(region, wait)?;
     let ground = Ground::new(&args.parts, &args.sets, wait)?;
     // The first one has the images of all made, and shows what a bare node is to be like.
-    let (asked, arrivals) = cluster.add("first", &args.instance_type, 1)?;
-    let first = &arrivals[0];
-    let recipe = Recipe::of(&cluster.processes(&first.name)?, region, &args.parts.components, &args.sets.plugins)?;
-    let mut runs = Runs { first: first.ready.duration_since(asked)?, ..Runs::default() };
+    let (_, arrivals) = cluster.add("first", &args.instance_type, 1)?;
+    let first = &arrivals[0].name;
+    let recipe = Recipe::of(&cluster.processes(first)?, region, &args.parts.components, &args.sets.plugins)?;
     let image = cluster.image()?;
     cluster.remove("first")?;
+    let mut runs = Runs::default();
     for run in 1..=args.runs {
         eprintln!("run {run} of {}", args.runs);
         runs.bare.push(bare(&ground, &recipe, args, Cni::Beforehand, &cluster)?);

@@ -19,11 +19,6 @@ pub fn text(args: &Args, runs: &Runs, surroundings: &str) -> String {
         args.instance_type
     );
     text += &table(times(runs));
-    let first = runs.first.as_secs_f64();
-    let _ = writeln!(
-        text,
-        "\nThe region's first node was Ready after {first:.2} s: the images of all nodes are made for it."
-    );
     text += "\nWhere our time goes, seconds since CreateNodegroup, medians:\n\n";
     text += &table(timeline(runs));
     text += "\nMemory of our last node, MB (PSS), 5 s after it was Ready:\n\n";

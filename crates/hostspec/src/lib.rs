@@ -25,8 +25,8 @@ pub use balancer::{
 pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus, RoleSession};
 pub use image::SystemImage;
 pub use machine::{
-    Console, Content, Disk, DiskStatus, File, Liveness, Machine, MachineDisk, MachinePhase, MachinePort, MachineStatus, Probe,
-    Process, ProcessState, ProcessStatus, Profile,
+    Console, Content, Disk, DiskStatus, File, Liveness, Machine, MachineDisk, MachinePhase, MachinePort, MachineStatus,
+    Probe, Process, ProcessState, ProcessStatus, Profile,
 };
 pub use metadata::{Metadata, RoleCredentials, link_local};
 pub use network::{Network, NetworkStatus, Port, PortStatus};

@@ -126,7 +126,8 @@ async fn nodes_vanish_with_their_instances_and_what_nobody_stated_stays() {
 async fn a_certificate_that_nobody_may_have_is_refused_with_the_reason() {
     let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests/csr-1";
     let rig = Rig::start(None, |_| {}).await;
-    let spec = json!({"signerName": "kubernetes.io/kubelet-serving", "username": "somebody", "groups": ["system:nodes"]});
+    let spec =
+        json!({"signerName": "kubernetes.io/kubelet-serving", "username": "somebody", "groups": ["system:nodes"]});
     rig.fake.put(path, json!({"spec": spec}));
     let decided = |fake: &Fake| fake.get(path)?["status"]["conditions"].get(0).cloned();
     let condition = timeout(PATIENCE, rig.fake.until(decided)).await.expect("it is decided");

@@ -68,19 +68,6 @@ impl Nodes {
         (self.guarded, self.seen) = (guarded, None);
     }
 
-    /// A user's instance registers with a cluster by itself.
-    pub fn join(&mut self, cluster: &str, instance: &str, zone: &str, now: Millis) {
-        let (name, zone) = (instance.to_owned(), zone.to_owned());
-        let object = Object { name, zone, ready: true, since: now, turns: None, empty: false, pods: None };
-        self.objects.entry(cluster.to_owned()).or_default().insert(instance.to_owned(), object);
-        self.seen = None;
-    }
-
-    /// Whether a cluster has a Node object of the instance.
-    pub fn has(&self, cluster: &str, instance: &str) -> bool {
-        self.objects.get(cluster).is_some_and(|objects| objects.contains_key(instance))
-    }
-
     /// These records have changed.
     pub fn notice(&mut self, changes: &[Changed]) {
         let kinds = [<NodesSpec as Kind>::KIND, <KubeSpec as Kind>::KIND];

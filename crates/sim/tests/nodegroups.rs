@@ -6,7 +6,6 @@
 use roadstead_cloud::autoscaling::auto_scaling_group::Lifecycle;
 use roadstead_cloud::ec2::instance::Instance;
 use roadstead_cloud::ec2::subnet::Subnet;
-use roadstead_cloud::eks::node;
 use roadstead_cloud::eks::nodegroup::{Phase, State as Group};
 use roadstead_cloud::eks::update::State as Update;
 use roadstead_shapes::{ec2, eks, iam};
@@ -319,51 +318,6 @@ fn nodes_take_110_pods_where_the_cni_is_configured_to_give_them_prefixes() {
     world.create_nodegroup("a", "m", 1);
     world.settle();
     assert!(told(&world, "m").contains("\"maxPods\": 110"), "{}", told(&world, "m"));
-}
-
-/// Runs an instance with these tags, and joins it to the cluster as a user does, without a node group.
-fn joined(world: &mut World, tags: &[(&str, &str)]) -> String {
-    let images = world.call(&ec2::DESCRIBE_IMAGES, ec2::DescribeImagesRequest::default()).unwrap().images.unwrap();
-    let tag = |(key, value): &(&str, &str)| ec2::Tag { key: Some((*key).into()), value: Some((*value).into()) };
-    let tags = ec2::TagSpecification {
-        resource_type: Some(ec2::ResourceType::Instance),
-        tags: Some(tags.iter().map(tag).collect()),
-    };
-    let request = ec2::RunInstancesRequest {
-        image_id: images[0].image_id.clone(),
-        instance_type: Some("t3.medium".parse().unwrap()),
-        tag_specifications: Some(vec![tags]),
-        min_count: 1,
-        max_count: 1,
-        ..Default::default()
-    };
-    let run = world.call(&ec2::RUN_INSTANCES, request).unwrap().instances.unwrap().remove(0);
-    let id = run.instance_id.unwrap();
-    world.settle();
-    world.join_by_hand("a", &id, &run.placement.unwrap().availability_zone.unwrap());
-    world.settle();
-    id
-}
-
-#[test]
-fn a_node_that_its_user_joined_stays_until_its_instance_is_terminated_and_is_known_by_its_tag() {
-    let mut world = with_nodes(1);
-    let tagged = joined(&mut world, &[("kubernetes.io/cluster/a", "owned")]);
-    let other = joined(&mut world, &[("kubernetes.io/cluster/b", "owned")]);
-    world.join_by_hand("a", "i-0123456789abcdef0", "us-east-1a");
-    world.join_by_hand("a", "i-0123456789abcdef1", "eu-west-1a");
-    world.settle();
-    let cluster = world.view().get(&roadstead_sim::cluster_key("a")).unwrap().body.spec.id;
-    let known = world.view().get(&node::key(&cluster)).unwrap().body.self_managed;
-    assert_eq!(known.keys().collect::<Vec<_>>(), [&tagged], "only its kubelet gets a certificate");
-    assert_eq!(known[&tagged].addresses.len(), 1);
-    assert!(world.has_node("a", &tagged) && world.has_node("a", &other), "what runs is left alone");
-    assert!(!world.has_node("a", "i-0123456789abcdef0"), "EC2 has no such instance");
-    assert!(world.has_node("a", "i-0123456789abcdef1"), "another region may have it");
-    let request = ec2::TerminateInstancesRequest { instance_ids: vec![tagged.clone()], ..Default::default() };
-    world.call(&ec2::TERMINATE_INSTANCES, request).unwrap();
-    world.settle();
-    assert!(!world.has_node("a", &tagged) && world.has_node("a", &other), "{}", world.log());
 }
 
 /// The one thing that is wrong with the node group: its code, and what it is about.

@@ -9,8 +9,8 @@ use crate::{Config, blocking, logs, now};
 use anyhow::{Context as _, Result};
 use roadstead_guest::{Marks, Placed};
 use roadstead_hostspec::{
-    Console, Content, File, ItemKey, ItemKind, Machine, MachinePhase, MachineStatus, ProcessState, ProcessStatus, Profile,
-    Status,
+    Console, Content, File, ItemKey, ItemKind, Machine, MachinePhase, MachineStatus, ProcessState, ProcessStatus,
+    Profile, Status,
 };
 use roadstead_vault::Vault;
 use std::path::PathBuf;
@@ -398,7 +398,11 @@ fn are_ready(processes: &[ProcessStatus]) -> bool {
 /// From the one report to the next a machine got ready, or a process of it ended.
 fn is_turn(before: &[ProcessStatus], after: &[ProcessStatus]) -> bool {
     let ended = |process: &&ProcessStatus| process.state == ProcessState::Backoff;
-    let known = |process: &ProcessStatus| before.iter().any(|old| (&old.name, old.restarts, old.state) == (&process.name, process.restarts, process.state));
+    let known = |process: &ProcessStatus| {
+        before
+            .iter()
+            .any(|old| (&old.name, old.restarts, old.state) == (&process.name, process.restarts, process.state))
+    };
     (are_ready(after) && !are_ready(before)) || after.iter().filter(ended).any(|process| !known(process))
 }
 

@@ -183,29 +183,6 @@ impl World {
         all.iter().any(|record| record.body.spec.launch.is_some()) || self.seen.published.any(Index::<Nodegroup>::all())
     }
 
-    /// An instance registers with a cluster, told by its user and by nobody else.
-    ///
-    /// # Panics
-    /// If there is no such cluster.
-    pub fn join_by_hand(&mut self, cluster: &str, instance: &str, zone: &str) {
-        let id = self.cluster_id(cluster);
-        let now = self.now();
-        self.nodes.join(&id, instance, zone, now);
-    }
-
-    /// Whether a cluster has a Node object of an instance.
-    ///
-    /// # Panics
-    /// If there is no such cluster.
-    pub fn has_node(&self, cluster: &str, instance: &str) -> bool {
-        self.nodes.has(&self.cluster_id(cluster), instance)
-    }
-
-    fn cluster_id(&self, cluster: &str) -> String {
-        let found = self.view().get(&setup::cluster_key(cluster));
-        found.unwrap_or_else(|| panic!("there is no cluster {cluster}")).body.spec.id
-    }
-
     /// PodDisruptionBudgets let no pod go, or do again.
     pub fn guard_pods(&mut self, guarded: bool) {
         self.nodes.guard(guarded);

@@ -335,12 +335,14 @@ fn a_launch_template_rolls_out_as_soon_as_a_budget_lets_it(region: &Region, clus
     let update = ended(region, ROLLED, id);
     assert_eq!((&update["status"], &update["errors"]), (&json!("Successful"), &json!([])), "{update:#}");
     say(&format!("{:6.1} s  UpdateNodegroupVersion, one node", began.elapsed().as_secs_f64()));
-    let left: Vec<Value> = of_group().collect();
-    assert!(left.len() == 1 && name(&left[0]) != old, "{left:#?}");
+    let left = until("the new node is the only one", PATIENCE, || {
+        let left: Vec<Value> = of_group().collect();
+        (left.len() == 1 && name(&left[0]) != old).then_some(left)
+    });
     let tag = "Reservations[].Instances[].Tags[?Key=='crew'].Value[]";
     assert_eq!(
         region.aws(&["ec2", "describe-instances", "--instance-ids", &instance(&left[0]), "--query", tag]),
-        json!([["two"]])
+        json!(["two"])
     );
     rolled_out(cluster, &["deployment/guarded"]);
     cluster.kubectl(&["delete", "deployment", "guarded"]).text();

@@ -54,7 +54,7 @@ impl Host {
     fn archives(&self) -> Vec<ImageArchive> {
         let folder = self.folder.path().join("archives");
         fs::create_dir_all(&folder).unwrap();
-        self.plan().archives(&folder).unwrap()
+        self.plan().archives(&folder).unwrap().0
     }
 }
 

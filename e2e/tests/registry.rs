@@ -73,32 +73,32 @@ fn a_repository_is_what_was_asked_for(region: &Region) {
 
 fn what_ecr_would_not_take_is_refused_and_nothing_is_made(region: &Region) {
     let long = "a".repeat(257);
-    for name in ["A", "a", "-a/b", "a//b", "a/", "a b", "a@b", &long] {
-        assert_eq!(
-            refused(region, "create_repository", json!({"repositoryName": name})).0,
-            "InvalidParameterException",
-            "{name}"
-        );
-    }
-    let with = |name: &str, value: Value| {
-        let mut input = json!({"repositoryName": "odd"});
-        input[name] = value;
-        refused(region, "create_repository", input).0
-    };
-    assert_eq!(with("imageTagMutability", json!("SOMETIMES")), "InvalidParameterException");
-    assert_eq!(with("imageTagMutability", json!("MUTABLE_WITH_EXCLUSION")), "InvalidParameterException");
-    assert_eq!(with("imageScanningConfiguration", json!({"scanOnPush": true})), "InvalidParameterException");
-    assert_eq!(with("encryptionConfiguration", json!({"encryptionType": "KMS"})), "InvalidParameterException");
-    assert_eq!(with("tags", json!([{"Key": "aws:x", "Value": ""}])), "InvalidTagParameterException");
+    let names = ["A", "a", "-a/b", "a//b", "a/", "a b", "a@b", &long];
+    let mut wishes: Vec<(Value, &str)> =
+        names.iter().map(|name| (json!({"repositoryName": name}), "InvalidParameterException")).collect();
     let many: Vec<Value> = (0..51).map(|n| json!({"Key": n.to_string(), "Value": ""})).collect();
-    assert_eq!(with("tags", json!(many)), "TooManyTagsException");
+    for (name, value, code) in [
+        ("imageTagMutability", json!("SOMETIMES"), "InvalidParameterException"),
+        ("imageTagMutability", json!("MUTABLE_WITH_EXCLUSION"), "InvalidParameterException"),
+        ("imageScanningConfiguration", json!({"scanOnPush": true}), "InvalidParameterException"),
+        ("encryptionConfiguration", json!({"encryptionType": "KMS"}), "InvalidParameterException"),
+        ("tags", json!([{"Key": "aws:x", "Value": ""}]), "InvalidTagParameterException"),
+        ("tags", json!(many), "TooManyTagsException"),
+        ("registryId", json!("999999999999"), "AccessDeniedException"),
+    ] {
+        let mut wish = json!({"repositoryName": "odd"});
+        wish[name] = value;
+        wishes.push((wish, code));
+    }
+    let answers = region.boto(wishes.iter().map(|(wish, _)| ecr("create_repository", wish.clone())).collect());
+    for ((wish, code), answer) in wishes.iter().zip(answers) {
+        assert_eq!(answer.refusal().code, *code, "{wish}");
+    }
     assert_eq!(one(region, "describe_repositories", json!({}))["repositories"], json!([]));
     one(region, "create_repository", json!({"repositoryName": "twice"}));
     let (code, message) = refused(region, "create_repository", json!({"repositoryName": "twice"}));
     assert_eq!(code, "RepositoryAlreadyExistsException");
     assert_eq!(message, format!("The repository with name 'twice' already exists in the registry with id '{ACCOUNT}'"));
-    let foreign = json!({"repositoryName": "theirs", "registryId": "999999999999"});
-    assert_eq!(refused(region, "create_repository", foreign).0, "AccessDeniedException");
     one(region, "delete_repository", json!({"repositoryName": "twice"}));
 }
 
@@ -152,7 +152,7 @@ fn what_is_not_there_is_said_to_be_so_by_every_operation(region: &Region) {
     let ids = json!([{"imageTag": "v1"}]);
     let arn = format!("arn:aws:ecr:us-east-1:{ACCOUNT}:repository/no/where");
     let why = format!("The repository with name 'no/where' does not exist in the registry with id '{ACCOUNT}'");
-    for (operation, input) in [
+    let calls = [
         ("delete_repository", json!({"repositoryName": name})),
         ("describe_repositories", json!({"repositoryNames": [name]})),
         ("put_image_tag_mutability", json!({"repositoryName": name, "imageTagMutability": "MUTABLE"})),
@@ -165,9 +165,11 @@ fn what_is_not_there_is_said_to_be_so_by_every_operation(region: &Region) {
         ("tag_resource", json!({"resourceArn": arn, "tags": []})),
         ("untag_resource", json!({"resourceArn": arn, "tagKeys": []})),
         ("list_tags_for_resource", json!({"resourceArn": arn})),
-    ] {
-        let expected = ("RepositoryNotFoundException".to_owned(), why.clone());
-        assert_eq!(refused(region, operation, input), expected, "{operation}");
+    ];
+    let answers = region.boto(calls.iter().map(|(operation, input)| ecr(operation, input.clone())).collect());
+    for ((operation, _), answer) in calls.iter().zip(answers) {
+        let refusal = answer.refusal();
+        assert_eq!((&*refusal.code, &*refusal.message), ("RepositoryNotFoundException", &*why), "{operation}");
     }
 }
 

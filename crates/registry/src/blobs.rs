@@ -37,6 +37,10 @@ impl Blobs {
     pub fn open(data: &Path, handle: &Handle) -> Result<Arc<Blobs>> {
         let folder = data.join("blobs/sha256");
         fs::create_dir_all(&folder)?;
+        // A power failure takes away what its folder was not told to keep.
+        for made in folder.ancestors().take_while(|above| Some(*above) != data.parent()).skip(1) {
+            fs::File::open(made)?.sync_all()?;
+        }
         let (suspects, told) = unbounded_channel();
         let blobs = Arc::new(Blobs { folder, handle: handle.clone(), held: Mutex::default(), suspects });
         for entry in fs::read_dir(&blobs.folder)? {
@@ -117,5 +121,106 @@ impl Drop for Held {
         drop(holds);
         // What it was held for may not have come to pass.
         let _ = self.blobs.suspects.send(self.digest.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roadstead_cloud::ecr::repository::{Mutability, Repository};
+    use roadstead_kernel::region::{Region, Running};
+    use roadstead_store::journal::Memory;
+    use roadstead_store::{Core, Options, Read as _, Tx};
+    use roadstead_types::{Millis, Tags};
+    use std::time::Duration;
+
+    const ACCOUNT: &str = "111122223333";
+    const BYTES: &[u8] = b"bytes";
+    const DIGEST: &str = "sha256:277089d91c0bdf4f2e6862ba7e4a07605119431f5d13f726dd352b06f1b206a9";
+
+    /// A region with a repository.
+    fn region() -> (Handle, Running) {
+        let core = Core::open(Memory::new(), roadstead_cloud::registry(), Options::seeded(1)).unwrap();
+        let region = Region::new(core, roadstead_cloud::planners());
+        let (handle, running) = Handle::start(region, Arc::new(|| Millis::secs(1)));
+        write(&handle, |tx| {
+            let repository = Repository {
+                name: "web".into(),
+                account: ACCOUNT.into(),
+                mutability: Mutability::Mutable,
+                tags: Tags::new(),
+            };
+            tx.create(Repository::key(ACCOUNT, "web"), None, repository);
+        });
+        (handle, running)
+    }
+
+    fn write(handle: &Handle, work: impl FnOnce(&mut Tx) + Send + 'static) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let work = move |tx: &mut Tx| {
+            work(tx);
+            Ok::<_, ()>(())
+        };
+        handle.write(work, move |result| sender.send(result.is_ok()).unwrap());
+        assert!(receiver.recv().unwrap());
+    }
+
+    async fn upload(blobs: &Arc<Blobs>, data: &Path) -> Held {
+        let file = data.join("upload");
+        fs::write(&file, BYTES).unwrap();
+        blobs.clone().keep(file, DIGEST.to_owned()).await.unwrap()
+    }
+
+    async fn until(what: &str, look: impl Fn() -> bool) {
+        let waits = async {
+            while !look() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waits).await.expect(what);
+    }
+
+    #[tokio::test]
+    async fn a_blob_stays_while_it_is_held_or_a_repository_has_it() {
+        let data = tempfile::tempdir().unwrap();
+        let (handle, _running) = region();
+        let blobs = Blobs::open(data.path(), &handle).unwrap();
+        let path = blobs.path(DIGEST);
+        let (first, second) = (upload(&blobs, data.path()).await, upload(&blobs, data.path()).await);
+        drop(first);
+        blobs.collect(DIGEST).unwrap();
+        assert!(path.exists(), "one holds it still");
+        write(&handle, |tx| layer::add(tx, ACCOUNT, "web", DIGEST, 5).unwrap());
+        drop(second);
+        blobs.collect(DIGEST).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), BYTES);
+        let repository = handle.view().get(&Repository::key(ACCOUNT, "web")).unwrap().body;
+        write(&handle, move |tx| layer::forget(tx, &repository));
+        until("the janitor hears of it", || !path.exists()).await;
+    }
+
+    #[tokio::test]
+    async fn what_was_held_in_vain_is_removed() {
+        let data = tempfile::tempdir().unwrap();
+        let (handle, _running) = region();
+        let blobs = Blobs::open(data.path(), &handle).unwrap();
+        let held = upload(&blobs, data.path()).await;
+        assert!(blobs.path(DIGEST).exists());
+        drop(held);
+        until("it is removed", || !blobs.path(DIGEST).exists()).await;
+    }
+
+    #[tokio::test]
+    async fn a_start_removes_what_a_crash_left() {
+        let data = tempfile::tempdir().unwrap();
+        let (handle, _running) = region();
+        write(&handle, |tx| layer::add(tx, ACCOUNT, "web", DIGEST, 5).unwrap());
+        let folder = data.path().join("blobs/sha256");
+        fs::create_dir_all(&folder).unwrap();
+        let (known, unknown) = (folder.join(DIGEST.trim_start_matches("sha256:")), folder.join("0".repeat(64)));
+        fs::write(&known, BYTES).unwrap();
+        fs::write(&unknown, BYTES).unwrap();
+        drop(Blobs::open(data.path(), &handle).unwrap());
+        assert!(known.exists() && !unknown.exists());
     }
 }

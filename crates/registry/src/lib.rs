@@ -25,7 +25,7 @@ use anyhow::{Context as _, Result};
 use aws_lc_rs::hmac;
 use blobs::Blobs;
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{HeaderName, Method, Request, Response, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -51,6 +51,9 @@ use uploads::Uploads;
 
 /// What is sent: often a file, piece by piece.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+const VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 type Answer = Result<Response<Body>, Refusal>;
 
@@ -110,11 +113,8 @@ impl<P: Policies> Registry<P> {
         let head = request.method() == Method::HEAD;
         let answer = self.perform(request, peer, &request_id).await;
         let mut response = answer.unwrap_or_else(|refusal| refusal.respond(head, &request_id));
-        let headers = response.headers_mut();
-        headers.insert("docker-distribution-api-version", header::HeaderValue::from_static("registry/2.0"));
-        if let Ok(id) = request_id.parse() {
-            headers.insert("x-amzn-requestid", id);
-        }
+        set(&mut response, &VERSION, "registry/2.0");
+        set(&mut response, &REQUEST_ID, &request_id);
         response
     }
 
@@ -207,15 +207,21 @@ impl<P: Policies> Registry<P> {
 }
 
 /// An answer with no body, or with bytes that are there already.
-fn plain(status: u16, headers: &[(header::HeaderName, String)], body: impl Into<Bytes>) -> Response<Body> {
+fn plain(status: u16, headers: &[(HeaderName, String)], body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Full::new(body.into()).map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in headers {
-        if let Ok(value) = value.parse() {
-            response.headers_mut().insert(name, value);
-        }
+        set(&mut response, name, value);
     }
     response
+}
+
+/// Sets a header, in place of one that is there.
+fn set(response: &mut Response<Body>, name: &HeaderName, value: &str) {
+    // All are made of digests, numbers and names that ECR takes.
+    if let Ok(value) = value.parse() {
+        response.headers_mut().insert(name, value);
+    }
 }
 
 fn json(status: u16, value: &serde_json::Value) -> Response<Body> {

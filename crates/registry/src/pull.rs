@@ -2,7 +2,7 @@
 
 use crate::push::{identifier, size};
 use crate::refusal::{Code, Refusal};
-use crate::{Answer, Asked, Body, Registry, json, parameter, plain};
+use crate::{Answer, Asked, Body, Registry, json, parameter, plain, set};
 use bytes::{Bytes, BytesMut};
 use futures::stream;
 use http::{HeaderName, Method, Request, Response, StatusCode, Uri, header};
@@ -73,8 +73,8 @@ impl<P: Policies> Registry<P> {
             .filter(|_| more)
             .map(|last| format!("</v2/{}/tags/list?n={limit}&last={last}>; rel=\"next\"", asked.repository));
         let mut response = json(200, &json!({"name": asked.repository, "tags": tags}));
-        if let Some(next) = next.and_then(|next| next.parse().ok()) {
-            response.headers_mut().insert(header::LINK, next);
+        if let Some(next) = next {
+            set(&mut response, &header::LINK, &next);
         }
         Ok(response)
     }
@@ -118,9 +118,8 @@ impl<P: Policies> Registry<P> {
             Part::Whole => Ok(response.map(|_| read(file, size))),
             Part::Of(start, end) => part(response, file, (start, end), size).await,
             Part::Nothing => {
-                let of = format!("bytes */{size}");
                 let mut response = Refusal::new(Code::Range, format!("The blob has {size} bytes")).respond(false, "");
-                response.headers_mut().extend(of.parse().ok().map(|of| (header::CONTENT_RANGE, of)));
+                set(&mut response, &header::CONTENT_RANGE, &format!("bytes */{size}"));
                 Ok(response)
             }
         }
@@ -186,7 +185,7 @@ async fn part(mut response: Response<Body>, mut file: File, (start, end): (u64, 
     let headers =
         [(header::CONTENT_RANGE, format!("bytes {start}-{end}/{size}")), (header::CONTENT_LENGTH, length.to_string())];
     for (name, value) in headers {
-        response.headers_mut().extend(value.parse().ok().map(|value| (name, value)));
+        set(&mut response, &name, &value);
     }
     Ok(response.map(|_| read(file, length)))
 }

@@ -69,8 +69,11 @@ impl Route {
     }
 }
 
+/// A folder of a repository, and the place of what is in it.
+type Folder = (&'static str, fn(String) -> Place);
+
 /// Folders of a repository, the longer first.
-const PLACES: [(&str, fn(String) -> Place); 4] = [
+const PLACES: [Folder; 4] = [
     ("/blobs/uploads", Place::Upload),
     ("/blobs", Place::Blob),
     ("/manifests", Place::Manifest),

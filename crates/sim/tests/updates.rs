@@ -80,7 +80,7 @@ fn an_endpoint_is_narrowed_closed_and_opened_again() {
     let outside = described(&mut world).endpoint;
     let id = update(&mut world, endpoint(true, &["203.0.113.0/24"])).expect("it is another access");
     assert_eq!(described(&mut world).status, Some(eks::ClusterStatus::Updating));
-    world.settle();
+    world.wait(Millis::secs(1));
     assert_eq!(world.update("a", &id).map(|update| update.state), Some(Update::Successful));
     assert_eq!(described(&mut world).status, Some(eks::ClusterStatus::Active));
     assert_eq!(sources(&mut world), ["203.0.113.0/24"]);

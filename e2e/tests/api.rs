@@ -555,6 +555,16 @@ fn what_eks_refuses_of_a_new_cluster_changes_nothing() {
                 "The following CIDRs are invalid in publicAccessCidrs: [300.0.0.0/8]".into(),
             ),
             (
+                but("/kubeApiServerConfig", json!({ "eventTtl": "30m" })),
+                invalid,
+                "kubeApiServerConfig is not available in this region yet: leave it out".into(),
+            ),
+            (
+                but("/resourcesVpcConfig/controlPlaneEgressMode", json!("CUSTOMER_ROUTED")),
+                invalid,
+                "resourcesVpcConfig.controlPlaneEgressMode is not available in this region yet: leave it out".into(),
+            ),
+            (
                 but("/tags", json!({ "aws:x": "y" })),
                 invalid,
                 "Tag key 'aws:x' is reserved: keys may not begin with aws:".into(),

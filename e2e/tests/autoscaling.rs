@@ -179,6 +179,7 @@ fn what_auto_scaling_refuses_changes_nothing(region: &Region) {
         ("ValidationError", other("create_auto_scaling_group", bad)),
         ("ValidationError", other("update_auto_scaling_group", json!({"MaxSize": 9}))),
         ("ValidationError", group("update_auto_scaling_group", json!({"MinSize": 5}))),
+        ("ValidationError", group("update_auto_scaling_group", json!({"DeletionProtection": "prevent-all-deletion"}))),
         ("ValidationError", other("delete_auto_scaling_group", json!({}))),
         ("ValidationError", other("set_desired_capacity", json!({"DesiredCapacity": 1}))),
         ("ValidationError", group("set_desired_capacity", json!({"DesiredCapacity": 9}))),

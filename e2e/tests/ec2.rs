@@ -291,6 +291,8 @@ fn every_operation_says_what_is_not_there(region: &Region) {
         (no_template, ec2("describe_launch_templates", json!({"LaunchTemplateIds": [template]}))),
         (no_template, ec2("modify_launch_template", json!({"LaunchTemplateId": template, "DefaultVersion": "1"}))),
         (no_template, ec2("delete_launch_template", json!({"LaunchTemplateId": template}))),
+        ("Unsupported", ec2("create_vpc", json!({"CidrBlock": "10.0.0.0/16", "AmazonProvidedIpv6CidrBlock": true}))),
+        ("Unsupported", ec2("create_vpc", json!({"CidrBlock": "10.0.0.0/16", "InstanceTenancy": "dedicated"}))),
         ("InvalidVolume.NotFound", ec2("describe_volumes", json!({"VolumeIds": [volume]}))),
         ("InvalidAMIID.NotFound", ec2("describe_images", json!({"ImageIds": [ami]}))),
         ("InvalidInstanceType", ec2("describe_instance_types", json!({"InstanceTypes": ["a1.medium"]}))),

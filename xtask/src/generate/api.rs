@@ -14,8 +14,9 @@ Each operation below has been seen to succeed, and to fail as its model says, wi
 `cargo xtask gate` fails a run of `make test` otherwise. *As AWS* means that we know of no difference; please tell us of one.
 
 Everywhere: signatures are verified, input that breaks its model gets the service's own error before anything is changed,
-and a member that asks for something that is not there is refused by name, never silently left out. Who may do what is not
-IAM's policies yet: a principal may do what its account owns. There is no throttling.
+and a member that asks for something that is not there is refused by name. Ignored are only members without a meaning here,
+such as flags of Describe operations for what a region does not have, and those that are named below. Who may do what is
+not IAM's policies yet: a principal may do what its account owns. There is no throttling.
 ";
 
 /// The page, but for its services.
@@ -33,8 +34,10 @@ pub fn service(name: &str, service: &Service, model: &Model) -> String {
     }
     text += "| operation | what works | what differs from AWS |\n|---|---|---|\n";
     for (operation, own) in &service.operations {
-        let cell = |text: &Option<String>, default: &str| text.as_deref().unwrap_or(default).replace('|', "\\|");
-        let _ = writeln!(text, "| {operation} | {} | {} |", cell(&own.works, "as AWS"), cell(&own.differs, ""));
+        let works = own.works.as_deref().unwrap_or(if own.differs.is_some() { "as AWS, but" } else { "as AWS" });
+        let differs = own.differs.as_deref().unwrap_or_default();
+        let cell = |text: &str| text.replace('|', "\\|");
+        let _ = writeln!(text, "| {operation} | {} | {} |", cell(works), cell(differs));
     }
     text
 }

@@ -1,5 +1,5 @@
 use super::names::{constant, field, snake, variant};
-use super::{check, source, write};
+use super::{api, check, model, ops, source, write};
 use std::fs;
 
 #[test]
@@ -24,6 +24,22 @@ fn check_passes_what_was_written_and_nothing_else() {
     write(folder.path(), &files).unwrap();
     fs::write(folder.path().join("lib.rs"), "//! Another.\n").unwrap();
     assert!(check(folder.path(), &files).unwrap_err().to_string().contains("lib.rs"));
+}
+
+#[test]
+fn the_page_says_of_each_operation_what_works_and_what_differs() {
+    let metadata = r#"{"apiVersion": "1", "endpointPrefix": "x", "serviceId": "EKS", "protocols": ["rest-json"]}"#;
+    let model = format!(r#"{{"metadata": {metadata}, "operations": {{}}, "shapes": {{}}}}"#);
+    let model: model::Model = serde_json::from_str(&model).unwrap();
+    let service: ops::Service = toml::from_str(
+        "model = 'eks/1'\ndiffers = 'No tea.'\n[operations]\nBrew = { differs = 'hot | cold' }\nPour = {}\n\
+         Spill = { works = 'never', differs = 'dry' }",
+    )
+    .unwrap();
+    let page = api::service("eks", &service, &model);
+    let rows = ["| Brew | as AWS, but | hot \\| cold |", "| Pour | as AWS |  |", "| Spill | never | dry |"];
+    assert!(page.starts_with("\n## EKS (`eks`): 3 of 0 operations\n\nNo tea.\n"), "{page}");
+    assert_eq!(page.lines().skip(7).collect::<Vec<_>>(), rows);
 }
 
 #[test]

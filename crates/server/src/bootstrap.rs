@@ -1,8 +1,7 @@
 //! What a region is given at its start: its settings each time; at the first one, what a set-up AWS account has.
 
 use crate::config::Config;
-use crate::drivers;
-use crate::private_file;
+use crate::{drivers, private_file};
 use anyhow::{Context as _, Result};
 use roadstead_cloud::eks::cluster::CLUSTER_POLICY;
 use roadstead_cloud::settings::{KubernetesVersion, Settings, Zone};
@@ -143,8 +142,7 @@ impl Component {
 }
 
 fn components() -> Result<Vec<Component>> {
-    let manifest: Manifest = toml::from_str(include_str!("../../../components/components.toml"))?;
-    Ok(manifest.set)
+    Ok(toml::from_str::<Manifest>(include_str!("../../../components/components.toml"))?.set)
 }
 
 /// Sixteen characters of A–Z and 2–7 (IAM user guide, "Unique identifiers").

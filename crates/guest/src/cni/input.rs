@@ -378,7 +378,7 @@ mod tests {
             // containerd 2.3 (go-cni's PortMapping has no names for JSON).
             r#"[{"HostPort": 80, "ContainerPort": 8080, "Protocol": "tcp", "HostIP": "0.0.0.0"}]"#,
         ] {
-            assert_eq!(parse(&ADD, &config(ports)).unwrap().config.ports, [mapping.clone()], "{ports}");
+            assert_eq!(parse(&ADD, &config(ports)).unwrap().config.ports, std::slice::from_ref(&mapping), "{ports}");
         }
         assert_eq!(parse(&ADD, &config("null")).unwrap().config.ports, []);
         assert_eq!(code(&ADD, &config(r#"[{"hostPort": 70000}]"#)), Code::Decode);

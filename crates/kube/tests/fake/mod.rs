@@ -1,6 +1,8 @@
 //! An API server that behaves: objects with versions, lists, watches that go on where another ended, evictions that a budget
 //! refuses, approvals, applies. It serves TLS on loopback.
 
+#![allow(dead_code, reason = "each test's program uses a part of it")]
+
 use anyhow::Result;
 use bytes::Bytes;
 use futures::stream;

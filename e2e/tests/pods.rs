@@ -3,7 +3,7 @@
 //! Nearly all objects ([`OBJECTS`]) are applied at once, since pods take their time to come; each step then looks at
 //! its own.
 
-use e2e::{Cluster, Region, run, say, signal, spawn, steps, until};
+use e2e::{Cluster, Region, components, run, say, signal, spawn, steps, until};
 use nix::sys::signal::Signal;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
@@ -25,6 +25,9 @@ const OBJECTS: &str = include_str!("../manifests/pods.yaml");
 
 #[test]
 fn what_people_do_with_pods_works() {
+    let built = fs::read_dir(components()).expect("components are built").flatten();
+    let has_metrics = built.into_iter().any(|set| set.file_name().to_string_lossy().starts_with("metrics-server-"));
+    assert!(has_metrics, "no metrics-server is built: cargo xtask components --add-ons");
     let region = Region::for_nodes();
     let cluster = region.create_cluster(CLUSTER).with_token();
     steps!((&region, &cluster):

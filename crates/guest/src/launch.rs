@@ -143,6 +143,14 @@ pub struct ImageArchive {
     pub path: PathBuf,
 }
 
+impl ImageArchive {
+    /// Where nodes see those that come after they have booted: the agent writes there, each archive whole, and then a file
+    /// that says what it is.
+    pub const LATE: &str = "/opt/late-images";
+    /// How the name of such a file ends; in it is this as JSON.
+    pub const NOTICE: &str = "json";
+}
+
 /// What init says: a line of JSON to whoever connects, at once and at every change, and whenever it is asked: by a byte
 /// sent to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,7 +34,7 @@ impl SystemImage {
     /// The version of [`Pause`](SystemImage::Pause): upstream's, at the Kubernetes version that it is built from.
     pub const PAUSE_VERSION: &str = "3.10.2";
 
-    /// Whether a node without it is none: what is not needed is built last, and nodes do not wait for it.
+    /// Whether a node begins with it. What it can do without is built last, and comes to nodes that run.
     pub fn is_needed(self) -> bool {
         match self {
             SystemImage::Pause | SystemImage::VpcCni | SystemImage::KubeProxy | SystemImage::CoreDns => true,

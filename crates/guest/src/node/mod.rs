@@ -6,6 +6,7 @@
 //! guest node kubelet      ami.json, IMDS: instance + user data ─▶ config.json, kubeconfig, CA ──▶ exec kubelet
 //! guest token             IMDS: the role's credentials ─▶ ExecCredential (kubelet's exec plugin)
 //! guest ecr-credentials   the same, ECR ─▶ CredentialProviderResponse (kubelet's plugin for images)
+//! guest node images       archives that come later ─▶ containerd
 //! guest node snapshot     archives of images ─▶ what /opt/images shows (run by the agent, on no node)
 //! ```
 //!
@@ -18,6 +19,7 @@ mod ami;
 mod containerd;
 mod ecr;
 mod kubelet;
+mod late;
 mod node_config;
 mod snapshot;
 mod token;
@@ -38,8 +40,9 @@ pub fn run(args: &[String]) -> Result<()> {
     match args {
         [program] if program == "containerd" => containerd::run(),
         [program] if program == "kubelet" => kubelet::run(),
+        [images] if images == "images" => late::run(),
         [snapshot] if snapshot == "snapshot" => snapshot::make(),
-        _ => bail!("usage: roadstead guest node containerd | kubelet (a node's PID 1 starts both)"),
+        _ => bail!("usage: roadstead guest node containerd | kubelet | images (a node's PID 1 starts them)"),
     }
 }
 

@@ -161,23 +161,28 @@ fn wait_for(containerd: &mut Child) -> Result<()> {
 /// Imports all images, side by side.
 fn import(order: &SnapshotOrder) -> Result<()> {
     let results: Vec<Result<()>> = thread::scope(|scope| {
-        let imports: Vec<_> = order.archives.iter().map(|archive| scope.spawn(|| import_one(order, archive))).collect();
+        let imports: Vec<_> = order
+            .archives
+            .iter()
+            .map(|archive| scope.spawn(|| import_one(&order.programs, &order.region, archive)))
+            .collect();
         imports.into_iter().map(|import| import.join().unwrap_or_else(|_| bail!("an import panicked"))).collect()
     });
     results.into_iter().collect()
 }
 
-fn import_one(order: &SnapshotOrder, archive: &ImageArchive) -> Result<()> {
-    let repository = format!("{}/{}", SystemImage::registry(&order.region), archive.repository);
+/// Imports an image, with the `ctr` in that folder, under its name in a region's registry.
+pub fn import_one(programs: &Path, region: &str, archive: &ImageArchive) -> Result<()> {
+    let repository = format!("{}/{}", SystemImage::registry(region), archive.repository);
     let name = format!("{repository}:{}", archive.tag);
     let path = archive.path.display().to_string();
-    ctr(order, &["import", "--base-name", &repository, &path]).with_context(|| format!("importing {name}"))?;
-    ctr(order, &["label", &name, PINNED]).with_context(|| format!("pinning {name}"))
+    ctr(programs, &["import", "--base-name", &repository, &path]).with_context(|| format!("importing {name}"))?;
+    ctr(programs, &["label", &name, PINNED]).with_context(|| format!("pinning {name}"))
 }
 
 /// Runs `ctr images` in the namespace that kubelet's images are in.
-fn ctr(order: &SnapshotOrder, args: &[&str]) -> Result<()> {
-    let mut command = Command::new(order.programs.join("ctr"));
+fn ctr(programs: &Path, args: &[&str]) -> Result<()> {
+    let mut command = Command::new(programs.join("ctr"));
     command.args(["--namespace", "k8s.io", "images"]).args(args).env("TMPDIR", "/run").stdin(Stdio::null());
     let output = command.output().context("running ctr")?;
     let said = String::from_utf8_lossy(&output.stderr);

@@ -5,18 +5,25 @@
 //! components, this program, the host's nft ─recipes─▶ archives ─guest node snapshot─▶ nodes/SET-KEY/  (KEY: the inputs)
 //! ```
 //!
+//! What a node can do without comes when it is built, and to nodes that run already: an archive in a folder that every
+//! node sees at [`ImageArchive::LATE`], from which `guest node images` takes it in.
+//!
 //! An image is one layer with the program and what it needs, and nothing else: no shell, no package manager. The same
 //! inputs give the same bytes. A folder appears by rename, whole or not at all, and is never written to afterwards.
 
 mod archive;
 mod elf;
+mod late;
 mod pins;
 mod recipe;
 #[cfg(test)]
 mod tests;
 
+pub use late::folder as late_folder;
+
 use crate::{Config, blocking, lock};
 use anyhow::{Context as _, Result, bail};
+use late::Late;
 use nix::unistd::syncfs;
 use pins::Pins;
 use recipe::{Recipe, Sources};
@@ -43,6 +50,8 @@ struct Inner {
     config: Arc<Config>,
     /// What is under way, by folder.
     making: Mutex<BTreeMap<PathBuf, Making>>,
+    /// What comes later.
+    late: Late,
 }
 
 enum Making {
@@ -67,7 +76,16 @@ pub enum NotYet {
 impl Images {
     /// Starts without touching anything.
     pub fn new(config: Arc<Config>) -> Images {
-        Images(Arc::new(Inner { config, making: Mutex::default() }))
+        let late = Late::new(config.clone());
+        Images(Arc::new(Inner { config, making: Mutex::default(), late }))
+    }
+
+    /// Goes on with what nodes are waiting for that run already.
+    ///
+    /// # Errors
+    /// The state folder's.
+    pub fn resume(&self) -> Result<()> {
+        if self.0.late.is_wanted() { self.0.late.needed() } else { Ok(()) }
     }
 
     /// The folder for a machine; none if it is no EKS node. Begins to make it when it is first asked for, and again when
@@ -82,6 +100,7 @@ impl Images {
         // Held from the look at the folder on: who made it takes its entry away afterwards.
         let mut making = lock(&self.0.making);
         if plan.folder.exists() {
+            self.0.late.needed()?;
             return Ok(Some(plan.folder.clone()));
         }
         match making.insert(plan.folder.clone(), Making::Begun) {
@@ -128,7 +147,7 @@ struct Plan {
 impl Plan {
     fn new(config: &Config, ami: Ami) -> Result<Arc<Plan>, NotYet> {
         let sources = Sources { components: &config.components_dir, program: &config.program };
-        let recipes = recipe::all(&Pins::committed()?, &ami.kubernetes, &sources)?;
+        let recipes = recipe::first(&Pins::committed()?, &ami.kubernetes, &sources)?;
         let containerd = sources.component(&ami.containerd, "containerd")?;
         sources.component(&ami.containerd, "ctr")?;
         let mut lines = vec![ami.region.clone(), recipe::identity(&containerd)?];

@@ -77,17 +77,20 @@ pub enum File {
     Text(&'static str),
 }
 
-/// The images of a node with that set of Kubernetes. One that a node can do without is left out until its component is
-/// built.
+/// The images that a node with that set of Kubernetes begins with.
 ///
 /// # Errors
 /// A component is missing, or something of the host's.
-pub fn all(pins: &Pins, kubernetes: &str, sources: &Sources<'_>) -> Result<Vec<Recipe>, NotYet> {
-    let recipes = SystemImage::ALL.into_iter().filter_map(|image| match recipe(image, pins, kubernetes, sources) {
-        Err(NotYet::Component(_)) if !image.is_needed() => None,
-        made => Some(made),
-    });
-    recipes.collect()
+pub fn first(pins: &Pins, kubernetes: &str, sources: &Sources<'_>) -> Result<Vec<Recipe>, NotYet> {
+    let needed = SystemImage::ALL.into_iter().filter(|image| image.is_needed());
+    needed.map(|image| recipe(image, pins, kubernetes, sources)).collect()
+}
+
+/// Those that it can do without, one by one.
+pub fn late(pins: &Pins, sources: &Sources<'_>) -> Vec<Result<Recipe, NotYet>> {
+    let late = SystemImage::ALL.into_iter().filter(|image| !image.is_needed());
+    // None of them is of Kubernetes' own.
+    late.map(|image| recipe(image, pins, "", sources)).collect()
 }
 
 fn recipe(image: SystemImage, pins: &Pins, kubernetes: &str, sources: &Sources<'_>) -> Result<Recipe, NotYet> {

@@ -118,10 +118,7 @@ fn every_system_image_is_a_whole_oci_layout() {
     let host = Host::new();
     let images = host.archives();
     let names: Vec<_> = images.iter().map(|image| image.repository.as_str()).collect();
-    assert_eq!(
-        names,
-        ["eks/pause", "amazon-k8s-cni", "eks/kube-proxy", "eks/coredns", "eks/metrics-server", "eks/agnhost"]
-    );
+    assert_eq!(names, ["eks/pause", "amazon-k8s-cni", "eks/kube-proxy", "eks/coredns", "eks/agnhost"]);
     for image in &images {
         let (_, config, files) = read(&image.path);
         let entrypoint = config["config"]["Entrypoint"][0].as_str().unwrap();
@@ -132,7 +129,7 @@ fn every_system_image_is_a_whole_oci_layout() {
     let (_, _, files) = read(&images[2].path);
     assert!(files.contains_key("usr/sbin/nft"), "kube-proxy runs it");
     assert!(files.keys().any(|name| name.contains("libnftables.so")), "{:?}", files.keys());
-    let (_, _, files) = read(&images[5].path);
+    let (_, _, files) = read(&images[4].path);
     let has = |name: &str| files.keys().any(|path| path.ends_with(name));
     assert!(has("bin/sh") && has("bin/tar"), "people run them: {:?}", files.keys());
 }
@@ -244,12 +241,31 @@ async fn what_is_missing_is_named_and_what_failed_is_told_once() {
 #[test]
 fn nodes_do_not_wait_for_an_image_that_they_can_do_without() {
     let host = Host::new();
-    let whole = host.plan();
     let set = format!("metrics-server-{}", Pins::committed().unwrap().version("metrics-server").unwrap());
-    fs::remove_dir_all(host.config.components_dir.join(set)).unwrap();
-    let without = host.plan();
-    assert_eq!(without.recipes.len() + 1, whole.recipes.len());
-    assert_ne!(without.folder, whole.folder, "nodes that boot once it is built have it");
+    let (program, away) = (host.config.components_dir.join(set), host.folder.path().join("away"));
+    fs::rename(&program, &away).unwrap();
+    let before = host.plan();
+    let shown = late_folder(&host.config);
+    fs::create_dir_all(&shown).unwrap();
+    let missing = late::write_all(&host.config).unwrap().map(|why| why.to_string());
+    assert!(missing.is_some_and(|why| why.ends_with("/metrics-server")), "it is told what is waited for");
+    assert_eq!(entries(&shown).unwrap(), Vec::<PathBuf>::new());
+    fs::rename(&away, &program).unwrap();
+    for _ in 0..2 {
+        assert!(late::write_all(&host.config).unwrap().is_none());
+        assert_eq!(entries(&shown).unwrap().len(), 2, "an archive and what says so");
+    }
+    assert_eq!(host.plan().folder, before.folder, "what nodes begin with is the same");
+    let notice = entries(&shown).unwrap().into_iter().find(|path| path.extension().unwrap() == "json");
+    let about: ImageArchive = serde_json::from_slice(&fs::read(notice.unwrap()).unwrap()).unwrap();
+    assert_eq!((about.repository.as_str(), about.tag.as_str()), ("eks/metrics-server", "v0.9.0"));
+    let (_, config, _) = read(&shown.join(about.path.file_name().unwrap()));
+    assert_eq!(config["config"]["Entrypoint"][0], "/metrics-server");
+    let new = program.join("new");
+    fs::copy("/bin/false", &new).unwrap();
+    fs::rename(&new, program.join("metrics-server")).unwrap();
+    assert!(late::write_all(&host.config).unwrap().is_none());
+    assert_eq!(entries(&shown).unwrap().len(), 2, "another program's image takes its place");
 }
 
 #[test]

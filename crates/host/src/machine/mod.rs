@@ -80,6 +80,7 @@ impl Machines {
             }
         }
         let (images, roster, wants) = (Images::new(config.clone()), Roster::default(), Mutex::default());
+        images.resume()?;
         Ok(Machines(Arc::new(Inner { config, saw, network, disks, images, driver, roster, wants })))
     }
 

@@ -78,7 +78,7 @@ fn file(path: &str, text: String) -> File {
 
 fn processes(region: &str) -> Vec<Process> {
     let health = Probe::Http { address: Ipv4Addr::LOCALHOST, port: KUBELET_HEALTH, path: "/healthz".into() };
-    let process = |name: &str, after: &[&str], ready: Probe, live: Option<Liveness>| Process {
+    let process = |name: &str, after: &[&str], ready: Option<Probe>, live: Option<Liveness>| Process {
         name: name.into(),
         argv: [ROADSTEAD, "guest", "node", name].map(String::from).to_vec(),
         env: BTreeMap::from([
@@ -86,7 +86,7 @@ fn processes(region: &str) -> Vec<Process> {
             ("AWS_REGION".to_owned(), region.to_owned()),
         ]),
         after: after.iter().map(|name| (*name).to_owned()).collect(),
-        ready: Some(ready),
+        ready,
         live,
         pre_stop: vec![],
         grace: None,
@@ -94,5 +94,10 @@ fn processes(region: &str) -> Vec<Process> {
     let containerd = Probe::Tcp { address: Ipv4Addr::LOCALHOST, port: CONTAINERD_METRICS };
     // A kubelet that has no cluster yet answers nothing, and need not: it counts as dead only once it was ready.
     let patience = Liveness { patience: Millis::secs(30), ..Liveness::of(health.clone()) };
-    vec![process("containerd", &[], containerd, None), process("kubelet", &["containerd"], health, Some(patience))]
+    vec![
+        process("containerd", &[], Some(containerd), None),
+        process("kubelet", &["containerd"], Some(health), Some(patience)),
+        // What the node can do without.
+        process("images", &["kubelet"], None, None),
+    ]
 }

@@ -10,12 +10,13 @@ mod devices;
 mod life;
 
 use super::driver::{Driver, Life, Start};
+use crate::images::late_folder;
 use crate::{Config, lock};
 use anyhow::{Context as _, Result, anyhow, bail};
 use cgroup::{Cgroups, Limits};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use roadstead_guest::{Bind, Launch, Marks, Node};
+use roadstead_guest::{Bind, ImageArchive, Launch, Marks, Node};
 use roadstead_hostspec::{Machine, Profile};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeSet;
@@ -87,7 +88,14 @@ impl Namespaces {
         let run = self.run_dir(&machine.id);
         let components = machine.components.iter().map(|set| self.component(set)).collect::<Result<Vec<_>>>()?;
         let (cgroups, node) = self.place(machine)?;
-        let images = start.images.map(|source| Bind { source, target: "/opt/images".into(), writable: false });
+        let images = start.images.map(|source| {
+            let late = late_folder(&self.config);
+            [(source, "/opt/images"), (late, ImageArchive::LATE)].map(|(source, target)| Bind {
+                source,
+                target: target.into(),
+                writable: false,
+            })
+        });
         let disks = machine.disks.iter().zip(start.disks).map(|(disk, source)| Bind {
             source,
             target: disk.path.clone().into(),
@@ -102,7 +110,7 @@ impl Namespaces {
             root: run.join("root"),
             socket: run.join(life::SOCKET),
             logs: self.state_dir(&machine.id).join("log"),
-            binds: components.into_iter().chain(images).chain(disks).collect(),
+            binds: components.into_iter().chain(images.into_iter().flatten()).chain(disks).collect(),
             files: start.files,
             processes: machine.processes.clone(),
             marks: start.marks,

@@ -10,7 +10,7 @@
 //!   services whose models declare none or few (`errors` in ops.toml), one that AWS documents for it, of status 4xx;
 //! - an operation that has no such error (GetCallerIdentity, most Describe operations of Auto Scaling) may be refused with
 //!   any error that all operations share: of the signature, of authorization, of input that breaks the model;
-//! - so may those that `exceptions.toml` lists, which also lists the few that never succeed, each with its reason.
+//! - so may those that `exceptions.toml` lists, each with its reason.
 //!
 //! Internal failures are findings, too. That an operation answers only with errors that it declares, the kernel checks.
 
@@ -55,8 +55,6 @@ pub fn run(args: &Args) -> Result<()> {
 struct Exceptions {
     /// Errors of their own nobody can bring about in a region: any refusal counts.
     any_refusal: Reasons,
-    /// They are refused, and say what to do instead.
-    never_succeeds: Reasons,
 }
 
 type Reasons = BTreeMap<String, BTreeMap<String, String>>;
@@ -91,7 +89,7 @@ fn judge(declared: &[Declared], exceptions: &Exceptions, seen: &Seen) -> Verdict
         let row = |why| [operation.service.clone(), operation.operation.clone(), why];
         verdict.findings.extend(wrong.into_iter().map(row));
     }
-    verdict.findings.extend(exceptions.stale(declared, seen));
+    verdict.findings.extend(exceptions.stale(declared));
     verdict
 }
 
@@ -103,7 +101,7 @@ fn wrong(operation: &Declared, exceptions: &Exceptions, codes: &BTreeSet<String>
     let as_modelled = refusals.iter().any(|code| any || operation.errors.contains(*code));
     let internal = codes.iter().filter(|code| INTERNAL.contains(&code.as_str()));
     let mut wrong: Vec<String> = internal.map(|code| format!("answered {code}")).collect();
-    if !codes.contains("OK") && !names(&exceptions.never_succeeds, operation) {
+    if !codes.contains("OK") {
         wrong.push("never seen to succeed".into());
     }
     if !as_modelled {
@@ -120,13 +118,11 @@ fn names(reasons: &Reasons, operation: &Declared) -> bool {
 }
 
 impl Exceptions {
-    /// Those of what is not served, of what has no error of its own to begin with, and of what was seen to succeed.
-    fn stale(&self, declared: &[Declared], seen: &Seen) -> Vec<[String; 3]> {
+    /// Those of what is not served, and of what has no error of its own to begin with.
+    fn stale(&self, declared: &[Declared]) -> Vec<[String; 3]> {
         let served = |service: &str, name: &str| declared.iter().find(|d| d.service == service && d.operation == name);
-        let any = every(&self.any_refusal).filter(|(s, n)| served(s, n).is_none_or(|d| d.errors.is_empty()));
-        let succeeded = |s: &str, n: &str| seen.get(&(s.into(), n.into())).is_some_and(|codes| codes.contains("OK"));
-        let never = every(&self.never_succeeds).filter(|(s, n)| served(s, n).is_none() || succeeded(s, n));
-        any.chain(never).map(|(service, name)| [service.into(), name.into(), "needs no exception".into()]).collect()
+        let stale = every(&self.any_refusal).filter(|(s, n)| served(s, n).is_none_or(|d| d.errors.is_empty()));
+        stale.map(|(service, name)| [service.into(), name.into(), "needs no exception".into()]).collect()
     }
 }
 

@@ -4,8 +4,9 @@
 
 use roadstead_cloud::ec2::instance::Instance;
 use roadstead_cloud::eks::cluster::{Member, Stage};
-use roadstead_cloud::eks::etcd::{Action, peer_url};
+use roadstead_cloud::eks::etcd::{self, Action, peer_url};
 use roadstead_sim::{Crash, State, World};
+use roadstead_store::Read as _;
 use roadstead_types::Millis;
 
 const MEMBERS: [&str; 3] = ["etcd-1", "etcd-2", "etcd-3"];
@@ -195,6 +196,53 @@ fn while_etcd_has_a_member_that_nobody_here_has_added_nobody_leaves() {
     lose(&mut world, "etcd-2");
     world.settle();
     assert_eq!(world.machine("a", "etcd-2"), machine, "it runs on what it has open");
+}
+
+/// How many steps etcd was asked for.
+fn steps(world: &World) -> u64 {
+    let id = world.cluster("a").expect("it is there").spec.id;
+    world.view().get(&etcd::key(&id)).expect("it has steps").body.step.number
+}
+
+#[test]
+fn a_step_that_etcd_refuses_is_not_asked_for_again_at_once() {
+    let mut world = world(World::calm());
+    lose(&mut world, "etcd-1");
+    while member(&world, "etcd-1").stage != (Stage::Joining { id: None }) {
+        world.wait(Millis(2));
+    }
+    // Who has just come back counts as unhealthy for five seconds, and etcd adds nobody meanwhile.
+    let other = world.machine("a", "etcd-2");
+    assert!(world.host().kill_process(&other, "etcd"));
+    let (began, first) = (world.now(), steps(&world));
+    while member(&world, "etcd-1").stage == (Stage::Joining { id: None }) {
+        world.wait(Millis(2));
+    }
+    let (took, asked) = (world.now().since(began), steps(&world) - first);
+    assert!(asked > 3 && asked <= took.0 / 300 + 2, "{asked} steps in {took:?}");
+    assert_whole(&mut world);
+}
+
+#[test]
+fn what_was_seen_before_the_region_was_away_counts_no_more() {
+    for secs in [11, 20, 60] {
+        let mut world = world(World::calm());
+        let id = world.cluster("a").expect("it is there").spec.id;
+        world.wait(Millis::secs(10));
+        let (machine, other) = (world.machine("a", "etcd-1"), world.machine("a", "etcd-3"));
+        world.host().cut(&other, true);
+        lose(&mut world, "etcd-1");
+        // It is watched how the others are, until the third serves.
+        world.wait(Millis::secs(5));
+        world.crash(Crash::Killed, Millis::secs(secs));
+        world.wait(Millis::secs(1));
+        world.host().join();
+        world.wait(Millis::secs(secs - 3));
+        let stranger = Action::AddLearner("https://198.19.9.9:2380".into());
+        assert_eq!(world.host().change_etcd(&id, &stranger), Some(Ok(())));
+        world.settle();
+        assert_eq!(world.machine("a", "etcd-1"), machine, "somebody is at work there");
+    }
 }
 
 #[test]

@@ -66,6 +66,8 @@ async fn world() -> World {
     link_local.put_instance(instance("i-b", "10.0.2.5"));
     let world = World { link_local, nets, a, b, rig };
     eventually(async || token(&world.a).await).await;
+    // The door that is opened last.
+    eventually(async || world.a.socket().connect(SocketAddr::from((API, 80))).await).await;
     world
 }
 

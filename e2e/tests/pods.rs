@@ -419,7 +419,9 @@ fn leases(region: &Region) -> Vec<BTreeSet<String>> {
     let look = |node: &e2e::Process| {
         let order = json!({"url": "http://127.0.0.1:61679/v1/pods"});
         let reply = ask(region, &entered(node.pid), &order);
-        let pods: Value = serde_json::from_str(reply["body"].as_str().unwrap_or("{}")).expect("it answers in JSON");
+        // One that has just been started says that it is not ready yet.
+        let body = reply["body"].as_str().filter(|_| reply["status"] == 200).unwrap_or("{}");
+        let pods: Value = serde_json::from_str(body).expect("it answers in JSON");
         let all = pods.as_object().into_iter().flatten().filter_map(|(_, pod)| pod["IP"].as_str().map(str::to_owned));
         all.collect()
     };

@@ -14,7 +14,7 @@ const FILE: &str = "ROADSTEAD_E2E_ANSWERS";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks a region that is about to end, by its `admin metrics`, what it has answered, if the run wants to know. What a
-/// region answered that was killed is lost: a test that means to kill is not the one that shows that an operation works.
+/// region answered that is killed is lost: a test that kills one on purpose asks it before.
 pub fn keep(metrics: impl FnOnce() -> Command) {
     let Some(file) = std::env::var_os(FILE).filter(|file: &OsString| !file.is_empty()) else { return };
     let Some(said) = try_run(metrics(), None, PATIENCE).ok().filter(|said| said.ok()) else { return };

@@ -392,6 +392,7 @@ fn it_is_listed_and_described_as_it_was_pushed(shop: &Shop) {
 fn what_was_acknowledged_is_there_after_a_kill(shop: &Shop) {
     let digest = shop.upload("team/web", b"acknowledged");
     let serve = shop.region.part("serve");
+    shop.region.keep_answers();
     kill(serve);
     until("the region answers again", PATIENCE, || {
         let back = shop.region.parts("serve").first().is_some_and(|pid| *pid != serve);
@@ -723,6 +724,7 @@ fn a_pod_waits_while_the_region_is_away_and_runs_when_it_is_back(region: &Region
     let (up, serve) = (region.part("up"), region.part("serve"));
     // What would start it again is held up.
     assert!(signal(up, Signal::SIGSTOP));
+    region.keep_answers();
     kill(serve);
     cluster.apply(&pod("patient", &format!("{HOST}/team/agnhost:v2")));
     let message = event(cluster, "patient", "Failed");

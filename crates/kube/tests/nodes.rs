@@ -4,67 +4,28 @@
 
 mod fake;
 
-use fake::{Fake, Loopback};
+use fake::{Fake, Rig};
 use roadstead_cloud::eks::kube::Access;
 use roadstead_cloud::eks::node::{Drain, Node, NodeState, NodesSpec, NodesState};
-use roadstead_kernel::driver::Driver;
 use roadstead_kube::Nodes;
-use roadstead_store::{Key, Record};
 use roadstead_types::Millis;
-use roadstead_vault::Vault;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A driver at work on the node `ours`, instance `i-0a`.
-struct Rig {
-    fake: Fake,
-    saw: UnboundedReceiver<NodesState>,
-    task: tokio::task::JoinHandle<()>,
-    _folder: tempfile::TempDir,
+async fn start(drain: Option<Drain>, prepare: impl FnOnce(&Fake)) -> Rig<NodesState> {
+    Rig::start(prepare, |dialer, vault, access| (Nodes { dialer, vault }, spec(access, drain))).await
 }
 
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Rig {
-    async fn start(drain: Option<Drain>, prepare: impl FnOnce(&Fake)) -> Rig {
-        let folder = tempfile::tempdir().unwrap();
-        let vault = Arc::new(Vault::open_or_create(&folder.path().join("key")).unwrap());
-        let (fake, dialer, access) = Fake::start(&vault).await;
-        prepare(&fake);
-        let (tell, saw) = unbounded_channel();
-        let task =
-            tokio::spawn(drive(Nodes { dialer, vault }, spec(access, drain), move |state| drop(tell.send(state))));
-        Rig { fake, saw, task, _folder: folder }
-    }
-
+impl Rig<NodesState> {
     /// Waits for a state of the node.
     async fn until(&mut self, is: impl Fn(&NodeState) -> bool) -> NodeState {
-        let next = async {
-            loop {
-                let state = self.saw.recv().await.unwrap().nodes.remove("ours").unwrap();
-                if is(&state) {
-                    return state;
-                }
-            }
-        };
-        timeout(PATIENCE, next).await.expect("the node is seen so")
+        self.seen(|mut state| Some(state.nodes.remove("ours").unwrap()).filter(&is)).await
     }
-}
-
-async fn drive(driver: Nodes<Loopback>, spec: NodesSpec, saw: impl Fn(NodesState) + Send + Sync) {
-    let key = Key::new("cluster");
-    let record = Record { key, created: Millis(0), generation: 1, deleting: None, owner: None, body: spec };
-    driver.converge(&record, &saw).await;
 }
 
 fn spec(access: Access, drain: Option<Drain>) -> NodesSpec {
@@ -94,7 +55,7 @@ fn pod(uid: &str) -> Value {
 
 #[tokio::test]
 async fn a_node_is_followed_through_watches_that_end_and_versions_that_are_forgotten() {
-    let mut rig = Rig::start(None, |_| {}).await;
+    let mut rig = start(None, |_| {}).await;
     rig.until(|node| !node.registered).await;
     rig.fake.put("/api/v1/nodes/ours", node("i-0a", "False"));
     assert_eq!(rig.until(|node| node.registered).await.why, "so it says");
@@ -108,7 +69,7 @@ async fn a_node_is_followed_through_watches_that_end_and_versions_that_are_forgo
 
 #[tokio::test]
 async fn nodes_vanish_with_their_instances_and_what_nobody_stated_stays() {
-    let rig = Rig::start(None, |fake| {
+    let rig = start(None, |fake| {
         fake.put("/api/v1/nodes/before", node("i-0b", "True"));
         fake.put("/api/v1/nodes/hybrid", json!({"spec": {}}));
         fake.put("/api/v1/nodes/own", node("i-0d", "True"));
@@ -125,7 +86,7 @@ async fn nodes_vanish_with_their_instances_and_what_nobody_stated_stays() {
 #[tokio::test]
 async fn a_certificate_that_nobody_may_have_is_refused_with_the_reason() {
     let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests/csr-1";
-    let rig = Rig::start(None, |_| {}).await;
+    let rig = start(None, |_| {}).await;
     let spec =
         json!({"signerName": "kubernetes.io/kubelet-serving", "username": "somebody", "groups": ["system:nodes"]});
     rig.fake.put(path, json!({"spec": spec}));
@@ -138,7 +99,7 @@ async fn a_certificate_that_nobody_may_have_is_refused_with_the_reason() {
 #[tokio::test]
 async fn a_drain_waits_for_budgets_says_whose_and_ends() {
     let drain = Drain { since: Millis(0), force: false };
-    let mut rig = Rig::start(Some(drain), |fake| {
+    let mut rig = start(Some(drain), |fake| {
         fake.put("/api/v1/nodes/ours", node("i-0a", "True"));
         fake.put("/api/v1/namespaces/shop/pods/free", pod("u1"));
         fake.put("/api/v1/namespaces/shop/pods/kept", pod("u2"));
@@ -156,7 +117,7 @@ async fn a_drain_waits_for_budgets_says_whose_and_ends() {
 #[tokio::test]
 async fn who_forces_a_drain_waits_for_no_budget() {
     let drain = Drain { since: Millis(0), force: true };
-    let mut rig = Rig::start(Some(drain), |fake| {
+    let mut rig = start(Some(drain), |fake| {
         fake.put("/api/v1/nodes/ours", node("i-0a", "True"));
         fake.put("/api/v1/namespaces/shop/pods/kept", pod("u2"));
         fake.protect(&["kept"]);

@@ -6,8 +6,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::rand;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use roadstead_cloud::ecr::image;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -115,11 +115,7 @@ impl Upload {
 
     /// All is there, and it is what `digest` says: it stands on the disk, at the path that is returned.
     pub async fn finish(&mut self, digest: &str) -> Result<&Path, Refusal> {
-        let found = self.hash.clone().finish().as_ref().iter().fold("sha256:".to_owned(), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        let found = image::written(self.hash.clone().finish().as_ref());
         if found != digest {
             let why = format!("The digest of what was uploaded is {found} and not {digest}");
             return Err(Refusal::new(Code::DigestInvalid, why));

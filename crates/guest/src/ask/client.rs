@@ -2,6 +2,8 @@
 
 use super::http::Head;
 use anyhow::{Context as _, Result, bail, ensure};
+use roadstead_types::Millis;
+use roadstead_wire::sigv4::{Request, Signer};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
@@ -14,6 +16,12 @@ const LONGEST: u64 = 16 << 20;
 pub struct Endpoint {
     host: String,
     port: u16,
+}
+
+/// A signed POST of `/`, by which a service of AWS's with a query or JSON protocol is asked.
+pub struct Post<'a> {
+    headers: Vec<(&'static str, String)>,
+    body: &'a [u8],
 }
 
 /// What came back.
@@ -79,6 +87,34 @@ impl Endpoint {
         };
         let bytes = exchange().with_context(|| format!("{method} {path} at {host}"))?;
         Answer::parse(&bytes).with_context(|| format!("{method} {path} at {host}"))
+    }
+
+    /// Signs a request with headers of its own. It counts as long as signatures do.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn sign<'a>(
+        &self,
+        signer: &Signer<'_>,
+        own: &[(&'static str, &str)],
+        body: &'a [u8],
+        now: Millis,
+    ) -> Result<Post<'a>> {
+        let host = self.authority();
+        let mut headers = vec![("host", host.as_bytes())];
+        headers.extend(own.iter().map(|(name, value)| (*name, value.as_bytes())));
+        let signed = signer.sign(&Request { method: "POST", path: "/", query: "", headers, body }, now)?;
+        let own = own.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        Ok(Post { headers: own.chain(signed).collect(), body })
+    }
+
+    /// Asks what was signed, as [`Endpoint::ask`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn post(&self, request: &Post<'_>, patience: Duration) -> Result<Answer> {
+        let headers: Vec<_> = request.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.ask("POST", "/", &headers, request.body, patience)
     }
 
     fn connect(&self, patience: Duration) -> Result<TcpStream> {

@@ -5,6 +5,7 @@ use super::client::{Answer, Endpoint};
 use anyhow::{Context as _, Result, ensure};
 use roadstead_hostspec::link_local::METADATA;
 use roadstead_types::Millis;
+use roadstead_wire::sigv4::Signer;
 use serde::Deserialize;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -47,6 +48,12 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
+    /// Signs for a service in a region.
+    pub fn signer<'a>(&'a self, region: &'a str, service: &'a str) -> Signer<'a> {
+        let Credentials { access_key_id, secret_access_key: secret, token, .. } = self;
+        Signer { access_key_id, secret, security_token: Some(token), region, service }
+    }
+
     fn fresh(&self, now: Millis) -> bool {
         let end = OffsetDateTime::parse(&self.expiration, &Rfc3339).ok();
         let end = end.and_then(|end| u64::try_from(end.unix_timestamp_nanos() / 1_000_000).ok());

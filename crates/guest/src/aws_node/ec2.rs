@@ -7,7 +7,6 @@ use crate::ask::imds::Imds;
 use anyhow::{Context as _, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use roadstead_types::Millis;
-use roadstead_wire::sigv4::{Request, Signer};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -135,20 +134,9 @@ impl Ec2 {
             Ok(credentials) => credentials,
             Err(why) => return Ok(Tried::Later(why.context("the role's credentials"))),
         };
-        let signer = Signer {
-            access_key_id: &credentials.access_key_id,
-            secret: &credentials.secret_access_key,
-            security_token: Some(&credentials.token),
-            region: &self.region,
-            service: "ec2",
-        };
-        let (host, body) = (self.endpoint.authority(), parameters.form(action));
-        let headers = vec![("host", host.as_bytes()), ("content-type", TYPE.as_bytes())];
-        let request = Request { method: "POST", path: "/", query: "", headers, body: body.as_bytes() };
-        let signed = signer.sign(&request, now())?;
-        let mut headers = vec![("content-type", TYPE)];
-        headers.extend(signed.iter().map(|(name, value)| (*name, value.as_str())));
-        let answer = match self.endpoint.ask("POST", "/", &headers, body.as_bytes(), PATIENCE) {
+        let (signer, body) = (credentials.signer(&self.region, "ec2"), parameters.form(action));
+        let request = self.endpoint.sign(&signer, &[("content-type", TYPE)], body.as_bytes(), now())?;
+        let answer = match self.endpoint.post(&request, PATIENCE) {
             Ok(answer) => answer,
             Err(why) => return Ok(Tried::Later(why)),
         };

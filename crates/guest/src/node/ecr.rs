@@ -1,7 +1,7 @@
 //! `guest ecr-credentials`: what kubelet shows ECR when it pulls: a token that the role's credentials get, as EKS's
 //! `ecr-credential-provider` does. <https://kubernetes.io/docs/tasks/administer-cluster/kubelet-credential-provider/>
 
-use super::write;
+use super::{now, write};
 use crate::ask::client::{Answer, Endpoint};
 use crate::ask::imds::{Credentials, Imds};
 use anyhow::{Context as _, Result, ensure};
@@ -9,14 +9,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use roadstead_hostspec::link_local;
 use roadstead_types::Millis;
-use roadstead_wire::sigv4::{Request, Signer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Where kubelet finds its plugins, and what it is told of them: as on EKS's own images.
 pub const PROGRAMS: &str = "/etc/eks/image-credential-provider";
@@ -64,8 +63,7 @@ pub fn run() -> Result<()> {
     let registry = request.image.split('/').next().unwrap_or_default();
     let region = registry.split('.').nth(3).with_context(|| format!("{} is no image of ECR's", request.image))?;
     let imds = Imds::new(None)?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
-    let now = Millis(u64::try_from(now.as_millis())?);
+    let now = now()?;
     let answer = ask(&imds.credentials()?, region, now)?;
     println!("{}", response(registry, &answer, now)?);
     Ok(())
@@ -78,17 +76,10 @@ struct Asked {
 
 /// GetAuthorizationToken, with the role's credentials.
 fn ask(credentials: &Credentials, region: &str, now: Millis) -> Result<Answer> {
-    let Credentials { access_key_id, secret_access_key: secret, token, .. } = credentials;
-    let signer = Signer { access_key_id, secret, security_token: Some(token), region, service: "ecr" };
     let endpoint = Endpoint::parse(&format!("http://{}", link_local::API))?;
-    let (host, body) = (endpoint.authority(), b"{}");
     let own = [("content-type", TYPE), ("x-amz-target", TARGET)];
-    let mut headers = vec![("host", host.as_bytes())];
-    headers.extend(own.iter().map(|(name, value)| (*name, value.as_bytes())));
-    let signed = signer.sign(&Request { method: "POST", path: "/", query: "", headers, body }, now)?;
-    let signed = signed.iter().map(|(name, value)| (*name, value.as_str()));
-    let headers: Vec<_> = own.into_iter().chain(signed).collect();
-    endpoint.ask("POST", "/", &headers, body, PATIENCE).context("asking ECR for an authorization token")
+    let request = endpoint.sign(&credentials.signer(region, "ecr"), &own, b"{}", now)?;
+    endpoint.post(&request, PATIENCE).context("asking ECR for an authorization token")
 }
 
 #[derive(Deserialize)]

@@ -30,10 +30,12 @@ pub use ecr::run as ecr_credentials;
 pub use token::run as token;
 
 use anyhow::{Context as _, Result, bail};
+use roadstead_types::Millis;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// `guest node ROLE`: a program's does not return unless something is wrong.
 pub fn run(args: &[String]) -> Result<()> {
@@ -44,6 +46,12 @@ pub fn run(args: &[String]) -> Result<()> {
         [snapshot] if snapshot == "snapshot" => snapshot::make(),
         _ => bail!("usage: roadstead guest node containerd | kubelet | images (a node's PID 1 starts them)"),
     }
+}
+
+/// By the wall clock, which signatures need.
+fn now() -> Result<Millis> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
+    Ok(Millis(u64::try_from(now.as_millis())?))
 }
 
 /// A line in the process' log.

@@ -1,13 +1,12 @@
 //! `guest token`: what kubelet shows the cluster, from the role's credentials: the token of `aws eks get-token`.
 
+use super::now;
 use crate::ask::imds::{Credentials, Imds};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use roadstead_types::Millis;
-use roadstead_wire::sigv4::Signer;
 use serde_json::{Value, json};
-use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -21,9 +20,7 @@ pub fn run(args: &[String]) -> Result<()> {
         return usage();
     }
     let credentials = Imds::new(None)?.credentials()?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
-    let now = Millis(u64::try_from(now.as_millis())?);
-    println!("{}", credential(&credentials, cluster, region, now)?);
+    println!("{}", credential(&credentials, cluster, region, now()?)?);
     Ok(())
 }
 
@@ -33,9 +30,7 @@ fn usage() -> Result<()> {
 
 /// <https://kubernetes.io/docs/reference/config-api/client-authentication.v1/>
 fn credential(credentials: &Credentials, cluster: &str, region: &str, now: Millis) -> Result<Value> {
-    let Credentials { access_key_id, secret_access_key: secret, token, .. } = credentials;
-    let signer = Signer { access_key_id, secret, security_token: Some(token), region, service: "sts" };
-    let url = signer.presign_get_caller_identity(&[("x-k8s-aws-id", cluster)], now);
+    let url = credentials.signer(region, "sts").presign_get_caller_identity(&[("x-k8s-aws-id", cluster)], now);
     // Whole seconds: kubelet takes nothing finer.
     let expires = i64::try_from((now + LIFETIME).0 / 1000)?;
     let expires = OffsetDateTime::from_unix_timestamp(expires)?.format(&Rfc3339)?;

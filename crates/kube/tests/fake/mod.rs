@@ -14,7 +14,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use roadstead_cloud::eks::kube::Access;
+use roadstead_kernel::driver::Driver;
 use roadstead_kube::Dial;
+use roadstead_store::{Key, Object, Record};
+use roadstead_types::Millis;
 use roadstead_vault::Vault;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -24,8 +27,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -42,6 +50,54 @@ struct State {
     compacted: u64,
     /// Pods that a budget protects.
     protected: BTreeSet<String>,
+}
+
+/// How long something may take to be seen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A driver at work on one record, until this is dropped.
+pub struct Rig<O> {
+    pub fake: Fake,
+    saw: UnboundedReceiver<O>,
+    task: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl<O> Drop for Rig<O> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl<O: Object> Rig<O> {
+    /// Has an API in which there is what `prepare` puts, and the driver and the spec that `make` gives.
+    pub async fn start<D: Driver<Observed = O> + 'static>(
+        prepare: impl FnOnce(&Fake),
+        make: impl FnOnce(Loopback, Arc<Vault>, Access) -> (D, D::Desired),
+    ) -> Rig<O> {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Arc::new(Vault::open_or_create(&folder.path().join("key")).unwrap());
+        let (fake, dialer, access) = Fake::start(&vault).await;
+        prepare(&fake);
+        let (driver, body) = make(dialer, vault, access);
+        let key = Key::new("cluster");
+        let record = Record { key, created: Millis(0), generation: 1, deleting: None, owner: None, body };
+        let (tell, saw) = unbounded_channel();
+        let task = tokio::spawn(async move { driver.converge(&record, &move |state| drop(tell.send(state))).await });
+        Rig { fake, saw, task, _folder: folder }
+    }
+
+    /// The first of what is seen from now on in which `look` finds something.
+    pub async fn seen<T>(&mut self, look: impl Fn(O) -> Option<T>) -> T {
+        let next = async {
+            loop {
+                if let Some(found) = look(self.saw.recv().await.unwrap()) {
+                    return found;
+                }
+            }
+        };
+        timeout(PATIENCE, next).await.expect("it is seen")
+    }
 }
 
 /// The API server.

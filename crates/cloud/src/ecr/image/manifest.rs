@@ -130,7 +130,12 @@ pub fn is_tag(text: &str) -> bool {
 
 /// The digest of a text: `sha256:…`.
 pub fn digest_of(text: &str) -> String {
-    digest(&SHA256, text.as_bytes()).as_ref().iter().fold("sha256:".to_owned(), |mut hex, byte| {
+    written(digest(&SHA256, text.as_bytes()).as_ref())
+}
+
+/// A SHA-256 as digests are written.
+pub fn written(hash: &[u8]) -> String {
+    hash.iter().fold("sha256:".to_owned(), |mut hex, byte| {
         // Writing to a string does not fail.
         let _ = write!(hex, "{byte:02x}");
         hex

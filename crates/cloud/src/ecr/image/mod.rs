@@ -5,7 +5,7 @@ mod model;
 pub mod ops;
 pub mod put;
 
-pub use manifest::{INDEX, LONGEST, Parsed, digest_of, is_digest, is_tag};
+pub use manifest::{INDEX, LONGEST, Parsed, digest_of, is_digest, is_tag, written};
 pub use model::{Image, Manifest};
 
 use super::repository::Repository;

@@ -425,7 +425,7 @@ fn leases(region: &Region) -> Vec<BTreeSet<String>> {
         let all = pods.as_object().into_iter().flatten().filter_map(|(_, pod)| pod["IP"].as_str().map(str::to_owned));
         all.collect()
     };
-    region.running("kubelet").iter().map(look).collect()
+    in_nodes(region).iter().map(look).collect()
 }
 
 /// What a HTTP request gets from some place.
@@ -465,7 +465,14 @@ fn in_pod(region: &Region) -> Vec<String> {
 /// In the network of a node.
 #[track_caller]
 fn in_node(region: &Region) -> Vec<String> {
-    entered(region.running("kubelet").first().expect("a kubelet runs").pid)
+    entered(in_nodes(region).first().expect("a node runs").pid)
+}
+
+/// The first process of each node's machine, which lives on when its programs are killed. A node's machine is one whose
+/// first process runs, or last ran, a kubelet: it alone has kubelet's folder.
+fn in_nodes(region: &Region) -> Vec<e2e::Process> {
+    let is_node = |p: &e2e::Process| p.inside == 1 && p.file("/var/lib/kubelet").is_dir();
+    region.processes().into_iter().filter(is_node).collect()
 }
 
 /// In the router of the VPC that has this address.

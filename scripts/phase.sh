@@ -49,13 +49,15 @@ as_root() {
   fi
 }
 
-# Builds the components of a first cluster, its nodes and its add-ons in the background: process $builder, which writes to
-# $builder_log. Should the script end before it, it is ended too.
+# components_in_background [SET]...: builds the components of a first cluster, its nodes and its add-ons in the background, and
+# then these sets: process $builder, which writes to $builder_log. Should the script end before it, it is ended too.
 builder='' builder_log=$ROADSTEAD_CACHE/components.log
 components_in_background() {
   cargo build --quiet --package xtask
   mkdir -p "$ROADSTEAD_CACHE"
-  setsid nice -n 5 "$xtask" components --add-ons >"$builder_log" 2>&1 & # a group of its own: the compilers end with it
+  # A group of its own: the compilers end with it.
+  setsid nice -n 5 bash -c '"$0" components --add-ons && if [ $# -gt 0 ]; then exec "$0" components "$@"; fi' \
+    "$xtask" "$@" >"$builder_log" 2>&1 &
   builder=$!
   trap '[ -z "$builder" ] || kill -- "-$builder" 2>/dev/null || true' EXIT
   say "components: being built in the background, see $builder_log"
@@ -81,9 +83,11 @@ components_now() {
   tail -n 1 "$builder_log" | sed 's/^ *//' | tr -s ' '
 }
 
-# Where the pinned aws and kubectl stand, as a part of PATH.
+# Where the pinned aws, kubectl and helm stand, as a part of PATH.
 clients() {
-  local kubectl
-  kubectl=$("$xtask" components --only kubectl --list | awk '$2 ~ "/kubectl$" {print $2}')
-  echo "$ROADSTEAD_CACHE/venv/bin:$ROADSTEAD_CACHE/components/${kubectl%/*}"
+  local path=$ROADSTEAD_CACHE/venv/bin name
+  for name in $({ "$xtask" components --only kubectl --list; "$xtask" components helm --list; } | awk '$1 != "in" {print $2}'); do
+    path=$path:$ROADSTEAD_CACHE/components/${name%/*}
+  done
+  echo "$path"
 }

@@ -134,6 +134,14 @@ impl Cluster {
         run(self.command(arguments), None, limit)
     }
 
+    /// `helm`, with the same kubeconfig.
+    #[track_caller]
+    pub fn helm(&self, arguments: &[&str]) -> Said {
+        let mut command = self.client.command("helm", arguments);
+        command.env("KUBECONFIG", &self.kubeconfig);
+        run(command, None, 2 * PATIENCE)
+    }
+
     /// `kubectl apply` of an object, or of a List of them.
     #[track_caller]
     pub fn apply(&self, object: &Value) {

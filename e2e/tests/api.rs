@@ -35,7 +35,7 @@ fn a_new_region_is_a_set_up_account() {
         a_presigned_question_is_answered,
         its_default_vpc_has_a_subnet_in_each_of_three_zones,
         its_cluster_role_is_good_for_eks,
-        it_has_no_clusters_and_offers_three_versions,
+        it_has_no_clusters_and_offers_four_versions,
     );
 }
 
@@ -87,12 +87,12 @@ fn its_cluster_role_is_good_for_eks(region: &Region) {
     assert_eq!(each(&policies["AttachedPolicies"], "PolicyArn"), [CLUSTER_POLICY]);
 }
 
-fn it_has_no_clusters_and_offers_three_versions(region: &Region) {
+fn it_has_no_clusters_and_offers_four_versions(region: &Region) {
     assert_eq!(region.aws(&["eks", "list-clusters"])["clusters"], json!([]));
     let versions = region.aws(&["eks", "describe-cluster-versions"])["clusterVersions"].clone();
     let mut found = each(&versions, "clusterVersion");
     found.sort();
-    assert_eq!(found, ["1.35", "1.36", "1.37"]);
+    assert_eq!(found, ["1.34", "1.35", "1.36", "1.37"]);
     let default = region.aws(&["eks", "describe-cluster-versions", "--default-only"])["clusterVersions"].clone();
     assert_eq!(each(&default, "kubernetesPatchVersion"), ["1.36.3"]);
     let one =

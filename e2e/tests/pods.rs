@@ -46,6 +46,7 @@ fn what_people_do_with_pods_works() {
         an_admission_webhook_in_a_pod_is_asked,
         a_pod_reaches_its_vpc_and_nothing_else,
         what_cannot_be_says_why,
+        helm_installs_upgrades_and_removes_a_chart,
         taints_keep_pods_away_and_tolerations_let_them_in,
         a_node_is_drained_as_budgets_allow,
         kubectl_top_shows_nodes_and_pods,
@@ -302,6 +303,29 @@ fn what_cannot_be_says_why(_: &Region, cluster: &Cluster) {
     assert_eq!(waiting("never"), "ErrImageNeverPull");
     assert!(["ErrImagePull", "ImagePullBackOff"].contains(&&*waiting("noimage")));
     cluster.kubectl(&["delete", "pod", "noimage", "never", "huge", "--wait=false"]).text();
+}
+
+fn helm_installs_upgrades_and_removes_a_chart(_: &Region, cluster: &Cluster) {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/web");
+    let chart = chart.to_string_lossy();
+    let image = format!("image={}", agnhost(cluster));
+    let missing = cluster.helm(&["install", "hello", &chart]).complaint();
+    assert!(missing.contains("--set image=IMAGE"), "{missing}");
+    let wait = ["--wait", "--timeout", "1m"];
+    cluster.helm(&[&["install", "hello", &chart, "--set", &image], &wait[..]].concat()).text();
+    let ready = || cluster.kubectl_json(&["get", "deployment", "hello"])["status"]["readyReplicas"].clone();
+    assert_eq!(ready(), 1);
+    let hook = cluster.kubectl(&["get", "job", "hello-before"]).complaint();
+    assert!(hook.contains("NotFound"), "a hook that succeeded is deleted: {hook}");
+    cluster.helm(&[&["upgrade", "hello", &chart, "--reuse-values", "--set", "replicas=2"], &wait[..]].concat()).text();
+    assert_eq!(ready(), 2);
+    let releases: Value = cluster.helm(&["list", "--output", "json"]).json();
+    assert_eq!((&releases[0]["revision"], &releases[0]["status"]), (&json!("2"), &json!("deployed")));
+    cluster.helm(&[&["rollback", "hello", "1"], &wait[..]].concat()).text();
+    assert_eq!(ready(), 1);
+    cluster.helm(&[&["uninstall", "hello"], &wait[..]].concat()).text();
+    let gone = cluster.kubectl(&["get", "deployment", "hello"]).complaint();
+    assert!(gone.contains("NotFound"), "{gone}");
 }
 
 fn taints_keep_pods_away_and_tolerations_let_them_in(_: &Region, cluster: &Cluster) {

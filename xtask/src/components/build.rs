@@ -1,8 +1,9 @@
-//! Building one program.
+//! Making one program.
 
 use super::go::{self, Toolchain};
 use super::manifest::Item;
-use super::progress::Progress;
+use super::progress::{Progress, say};
+use super::release::{Mirror, Release};
 use super::{c, cache};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -15,22 +16,41 @@ use std::time::Duration;
 
 /// One program, and all that decides what its bytes are.
 pub struct Recipe<'a> {
-    /// What to build.
+    /// What to make.
     pub item: Item<'a>,
-    /// With what.
-    pub toolchain: Toolchain,
+    /// By what means.
+    means: Means,
     /// The set's folder, with its go.mod and go.sum.
     folder: PathBuf,
 }
 
+enum Means {
+    Build(Toolchain),
+    Fetch(Release),
+}
+
 impl<'a> Recipe<'a> {
-    /// The recipe for a program of the manifest in the folder `components`.
+    /// The recipe for a program of the manifest in the folder `components`: fetched if a mirror is named that has
+    /// releases of its family, else built.
     ///
     /// # Errors
-    /// There is no Go, or not one that the set accepts.
-    pub fn new(components: &Path, item: Item<'a>) -> Result<Self> {
+    /// There is no Go, or not one that the set accepts; the mirror does not have it.
+    pub fn new(components: &Path, mirror: Option<&Mirror>, item: Item<'a>) -> Result<Self> {
         let folder = components.join(&item.set.name);
-        Ok(Self { toolchain: Toolchain::of(&folder)?, folder, item })
+        let release = mirror.map(|mirror| mirror.release(&item)).transpose()?.flatten();
+        let means = match release {
+            Some(release) => Means::Fetch(release),
+            None => Means::Build(Toolchain::of(&folder)?),
+        };
+        Ok(Self { means, folder, item })
+    }
+
+    /// What builds it; none if it is fetched.
+    pub fn toolchain(&self) -> Option<&Toolchain> {
+        match &self.means {
+            Means::Build(toolchain) => Some(toolchain),
+            Means::Fetch(_) => None,
+        }
     }
 
     /// `kubernetes-1.36.3/kube-apiserver`.
@@ -43,9 +63,13 @@ impl<'a> Recipe<'a> {
     /// # Errors
     /// The set's go.mod or go.sum can't be read.
     pub fn key(&self) -> Result<String> {
+        let toolchain = match &self.means {
+            Means::Build(toolchain) => toolchain,
+            Means::Fetch(release) => return Ok(release.key()),
+        };
         let read = |name| fs::read(self.folder.join(name)).with_context(|| format!("{}/{name}", self.folder.display()));
         let (go_mod, go_sum) = (read("go.mod")?, read("go.sum")?);
-        let (toolchain, arguments) = (self.toolchain.fingerprint(), self.arguments().join("\n"));
+        let (toolchain, arguments) = (toolchain.fingerprint(), self.arguments().join("\n"));
         let c = match &self.item.program.c {
             Some(_) => c::fingerprint(),
             None => self.cgo().to_owned(),
@@ -70,11 +94,21 @@ impl<'a> Recipe<'a> {
         arguments
     }
 
-    /// Builds it to `path`, showing how far it is.
+    /// Makes it at `path`, showing how far it is.
     ///
     /// # Errors
-    /// What Go said, and what to do about it.
-    pub fn build(&self, path: &Path) -> Result<()> {
+    /// What Go, or the mirror, said, and what to do about it.
+    pub fn make(&self, path: &Path) -> Result<()> {
+        match &self.means {
+            Means::Build(_) => self.build(path),
+            Means::Fetch(release) => {
+                say("fetching", &format!("{} from {}", self.name(), release.place()));
+                release.fetch(path)
+            }
+        }
+    }
+
+    fn build(&self, path: &Path) -> Result<()> {
         let mut progress = Progress::start(&self.name());
         let result = match &self.item.program.c {
             Some(c) => c::build(&self.folder, &self.item, c, path),

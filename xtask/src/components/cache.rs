@@ -180,12 +180,20 @@ pub fn key<'a>(inputs: impl IntoIterator<Item = &'a [u8]>) -> String {
     hex(&hash.finalize())[..32].to_owned()
 }
 
-fn checksum_line(mut file: impl Read, name: &str) -> io::Result<String> {
+fn checksum_line(file: impl Read, name: &str) -> io::Result<String> {
+    Ok(format!("{}  {name}\n", checksum(file)?))
+}
+
+/// A file's SHA-256, in hex.
+///
+/// # Errors
+/// Reading it fails.
+pub fn checksum(mut file: impl Read) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(format!("{}  {name}\n", hex(&hash.finalize()))),
+            0 => return Ok(hex(&hash.finalize())),
             n => hash.update(&buffer[..n]),
         }
     }

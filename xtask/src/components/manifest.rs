@@ -55,6 +55,9 @@ pub struct Family {
     /// Build tags.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Where a mirror (`--mirror`) has upstream's release of a program, with `{version}`, `{arch}` and `{program}`.
+    #[serde(default)]
+    pub release: Option<String>,
     /// Needs a C compiler.
     #[serde(default)]
     pub cgo: bool,

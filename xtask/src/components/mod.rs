@@ -15,14 +15,16 @@ mod manifest;
 mod pin;
 mod preflight;
 mod progress;
+mod release;
 #[cfg(test)]
 mod tests;
 
 use anyhow::{Context, Result, bail};
 use build::Recipe;
 use cache::{Cache, Entry, State};
-use manifest::{Item, Manifest, Selection, Stage};
+use manifest::{Manifest, Selection, Stage};
 use progress::{elapsed, say};
+use release::Mirror;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -49,6 +51,10 @@ pub struct Args {
     /// Checks what is built against its checksums; builds nothing, fails if anything is missing or damaged.
     #[arg(long, conflicts_with = "list")]
     verify: bool,
+    /// Takes Kubernetes' programs as upstream released them instead of building them: from a folder or URL that is laid
+    /// out as upstream's release site, with the SHA-256 of each beside it.
+    #[arg(long, value_name = "URL", env = "ROADSTEAD_MIRROR")]
+    mirror: Option<String>,
     /// Moves a set to another upstream version: writes its go.mod, go.sum and its lines in components.toml.
     #[arg(long, value_name = "NAME=VERSION", exclusive = true)]
     pin: Option<String>,
@@ -79,10 +85,11 @@ pub fn run(args: &Args) -> Result<()> {
     let everything = args.all || args.list && sets.is_empty() && only.is_none() && last == Stage::Client;
     let items = manifest.select(&Selection { sets, only, last, all: everything })?;
     let cache = Cache::of_user()?;
-    if args.list || args.verify {
-        return report(&cache, &look(&cache, &folder, items)?, args.verify);
-    }
-    build(&cache, &folder, items)
+    let mirror = args.mirror.as_deref().filter(|text| !text.is_empty()).map(Mirror::parse).transpose()?;
+    let look = || -> Result<Vec<_>> {
+        items.into_iter().map(|item| look(&cache, Recipe::new(&folder, mirror.as_ref(), item)?)).collect()
+    };
+    if args.list || args.verify { report(&cache, &look()?, args.verify) } else { build(&cache, look) }
 }
 
 /// `components/` of this repository.
@@ -90,13 +97,9 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the workspace").join("components")
 }
 
-fn look<'a>(cache: &Cache, folder: &Path, items: Vec<Item<'a>>) -> Result<Vec<Component<'a>>> {
-    let look = |item| {
-        let recipe = Recipe::new(folder, item)?;
-        let entry = cache.entry(&recipe.key()?, &item.program.name);
-        Ok(Component { state: entry.state()?, entry, recipe })
-    };
-    items.into_iter().map(look).collect()
+fn look<'a>(cache: &Cache, recipe: Recipe<'a>) -> Result<Component<'a>> {
+    let entry = cache.entry(&recipe.key()?, &recipe.item.program.name);
+    Ok(Component { state: entry.state()?, entry, recipe })
 }
 
 /// Says what stands in the cache.
@@ -119,28 +122,28 @@ fn report(cache: &Cache, components: &[Component<'_>], strict: bool) -> Result<(
     Ok(())
 }
 
-/// Builds what is not there. What is there is shown to machines first.
-fn build(cache: &Cache, folder: &Path, items: Vec<Item<'_>>) -> Result<()> {
+/// Makes what is not there. What is there is shown to machines first.
+fn build<'a>(cache: &Cache, look: impl FnOnce() -> Result<Vec<Component<'a>>>) -> Result<()> {
     let started = Instant::now();
     let _lock = cache.lock(|| say("waiting", "another `cargo xtask components` is at work in this cache"))?;
-    let components = look(cache, folder, items)?;
+    let components = look()?;
     let (ready, missing): (Vec<_>, Vec<_>) = components.iter().partition(|c| c.state == State::Ready);
     for component in &ready {
         cache.show(&component.entry, &component.recipe.item.set.view())?;
     }
-    if let Some(first) = missing.first() {
-        let toolchain = &first.recipe.toolchain;
+    let builds: Vec<_> = missing.iter().filter(|c| c.recipe.toolchain().is_some()).collect();
+    if let Some(toolchain) = builds.first().and_then(|first| first.recipe.toolchain()) {
         say(
             "toolchain",
-            &format!("{}; {} to build, {} ready", toolchain.fingerprint(), programs(missing.len()), ready.len()),
+            &format!("{}; {} to build, {} ready", toolchain.fingerprint(), programs(builds.len()), ready.len()),
         );
-        preflight::check(&missing.iter().map(|c| &c.recipe.item).collect::<Vec<_>>(), toolchain, cache)?;
+        preflight::check(&builds.iter().map(|c| &c.recipe.item).collect::<Vec<_>>(), toolchain, cache)?;
     }
     for component in &missing {
         make(cache, component)?;
     }
-    let (count, built, time) = (components.len(), missing.len(), elapsed(started));
-    say("ready", &format!("{} in {} ({built} built, {time})", programs(count), cache.root().display()));
+    let (count, new, time) = (components.len(), missing.len(), elapsed(started));
+    say("ready", &format!("{} in {} ({new} new, {time})", programs(count), cache.root().display()));
     Ok(())
 }
 
@@ -151,8 +154,8 @@ fn programs(count: usize) -> String {
 fn make(cache: &Cache, component: &Component<'_>) -> Result<()> {
     let Component { recipe, entry, state } = component;
     if let State::Damaged(how) = state {
-        say("damaged", &format!("{}: {how}; building it again", recipe.name()));
+        say("damaged", &format!("{}: {how}; making it again", recipe.name()));
     }
-    entry.fill(|path| recipe.build(path))?;
+    entry.fill(|path| recipe.make(path))?;
     cache.show(entry, &recipe.item.set.view())
 }

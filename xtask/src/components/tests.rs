@@ -1,14 +1,19 @@
+use super::build::Recipe;
 use super::cache::{Cache, Entry, State};
-use super::manifest::{Manifest, Selection, Stage};
+use super::manifest::{Item, Manifest, Selection, Stage};
+use super::release::Mirror;
 use super::{folder, go, pin};
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::Path;
 
 fn committed() -> Manifest {
     Manifest::parse(&fs::read_to_string(folder().join("components.toml")).unwrap()).unwrap()
 }
 
 fn names(manifest: &Manifest, selection: &Selection<'_>) -> Vec<String> {
-    let name = |item: super::Item<'_>| format!("{}/{}", item.set.name, item.program.name);
+    let name = |item: Item<'_>| format!("{}/{}", item.set.name, item.program.name);
     manifest.select(selection).unwrap().into_iter().map(name).collect()
 }
 
@@ -161,6 +166,86 @@ fn pinning_changes_two_lines_of_the_manifest() {
     let changed: Vec<_> = before.lines().zip(after.lines()).filter(|(b, a)| b != a).map(|(_, a)| a).collect();
     assert_eq!(changed, ["version = \"9.8.7\"", "date = \"2030-01-01T00:00:00Z\""]);
     assert_eq!(Manifest::parse(&after).unwrap().set("runc").unwrap().view(), "runc-9.8.7");
+}
+
+/// A mirror that has one program, whose content is its name.
+fn mirrored(manifest: &Manifest, name: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let version = &manifest.set("kubernetes-1.36").unwrap().version;
+    let program = root.path().join(format!("v{version}/bin/linux/{arch}/{name}"));
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::write(&program, name).unwrap();
+    fs::write(program.with_extension("sha256"), format!("{}\n", super::cache::checksum(name.as_bytes()).unwrap()))
+        .unwrap();
+    (root, program)
+}
+
+/// What fetching a program of Kubernetes to `to` comes to.
+fn fetched(manifest: &Manifest, mirror: &str, name: &str, to: &Path) -> anyhow::Result<String> {
+    let item = *manifest.items().iter().find(|i| i.set.name == "kubernetes-1.36" && i.program.name == name).unwrap();
+    let recipe = Recipe::new(&folder(), Some(&Mirror::parse(mirror)?), item)?;
+    assert!(recipe.toolchain().is_none(), "nothing is built");
+    recipe.make(to)?;
+    Ok(fs::read_to_string(to)? + &recipe.key()?)
+}
+
+#[test]
+fn a_mirror_s_programs_are_taken_if_they_are_what_their_checksums_say() {
+    let manifest = committed();
+    let (root, program) = mirrored(&manifest, "kubelet");
+    let (mirror, to) = (root.path().to_str().unwrap(), root.path().join("fetched"));
+    let before = fetched(&manifest, mirror, "kubelet", &to).unwrap();
+    assert!(before.starts_with("kubelet"));
+
+    let missing = fetched(&manifest, mirror, "kubectl", &to).unwrap_err();
+    assert!(missing.to_string().ends_with("/kubectl.sha256"), "{missing:#}");
+    fs::write(&program, "something else").unwrap();
+    let damaged = fetched(&manifest, mirror, "kubelet", &to).unwrap_err();
+    assert!(damaged.to_string().contains("the mirror is damaged"), "{damaged:#}");
+    let checksum = super::cache::checksum(&b"something else"[..]).unwrap();
+    fs::write(program.with_extension("sha256"), format!("{checksum}  kubelet\n")).unwrap();
+    let after = fetched(&manifest, mirror, "kubelet", &to).unwrap();
+    assert!(after.starts_with("something else") && after != before.replace("kubelet", "something else"), "another key");
+    fs::write(program.with_extension("sha256"), "<html>").unwrap();
+    let strange = fetched(&manifest, mirror, "kubelet", &to).unwrap_err();
+    assert!(strange.to_string().contains("holds no SHA-256"), "{strange:#}");
+}
+
+#[test]
+fn a_mirror_may_be_a_site() {
+    let manifest = committed();
+    let (root, _) = mirrored(&manifest, "kubelet");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let content = root.path().to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let line = lines.next().unwrap_or_default();
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            let path = line.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
+            let answer = match fs::read(content.join(path)) {
+                Ok(body) => [format!("HTTP/1.0 200 OK\r\n\r\n").into_bytes(), body].concat(),
+                Err(_) => b"HTTP/1.0 404 Not Found\r\n\r\n".to_vec(),
+            };
+            stream.write_all(&answer).unwrap();
+        }
+    });
+    assert!(fetched(&manifest, &url, "kubelet", &root.path().join("fetched")).unwrap().starts_with("kubelet"));
+    let missing = fetched(&manifest, &url, "kubectl", &root.path().join("fetched")).unwrap_err();
+    assert!(missing.to_string().contains("404"), "{missing:#}");
+    let strange = Mirror::parse("ftp://somewhere").unwrap_err();
+    assert!(strange.to_string().contains("a folder or an http(s) URL"), "{strange:#}");
+}
+
+#[test]
+fn what_has_no_release_of_that_layout_is_built() {
+    let manifest = committed();
+    let (root, _) = mirrored(&manifest, "kubelet");
+    let etcd = *manifest.items().iter().find(|item| item.program.name == "etcd").unwrap();
+    assert_eq!(Mirror::parse(root.path().to_str().unwrap()).unwrap().release(&etcd).unwrap(), None);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::view::PLATFORM_VERSION;
 use crate::settings::{KubernetesVersion, Settings};
 use roadstead_kernel::{Caller, page};
 use roadstead_shapes::eks as api;
-use roadstead_store::View;
+use roadstead_store::{Read as _, View};
 use roadstead_types::Millis;
 use roadstead_wire::fault::Fault;
 
@@ -23,14 +23,15 @@ pub fn describe(
         return Err(api::INVALID_PARAMETER_EXCEPTION.fault(format!("unsupported Kubernetes version: {unknown}")));
     }
     let only_default = input.default_only == Some(true);
-    // Everything offered is in standard support: asking for what is not gives nothing.
-    let standard = input.version_status.is_none_or(|s| s == api::VersionStatus::StandardSupport)
-        && input.status.is_none_or(|s| s == api::ClusterVersionStatus::StandardSupport);
-    let wanted = settings
-        .kubernetes
-        .iter()
-        .filter(|v| standard && (v.default || !only_default) && (named.is_empty() || named.contains(&v.minor)));
-    let items = wanted.map(|v| (v.minor.clone(), show(v))).rev().collect();
+    let all = settings.kubernetes.iter().map(|v| show(v, view.now()));
+    let wanted = all.filter(|shown| {
+        let minor = shown.cluster_version.as_ref();
+        input.version_status.is_none_or(|status| shown.version_status == Some(status))
+            && input.status.is_none_or(|status| shown.status == Some(status))
+            && (shown.default_version == Some(true) || !only_default)
+            && (named.is_empty() || minor.is_some_and(|minor| named.contains(minor)))
+    });
+    let items = wanted.map(|shown| (shown.cluster_version.clone().unwrap_or_default(), shown)).rev().collect();
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
     let page = page::page("eks:DescribeClusterVersions", items, limit, input.next_token.as_deref());
     let page = page.map_err(|_| api::INVALID_PARAMETER_EXCEPTION.fault("The nextToken parameter is not valid."))?;
@@ -42,8 +43,15 @@ const MONTH_SECONDS: u64 = 2_629_746;
 
 /// EKS supports a minor 14 months from its release there, and 12 more in extended support (EKS user guide, "Kubernetes
 /// release calendar"). This region's releases are upstream's.
-fn show(version: &KubernetesVersion) -> api::ClusterVersionInformation {
+fn show(version: &KubernetesVersion, now: Millis) -> api::ClusterVersionInformation {
     let months = |n: u64| version.released + Millis::secs(n * MONTH_SECONDS);
+    let (status, version_status) = if now < months(14) {
+        (api::ClusterVersionStatus::StandardSupport, api::VersionStatus::StandardSupport)
+    } else if now < months(26) {
+        (api::ClusterVersionStatus::ExtendedSupport, api::VersionStatus::ExtendedSupport)
+    } else {
+        (api::ClusterVersionStatus::Unsupported, api::VersionStatus::Unsupported)
+    };
     api::ClusterVersionInformation {
         cluster_version: Some(version.minor.clone()),
         cluster_type: Some("eks".into()),
@@ -52,8 +60,8 @@ fn show(version: &KubernetesVersion) -> api::ClusterVersionInformation {
         release_date: Some(version.released),
         end_of_standard_support_date: Some(months(14)),
         end_of_extended_support_date: Some(months(26)),
-        status: Some(api::ClusterVersionStatus::StandardSupport),
-        version_status: Some(api::VersionStatus::StandardSupport),
+        status: Some(status),
+        version_status: Some(version_status),
         kubernetes_patch_version: Some(version.patch.clone()),
         ..Default::default()
     }

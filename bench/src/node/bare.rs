@@ -152,13 +152,15 @@ impl Recipe {
         config
     }
 
+    /// Ours, but for who and where it is, and without what logs in to ECR: it pulls nothing.
     fn kubelet_flags(&self) -> Vec<String> {
         let own = [("--node-ip", ADDRESS), ("--hostname-override", NODE)];
         let flag = |flag: &String| match own.iter().find(|(name, _)| flag.starts_with(&format!("{name}="))) {
             Some((name, value)) => format!("{name}={value}"),
             None => flag.clone(),
         };
-        self.kubelet.iter().map(flag).collect()
+        let is_login = |flag: &&String| flag.starts_with("--image-credential-provider-");
+        self.kubelet.iter().filter(|flag| !is_login(flag)).map(flag).collect()
     }
 }
 

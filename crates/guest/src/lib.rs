@@ -37,7 +37,7 @@ use std::process::ExitCode;
 
 /// Entry of `roadstead guest ROLE ...`; `args` are those after `guest`. Roles: `enter`, `init` (and `root`, which
 /// `enter` starts itself); `hand-over`, which a member of etcd has done before it ends; on an EKS node `node`, `token`,
-/// `ecr-credentials`, `cni` (the plugin, see [`cni::plugin`]), `aws-node` and `aws-vpc-cni-init`.
+/// `ecr-credentials`, `cni` (the plugin, see [`cni::plugin`]) and `aws-node`.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<String> = args.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
     let result = match args.split_first() {
@@ -50,7 +50,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some((role, [])) if role == "ecr-credentials" => node::ecr_credentials(),
         Some((role, [])) if role == "cni" => return cni::main(cni::PLUGINS[0]),
         Some((role, [])) if role == "aws-node" => aws_node::run(),
-        Some((role, [])) if role == "aws-vpc-cni-init" => aws_node::install(),
         _ => Err(anyhow::anyhow!("usage: roadstead guest ROLE, which the host agent and PID 1 start")),
     };
     match result {

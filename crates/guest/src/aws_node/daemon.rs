@@ -209,7 +209,7 @@ impl Daemon {
     fn answer(&self, envelope: Envelope) -> Answer {
         if envelope.version != VERSION {
             let message = format!(
-                "the plugin aws-cni is {}, the daemon {VERSION}: wait until aws-node's init container has run",
+                "the plugin aws-cni is {}, the daemon {VERSION}: wait until aws-node has installed its own",
                 envelope.version
             );
             return Answer::Refused { code: Code::Daemon as u32, message };

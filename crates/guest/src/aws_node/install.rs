@@ -8,17 +8,14 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// The folder of plugins, as the init container sees it.
-const PLUGINS: &str = "/host/opt/cni/bin";
 /// The network configuration's name: runtimes take the first by name.
 const CONFLIST: &str = "10-aws.conflist";
 
-/// `guest aws-vpc-cni-init`: installs the program as the plugins that it is.
+/// Installs the program as the plugins that it is in that folder.
 ///
 /// # Errors
 /// The folder is not there or full.
-pub fn plugins() -> Result<()> {
-    let folder = Path::new(PLUGINS);
+pub fn plugins(folder: &Path) -> Result<()> {
     let program = std::env::current_exe().context("finding this program")?;
     let [first, others @ ..] = crate::cni::PLUGINS;
     let first = folder.join(first);

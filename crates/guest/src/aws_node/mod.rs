@@ -20,7 +20,7 @@ mod settings;
 mod store;
 mod xml;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use cloud::Api;
 use daemon::{Daemon, Snapshot};
 use node::{Linux, Node as _};
@@ -38,11 +38,6 @@ use tracing_subscriber::EnvFilter;
 /// Pauses between two tries to start: at first, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// `guest aws-vpc-cni-init`.
-pub fn install() -> Result<()> {
-    install::plugins()
-}
-
 /// `guest aws-node`: runs until SIGTERM. The network's configuration stays behind, as amazon-vpc-cni-k8s leaves it: a
 /// daemon that is replaced does not make its node unready.
 pub fn run() -> Result<()> {
@@ -53,7 +48,11 @@ pub fn run() -> Result<()> {
     let settings = Settings::read(|name| std::env::var(name).ok())?;
     let running = Arc::new(OnceLock::new());
     serve::serve(&settings, &running)?;
+    let plugins = settings.plugins.clone();
+    let installing = thread::Builder::new().name("install".into()).spawn(move || install::plugins(&plugins))?;
     let (daemon, mut script) = started(&settings);
+    // Before the network's configuration, which names them, is written.
+    installing.join().map_err(|_| anyhow!("installing the plugins panicked"))??;
     let _ = running.set(daemon.clone());
     let (keeper, keeping) = (daemon.clone(), settings.clone());
     thread::Builder::new().name("keeper".into()).spawn(move || {

@@ -37,6 +37,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// The folder of the runtime's network configurations.
     pub networks: PathBuf,
+    /// Where the plugins are installed.
+    pub plugins: PathBuf,
     /// `INTROSPECTION_BIND_ADDRESS`; empty (`DISABLE_INTROSPECTION`): nobody may look.
     pub introspection: String,
     /// Where metrics are; empty (`DISABLE_METRICS`): nowhere.
@@ -133,6 +135,7 @@ impl Settings {
             socket: path("IPAMD_SOCKET", crate::cni::daemon::SOCKET),
             state: path("AWS_VPC_K8S_CNI_BACKING_STORE", "/var/lib/aws-node/ipam.json"),
             networks: path("HOST_CNI_CONFDIR_PATH", "/host/etc/cni/net.d"),
+            plugins: path("HOST_CNI_BIN_PATH", "/host/opt/cni/bin"),
             introspection: served("DISABLE_INTROSPECTION", "INTROSPECTION_BIND_ADDRESS", "127.0.0.1:61679")?,
             metrics: served("DISABLE_METRICS", "METRICS_BIND_ADDRESS", "0.0.0.0:61678")?,
         })

@@ -55,7 +55,11 @@ impl World {
         let listener = inside(&router, || TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)).unwrap());
         fake.serve(listener);
         let dir = TempDir::new().unwrap();
-        std::fs::create_dir(dir.path().join("net.d")).unwrap();
+        for folder in ["net.d", "bin"] {
+            std::fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        // So that a large program is not copied for each test; where it can't be linked, it is.
+        let _ = std::fs::hard_link(program(), dir.path().join("bin/aws-cni"));
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut world = World { mark, fake, dir, daemon: None, env, pods: AtomicU32::new(0) };
         world.start();
@@ -81,10 +85,12 @@ impl World {
         let mut daemon = self.in_node(&[program().to_str().unwrap(), "guest", "aws-node"]);
         daemon.env("AWS_REGION", "us-east-1").env("AWS_ENDPOINT_URL", format!("http://{API}"));
         daemon.env("IPAMD_SOCKET", path("sock")).env("AWS_VPC_K8S_CNI_BACKING_STORE", path("ipam.json"));
-        daemon.env("HOST_CNI_CONFDIR_PATH", path("net.d")).envs(self.env.iter().cloned());
+        daemon.env("HOST_CNI_CONFDIR_PATH", path("net.d")).env("HOST_CNI_BIN_PATH", path("bin"));
+        daemon.envs(self.env.iter().cloned());
         self.daemon = Some(daemon.stderr(log).spawn().unwrap());
         self.until("the daemon is ready", |world| {
-            world.path("net.d/10-aws.conflist").exists()
+            world.path("bin/aws-cni").exists()
+                && world.path("net.d/10-aws.conflist").exists()
                 && Client::new(&world.path("sock")).ask(Question::Find(key("nobody"))).is_ok()
         });
     }

@@ -75,16 +75,17 @@ fn eni_configs(labels: &Value) -> Value {
     cluster_wide("apiextensions.k8s.io/v1", "CustomResourceDefinition", name, labels, json!({"spec": spec}))
 }
 
+/// EKS's has an init container, `aws-vpc-cni-init`, that installs the plugin. A kubelet sees that one has ended when it next
+/// lists containers, up to a second later, for which a new node would not be Ready: here the daemon installs it.
 fn daemon_set(release: &Release) -> Value {
     let image = SystemImage::VpcCni.reference(&release.facts.region, release.software());
     let mounts: Vec<Value> = FOLDERS.iter().map(|(name, _, inside)| mount(name, inside)).collect();
-    let env = environment(release);
     let mut container = json!({
         "name": "aws-node",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/roadstead", "guest", "aws-node"],
-        "env": env,
+        "env": environment(release),
         "ports": [{"containerPort": 61678, "hostPort": 61678, "name": "metrics", "protocol": "TCP"}],
         "resources": {"requests": {"cpu": "25m"}},
         "securityContext": {"privileged": true},
@@ -98,16 +99,6 @@ fn daemon_set(release: &Release) -> Value {
         healthy["path"] = json!("/healthz");
         container["readinessProbe"] = json!({"httpGet": healthy, "periodSeconds": 2, "timeoutSeconds": 10});
     }
-    let init = json!({
-        "name": "aws-vpc-cni-init",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["/roadstead", "guest", "aws-vpc-cni-init"],
-        "env": env,
-        "resources": {"requests": {"cpu": "25m"}},
-        "securityContext": {"privileged": true},
-        "volumeMounts": [mount("cni-bin-dir", "/host/opt/cni/bin")],
-    });
     let volumes =
         FOLDERS.map(|(name, path, _)| json!({"name": name, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}));
     let selector = json!({"k8s-app": "aws-node"});
@@ -118,7 +109,6 @@ fn daemon_set(release: &Release) -> Value {
             "affinity": on_nodes(&["fargate", "hybrid", "auto"]),
             "containers": [container],
             "hostNetwork": true,
-            "initContainers": [init],
             "priorityClassName": "system-node-critical",
             "securityContext": {},
             "serviceAccountName": "aws-node",

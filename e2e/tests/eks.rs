@@ -28,6 +28,8 @@ fn what_belongs_to_a_cluster_is_made_found_changed_and_unmade() {
         clusters_have_tags_and_what_is_gone_has_none,
         what_is_not_there_is_named,
         lists_are_cut_into_pages,
+        security_groups_are_those_of_the_interfaces,
+        a_version_update_takes_one_api_server_at_a_time,
     );
 }
 
@@ -297,6 +299,58 @@ fn what_is_changed_of_a_cluster_is_changed_one_by_one(region: &Region) {
     update(region, json!({"deletionProtection": false}));
 }
 
+fn security_groups_are_those_of_the_interfaces(region: &Region) {
+    let shown = region.gets(vec![("OK", of(CLUSTER, "describe_cluster", json!({})))]);
+    let vpc = member(&shown[0], "/cluster/resourcesVpcConfig/vpcId");
+    let group = json!({"GroupName": "extra", "Description": "of the user", "VpcId": vpc});
+    let made = region.gets(vec![("OK", call("ec2", "create_security_group", group))]);
+    let extra = member(&made[0], "/GroupId");
+    region.gets(vec![
+        (INVALID, of(CLUSTER, "update_cluster_config", access(json!({"securityGroupIds": ["sg-1"]})))),
+        (INVALID, of(CLUSTER, "update_cluster_config", access(json!({"securityGroupIds": []})))),
+    ]);
+    update(region, access(json!({"securityGroupIds": [extra]})));
+    let with_it = json!({"Filters": [{"Name": "group-id", "Values": [extra]}]});
+    let delete = json!({"GroupId": extra});
+    let answers = region.gets(vec![
+        ("OK", call("ec2", "describe_network_interfaces", with_it)),
+        ("DependencyViolation", call("ec2", "delete_security_group", delete.clone())),
+    ]);
+    assert_eq!(member(&answers[0], "/NetworkInterfaces").as_array().map(Vec::len), Some(4), "two servers, two zones");
+    update(region, access(json!({"securityGroupIds": []})));
+    region.gets(vec![("OK", call("ec2", "delete_security_group", delete))]);
+}
+
+/// The last step: where the next minor is not built, the update waits for it, with the cluster UPDATING.
+fn a_version_update_takes_one_api_server_at_a_time(region: &Region) {
+    let to = |version: &str| of(CLUSTER, "update_cluster_version", json!({ "version": version }));
+    let cluster = region.cluster(CLUSTER);
+    let answers = region.gets(vec![
+        (INVALID, to("1.36")),
+        (INVALID, to("1.35")),
+        (INVALID, to("1.38")),
+        ("OK", to("1.37")),
+        (IN_USE, to("1.37")),
+        ("OK", of(CLUSTER, "describe_cluster", json!({}))),
+    ]);
+    let refusal = answers[0].refusal().message;
+    assert_eq!(refusal, "Unsupported Kubernetes minor version update from 1.36 to 1.36");
+    assert_eq!(
+        (member(&answers[3], "/update/type"), member(&answers[3], "/update/status")),
+        (json!("VersionUpdate"), json!("InProgress"))
+    );
+    assert_eq!(
+        (member(&answers[5], "/cluster/version"), member(&answers[5], "/cluster/status")),
+        (json!("1.36"), json!("UPDATING"))
+    );
+    let ask = of(CLUSTER, "describe_update", json!({"updateId": member(&answers[3], "/update/id")}));
+    until("an API server goes, or both have gone and come", PATIENCE, || {
+        let status = member(&region.gets(vec![("OK", ask.clone())])[0], "/update/status");
+        (region.running("kube-apiserver").len() == 1 || status == "Successful").then_some(())
+    });
+    cluster.kubectl(&["get", "--raw", "/readyz"]).text();
+}
+
 fn clusters_have_tags_and_what_is_gone_has_none(region: &Region) {
     let arn = format!("arn:aws:eks:us-east-1:{ACCOUNT}:cluster/{CLUSTER}");
     is_tagged(region, &arn);
@@ -330,6 +384,7 @@ fn what_is_not_there_is_named(region: &Region) {
         own("delete_cluster", json!({})),
         own("list_updates", json!({})),
         own("update_cluster_config", json!({"deletionProtection": true})),
+        own("update_cluster_version", json!({"version": "1.37"})),
         own("describe_update", json!({"updateId": "u"})),
         none("list_nodegroups", json!({})),
         none("describe_nodegroup", group.clone()),

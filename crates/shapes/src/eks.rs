@@ -48,6 +48,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     UPDATE_ACCESS_ENTRY.any(),
     UPDATE_ADDON.any(),
     UPDATE_CLUSTER_CONFIG.any(),
+    UPDATE_CLUSTER_VERSION.any(),
     UPDATE_NODEGROUP_CONFIG.any(),
     UPDATE_NODEGROUP_VERSION.any(),
 ];
@@ -776,6 +777,37 @@ pub static UPDATE_CLUSTER_CONFIG: Operation<UpdateClusterConfigRequest, UpdateCl
         unsigned: false,
     });
 
+pub static UPDATE_CLUSTER_VERSION: Operation<UpdateClusterVersionRequest, UpdateClusterVersionResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "UpdateClusterVersion",
+        method: "POST",
+        uri: "/clusters/{name}/updates",
+        status: 200,
+        input: &schema::UPDATE_CLUSTER_VERSION_REQUEST,
+        output: &schema::UPDATE_CLUSTER_VERSION_RESPONSE,
+        action: "eks:UpdateClusterVersion",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:cluster/{name}"],
+        pass_role: &[],
+        errors: &[
+            &INVALID_PARAMETER_EXCEPTION,
+            &CLIENT_EXCEPTION,
+            &SERVER_EXCEPTION,
+            &RESOURCE_IN_USE_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &INVALID_REQUEST_EXCEPTION,
+            &THROTTLING_EXCEPTION,
+            &INVALID_STATE_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: Some("clientRequestToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static UPDATE_NODEGROUP_CONFIG: Operation<UpdateNodegroupConfigRequest, UpdateNodegroupConfigResponse> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -864,6 +896,14 @@ pub static INVALID_REQUEST_EXCEPTION: ErrorShape = ErrorShape {
     status: 400,
     sender: true,
     schema: &schema::INVALID_REQUEST_EXCEPTION,
+};
+
+pub static INVALID_STATE_EXCEPTION: ErrorShape = ErrorShape {
+    name: "InvalidStateException",
+    code: "InvalidStateException",
+    status: 400,
+    sender: true,
+    schema: &schema::INVALID_STATE_EXCEPTION,
 };
 
 pub static NOT_FOUND_EXCEPTION: ErrorShape = ErrorShape {
@@ -2665,6 +2705,13 @@ pub struct ResourceWeight {
 shape!(ResourceWeight = schema::RESOURCE_WEIGHT { name: "name", weight: "weight" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct RollbackConfig {
+    pub timeout_minutes: Option<i32>,
+}
+
+shape!(RollbackConfig = schema::ROLLBACK_CONFIG { timeout_minutes: "timeoutMinutes" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ScoringStrategy {
     pub r#type: Option<ScoringStrategyType>,
     pub resources: Option<Vec<ResourceWeight>>,
@@ -2894,6 +2941,32 @@ pub struct UpdateClusterConfigResponse {
 }
 
 shape!(UpdateClusterConfigResponse = schema::UPDATE_CLUSTER_CONFIG_RESPONSE { update: "update" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateClusterVersionRequest {
+    pub name: String,
+    pub version: String,
+    pub client_request_token: Option<String>,
+    pub force: Option<bool>,
+    pub rollback_config: Option<RollbackConfig>,
+}
+
+shape!(
+    UpdateClusterVersionRequest = schema::UPDATE_CLUSTER_VERSION_REQUEST {
+        name: "name",
+        version: "version",
+        client_request_token: "clientRequestToken",
+        force: "force",
+        rollback_config: "rollbackConfig",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateClusterVersionResponse {
+    pub update: Option<Update>,
+}
+
+shape!(UpdateClusterVersionResponse = schema::UPDATE_CLUSTER_VERSION_RESPONSE { update: "update" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct UpdateLabelsPayload {
@@ -3915,6 +3988,11 @@ mod schema {
         ]),
     );
 
+    pub static INVALID_STATE_EXCEPTION: Schema = Schema::structure(
+        "InvalidStateException",
+        &Structure::new(&[Member::new("clusterName", &STRING), Member::new("message", &STRING)]),
+    );
+
     pub static IP_FAMILY: Schema = Schema::string("IpFamily").one_of(&["ipv4", "ipv6"]);
 
     pub static ISSUE: Schema = Schema::structure(
@@ -4447,6 +4525,9 @@ mod schema {
 
     pub static ROLE_ARN: Schema = Schema::string("RoleArn").min(1).max(255);
 
+    pub static ROLLBACK_CONFIG: Schema =
+        Schema::structure("RollbackConfig", &Structure::new(&[Member::new("timeoutMinutes", &BOXED_INTEGER)]));
+
     pub static SCORING_STRATEGY: Schema = Schema::structure(
         "ScoringStrategy",
         &Structure::new(&[
@@ -4642,6 +4723,20 @@ mod schema {
 
     pub static UPDATE_CLUSTER_CONFIG_RESPONSE: Schema =
         Schema::structure("UpdateClusterConfigResponse", &Structure::new(&[Member::new("update", &UPDATE)]));
+
+    pub static UPDATE_CLUSTER_VERSION_REQUEST: Schema = Schema::structure(
+        "UpdateClusterVersionRequest",
+        &Structure::new(&[
+            Member::new("name", &STRING).required().at(Location::Uri),
+            Member::new("version", &STRING).required(),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("force", &BOOLEAN),
+            Member::new("rollbackConfig", &ROLLBACK_CONFIG),
+        ]),
+    );
+
+    pub static UPDATE_CLUSTER_VERSION_RESPONSE: Schema =
+        Schema::structure("UpdateClusterVersionResponse", &Structure::new(&[Member::new("update", &UPDATE)]));
 
     pub static UPDATE_LABELS_PAYLOAD: Schema = Schema::structure(
         "UpdateLabelsPayload",

@@ -1,8 +1,10 @@
 //! Stories of UpdateClusterConfig: one change at a time, each done once it is so.
 
+use roadstead_cloud::ec2::instance::Instance;
 use roadstead_cloud::eks::update::State as Update;
-use roadstead_shapes::eks;
+use roadstead_shapes::{ec2, eks};
 use roadstead_sim::{State, World};
+use roadstead_store::Read as _;
 use roadstead_types::Millis;
 use roadstead_wire::fault::Fault;
 
@@ -105,6 +107,57 @@ fn a_cluster_that_was_made_private_can_be_opened() {
 }
 
 #[test]
+fn security_groups_that_a_cluster_is_given_are_those_of_its_interfaces_at_once() {
+    let mut world = with_cluster(true);
+    let vpc = world.cluster("a").expect("it is there").spec.vpc;
+    let made = ec2::CreateSecurityGroupRequest {
+        group_name: "extra".into(),
+        description: "of the user".into(),
+        vpc_id: Some(vpc.vpc.clone()),
+        ..Default::default()
+    };
+    let extra = world.call(&ec2::CREATE_SECURITY_GROUP, made).expect("it can be made").group_id.expect("it has an id");
+    let groups = |groups: &[&str]| {
+        let network = eks::VpcConfigRequest {
+            security_group_ids: Some(groups.iter().map(|&id| id.to_owned()).collect()),
+            ..Default::default()
+        };
+        asked(|request| request.resources_vpc_config = Some(network))
+    };
+    assert!(refused(&mut world, groups(&["sg-1"])).contains("The security group 'sg-1' does not exist in VPC"));
+    let mut both = groups(&[&extra]);
+    both.resources_vpc_config.as_mut().expect("it is set").endpoint_public_access = Some(false);
+    assert!(refused(&mut world, both).ends_with("Only one type of update can be allowed."));
+
+    update(&mut world, groups(&[&extra])).expect("it is another group");
+    world.settle();
+    let shown = |world: &mut World| {
+        let request = ec2::DescribeNetworkInterfacesRequest::default();
+        let all = world.call(&ec2::DESCRIBE_NETWORK_INTERFACES, request).expect("they are shown");
+        let of = |interface: ec2::NetworkInterface| {
+            interface.groups.into_iter().flatten().filter_map(|group| group.group_id).collect::<Vec<_>>()
+        };
+        all.network_interfaces.into_iter().flatten().map(of).collect::<Vec<_>>()
+    };
+    let own = vpc.cluster_security_group;
+    let interfaces = shown(&mut world);
+    assert!(
+        !interfaces.is_empty() && interfaces.iter().all(|groups| *groups == [own.clone(), extra.clone()]),
+        "{interfaces:?}"
+    );
+    let config = described(&mut world).resources_vpc_config.expect("it is shown");
+    assert_eq!(config.security_group_ids, Some(vec![extra.clone()]));
+    let delete = || ec2::DeleteSecurityGroupRequest { group_id: Some(extra.clone()), ..Default::default() };
+    let used = world.call(&ec2::DELETE_SECURITY_GROUP, delete()).expect_err("interfaces have it");
+    assert!(used.to_string().starts_with("DependencyViolation"), "{used}");
+
+    update(&mut world, groups(&[])).expect("it is another choice");
+    world.settle();
+    assert!(shown(&mut world).iter().all(|groups| *groups == [own.clone()]));
+    world.call(&ec2::DELETE_SECURITY_GROUP, delete()).expect("nothing has it");
+}
+
+#[test]
 fn one_change_is_made_at_a_time_and_none_that_is_none() {
     let mut world = with_cluster(true);
     let already = refused(&mut world, endpoint(true, &["0.0.0.0/0"]));
@@ -161,6 +214,100 @@ fn authentication_goes_one_way_and_logs_are_switched_one_by_one() {
     update(&mut world, logging(&all[..1], false)).expect("it was enabled");
     world.settle();
     assert_eq!(world.cluster("a").map(|cluster| cluster.spec.logging), Some(vec!["audit".into()]));
+}
+
+fn upgrade(version: &str) -> eks::UpdateClusterVersionRequest {
+    eks::UpdateClusterVersionRequest { name: "a".into(), version: version.into(), ..Default::default() }
+}
+
+/// The components that the API machines run.
+fn components(world: &mut World) -> Vec<String> {
+    let machines = ["api-1", "api-2"].map(|slot| world.machine("a", slot));
+    let argv = |id: &String| world.view().get(&Instance::key(id)).expect("it is there").body.spec.image.components;
+    machines.iter().flat_map(argv).collect()
+}
+
+#[test]
+fn api_servers_go_to_the_next_minor_one_by_one_while_the_others_serve() {
+    let mut world = with_cluster(true);
+    let id = world.cluster("a").expect("it is there").spec.id;
+    for wrong in ["1.36", "1.35", "1.38", "2.37"] {
+        let before = world.cluster("a");
+        let fault = world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade(wrong)).expect_err("it is not the next one");
+        assert!(
+            fault.to_string().ends_with(&format!("Unsupported Kubernetes minor version update from 1.36 to {wrong}")),
+            "{fault}"
+        );
+        assert_eq!(world.cluster("a"), before, "what is refused changes nothing");
+    }
+    let begun = world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade("1.37")).expect("it is the next one").update;
+    let begun = begun.expect("it says which");
+    assert_eq!(begun.r#type, Some(eks::UpdateType::VersionUpdate));
+    let update_id = begun.id.expect("it has an id");
+    assert!(refused(&mut world, protection(true)).contains("in progress"));
+    world.settle_watching(|world| assert!(world.host().serving(&id) > 0, "one serves at any time"));
+    assert_eq!(components(&mut world), ["kubernetes-1.37.2", "kubernetes-1.37.2"]);
+    assert_eq!(world.update("a", &update_id).map(|update| update.state), Some(Update::Successful));
+    let shown = described(&mut world);
+    assert_eq!((shown.version.as_deref(), shown.status), (Some("1.37"), Some(eks::ClusterStatus::Active)));
+    let fault = world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade("1.38")).expect_err("it is not on offer");
+    assert!(fault.to_string().ends_with("unsupported Kubernetes version: 1.38"), "{fault}");
+}
+
+#[test]
+fn an_update_survives_a_restart_of_the_region_at_any_moment() {
+    for moment in (0..20).map(|n| n * 400) {
+        let mut world = with_cluster(true);
+        world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade("1.37")).expect("it is the next one");
+        world.wait(Millis(moment));
+        world.power_off(Millis::secs(5));
+        world.settle();
+        assert_eq!(
+            components(&mut world),
+            ["kubernetes-1.37.2", "kubernetes-1.37.2"],
+            "power failed after {moment} ms"
+        );
+        assert_eq!(described(&mut world).status, Some(eks::ClusterStatus::Active), "power failed after {moment} ms");
+    }
+}
+
+#[test]
+fn nodes_that_are_too_old_hold_a_cluster_back() {
+    let mut world = with_cluster(true);
+    world.create_nodegroup("a", "old", 1);
+    world.settle();
+    // Four minors further than what nodes run.
+    world.reconfigure(|settings| {
+        for minor in ["1.38", "1.39", "1.40"] {
+            let mut version = settings.kubernetes[0].clone();
+            (version.minor, version.patch) = (minor.into(), format!("{minor}.0"));
+            settings.kubernetes.insert(0, version);
+        }
+    });
+    for fine in ["1.37", "1.38", "1.39"] {
+        world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade(fine)).expect("nodes may be three minors behind");
+        world.settle();
+    }
+    let fault = world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade("1.40")).expect_err("they may not be four");
+    assert!(fault.to_string().contains("Nodegroups old run a kubelet more than 3 minor versions older"), "{fault}");
+}
+
+#[test]
+fn an_upgrade_that_cannot_be_goes_back_while_the_cluster_serves() {
+    let mut world = with_cluster(true);
+    let id = world.cluster("a").expect("it is there").spec.id;
+    world.host().leave(Millis::mins(60));
+    let begun = world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade("1.37")).expect("it is the next one").update;
+    let update_id = begun.and_then(|update| update.id).expect("it has an id");
+    for _ in 0..16 {
+        world.wait(Millis::mins(1));
+        assert!(world.host().serving(&id) > 0, "one serves at any time");
+    }
+    let ended = world.update("a", &update_id).expect("it is kept");
+    assert_eq!((ended.state, ended.errors[0].code.as_str()), (Update::Failed, "ClusterUnreachable"));
+    world.settle();
+    assert_eq!(components(&mut world), ["kubernetes-1.36.3", "kubernetes-1.36.3"]);
+    assert_eq!(described(&mut world).version.as_deref(), Some("1.36"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod group;
 mod plan;
 
 pub use group::{Group, Slot, Spec, ensure, holder};
-pub use plan::GroupPlanner;
+pub use plan::{GroupPlanner, is_current};
 
 use roadstead_kernel::Service;
 use roadstead_shapes::autoscaling as api;

@@ -109,6 +109,12 @@ fn serves(tx: &Tx, group: &Group, id: &str) -> bool {
     is_ready(tx, id) && group.spec.balancer.as_ref().is_none_or(is_healthy)
 }
 
+/// Whether each slot has an instance that is as the slot says, and serves.
+pub fn is_current(tx: &Tx, group: &Group) -> bool {
+    outdated(group, tx).is_none()
+        && group.spec.slots.iter().all(|slot| group.instances.get(&slot.name).is_some_and(|id| serves(tx, group, id)))
+}
+
 /// The first instance that is not what its slot says.
 fn outdated(group: &Group, tx: &Tx) -> Option<String> {
     group.spec.slots.iter().find_map(|slot| {

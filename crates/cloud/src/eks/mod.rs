@@ -21,6 +21,7 @@ pub fn service() -> Service {
         .read_held(&api::DESCRIBE_CLUSTER, cluster::ops::describe, cluster::ops::is_passing)
         .read(&api::LIST_CLUSTERS, cluster::ops::list)
         .write(&api::UPDATE_CLUSTER_CONFIG, cluster::config::update)
+        .write(&api::UPDATE_CLUSTER_VERSION, cluster::upgrade::update)
         .write(&api::DELETE_CLUSTER, cluster::ops::delete)
         .read(&api::DESCRIBE_CLUSTER_VERSIONS, cluster::versions::describe)
         .write(&api::CREATE_NODEGROUP, nodegroup::ops::create)

@@ -1,7 +1,7 @@
 //! UpdateClusterConfig: one kind of change at a time. Each is an update, which the planner ends once the change is so.
 
-use super::model::{Cluster, Spec, State, Underway, VpcConfig};
-use super::{check, ops};
+use super::model::{Before, Cluster, Spec, State, Underway, VpcConfig};
+use super::{check, ops, placement, upgrade};
 use crate::eks::update::{self, Asked, Subject};
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{self, Want};
@@ -34,25 +34,42 @@ pub fn update(
     idle(&record.body, change.kind())?;
     let before = record.body.spec.vpc.clone();
     let reachable = record.body.placement.as_ref().is_some_and(|placement| placement.public_address.is_some());
+    if let Change::SecurityGroups(groups) = &change {
+        let Spec { account, vpc, .. } = &record.body.spec;
+        check::security_groups(tx, account, &vpc.vpc, groups)?;
+    }
     let params = change.apply(&mut record.body.spec, reachable)?;
-    let spec = &record.body.spec;
-    let asked = Asked {
-        account: spec.account.clone(),
-        cluster: spec.name.clone(),
-        subject: Subject::Cluster,
-        kind: change.kind().into(),
-        params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-    };
-    let begun = update::begin(tx, &record.key.any(), asked);
-    let vpc = (before != spec.vpc).then_some(before);
-    record.body.status.update = Some(Underway { id: begun.id.clone(), since: tx.now(), before: vpc });
-    tx.put(record);
-    let shown = update::ops::shown(&tx.get(&begun.key()).expect("it has just begun"));
+    if let (Change::SecurityGroups(_), Some(placement)) = (&change, &record.body.placement) {
+        placement::regroup(tx, &record.body.spec, placement);
+    }
+    let before = matches!(change, Change::Endpoint(_)).then_some(Before::Endpoint(before));
+    let shown = begin(tx, record, change.kind(), params, before);
     Ok(api::UpdateClusterConfigResponse { update: Some(shown) })
 }
 
+/// Begins an update of a cluster that is as it is to be already; `before`: how it was, if that may have to come back.
+pub fn begin(
+    tx: &mut Tx,
+    mut record: Record<Cluster>,
+    kind: &str,
+    params: Params,
+    before: Option<Before>,
+) -> api::Update {
+    let asked = Asked {
+        account: record.body.spec.account.clone(),
+        cluster: record.body.spec.name.clone(),
+        subject: Subject::Cluster,
+        kind: kind.into(),
+        params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    };
+    let begun = update::begin(tx, &record.key.any(), asked);
+    record.body.status.update = Some(Underway { id: begun.id.clone(), since: tx.now(), before });
+    tx.put(record);
+    update::ops::shown(&tx.get(&begun.key()).expect("it has just begun"))
+}
+
 /// Fails unless the cluster is ACTIVE and nothing else is being changed.
-fn idle(cluster: &Cluster, kind: &str) -> Result<(), Fault> {
+pub fn idle(cluster: &Cluster, kind: &str) -> Result<(), Fault> {
     let name = cluster.spec.name.as_str();
     if let Some(underway) = &cluster.status.update {
         let why = format!("Cannot {kind} because cluster {name} currently has update {} in progress", underway.id);
@@ -70,6 +87,7 @@ fn idle(cluster: &Cluster, kind: &str) -> Result<(), Fault> {
 /// What is to be changed.
 enum Change {
     Endpoint(api::VpcConfigRequest),
+    SecurityGroups(Vec<String>),
     Logging(api::Logging),
     AuthenticationMode(String),
     SupportType(String),
@@ -77,7 +95,7 @@ enum Change {
 }
 
 /// Names and values of an update's parameters.
-type Params = Vec<(&'static str, String)>;
+pub type Params = Vec<(&'static str, String)>;
 
 impl Change {
     /// The one change that is asked for.
@@ -85,8 +103,12 @@ impl Change {
         unsupported(&input)?;
         let mode = input.access_config.and_then(|config| config.authentication_mode);
         let support = input.upgrade_policy.and_then(|policy| policy.support_type);
+        let mut network = input.resources_vpc_config;
+        let groups = network.as_mut().and_then(|config| config.security_group_ids.take());
+        let names_none = |config: &api::VpcConfigRequest| *config == api::VpcConfigRequest::default();
         let asked = [
-            input.resources_vpc_config.map(Change::Endpoint),
+            network.filter(|config| groups.is_none() || !names_none(config)).map(Change::Endpoint),
+            groups.map(Change::SecurityGroups),
             input.logging.map(Change::Logging),
             mode.map(|mode| Change::AuthenticationMode(mode.as_str().into())),
             support.map(|support| Change::SupportType(support.as_str().into())),
@@ -104,6 +126,7 @@ impl Change {
     fn kind(&self) -> &'static str {
         match self {
             Change::Endpoint(_) => "EndpointAccessUpdate",
+            Change::SecurityGroups(_) => "VpcConfigUpdate",
             Change::Logging(_) => "LoggingUpdate",
             Change::AuthenticationMode(_) => "AccessConfigUpdate",
             Change::SupportType(_) => "UpgradePolicyUpdate",
@@ -115,6 +138,7 @@ impl Change {
     fn apply(&self, spec: &mut Spec, reachable: bool) -> Result<Params, Fault> {
         match self {
             Change::Endpoint(asked) => endpoint(&mut spec.vpc, asked, reachable),
+            Change::SecurityGroups(groups) => security_groups(&mut spec.vpc, groups),
             Change::Logging(asked) => logging(&mut spec.logging, asked),
             Change::AuthenticationMode(mode) => {
                 let step = |mode: &str| MODES.iter().position(|known| *known == mode);
@@ -153,7 +177,6 @@ fn unsupported(input: &api::UpdateClusterConfigRequest) -> Result<(), Fault> {
     let network = input.resources_vpc_config.as_ref();
     let asked = [
         (network.is_some_and(|config| config.subnet_ids.is_some()), "resourcesVpcConfig.subnetIds"),
-        (network.is_some_and(|config| config.security_group_ids.is_some()), "resourcesVpcConfig.securityGroupIds"),
         (network.is_some_and(|config| config.control_plane_egress_mode.is_some()), "controlPlaneEgressMode"),
         (input.zonal_shift_config.is_some(), "zonalShiftConfig"),
         (input.compute_config.is_some(), "computeConfig"),
@@ -208,6 +231,16 @@ fn endpoint(vpc: &mut VpcConfig, asked: &api::VpcConfigRequest, reachable: bool)
     ])
 }
 
+/// The groups of the user's that the cluster's interfaces have, beside the cluster's own: those that are named.
+fn security_groups(vpc: &mut VpcConfig, groups: &[String]) -> Result<Params, Fault> {
+    let set = |groups: &[String]| groups.iter().cloned().collect::<BTreeSet<_>>();
+    if set(groups) == set(&vpc.security_groups) {
+        return Err(already(&format!("securityGroupIds: [{}]", groups.join(", "))));
+    }
+    vpc.security_groups = groups.to_vec();
+    Ok(vec![("SecurityGroups", serde_json::json!(groups).to_string())])
+}
+
 /// Types that are named are enabled or disabled, the others stay.
 fn logging(enabled: &mut Vec<String>, asked: &api::Logging) -> Result<Params, Fault> {
     let mut types: BTreeSet<String> = enabled.iter().cloned().collect();
@@ -238,20 +271,36 @@ fn logging(enabled: &mut Vec<String>, asked: &api::Logging) -> Result<Params, Fa
 /// Ends the update that is under way once what it changes is so, or has not become so for too long.
 pub fn settle(tx: &mut Tx, record: &mut Record<Cluster>) {
     let Some(underway) = record.body.status.update.clone() else { return };
-    let Spec { account, name, id, .. } = record.body.spec.clone();
-    let (state, errors) = if underway.before.is_none() || is_enforced(tx, &id) {
-        (update::State::Successful, vec![])
-    } else if left(&underway, tx.now()) == Millis(0) {
-        let message = "The endpoint's new access was not in place in time, and is as it was before. Is the host there?";
-        let error =
-            update::Error { code: "ClusterUnreachable".into(), message: message.into(), resources: vec![name.clone()] };
-        record.body.spec.vpc = underway.before.unwrap_or_else(|| record.body.spec.vpc.clone());
-        (update::State::Failed, vec![error])
-    } else {
-        return;
+    let spec = &mut record.body.spec;
+    let done = match &underway.before {
+        None => true,
+        Some(Before::Endpoint(_)) => is_enforced(tx, &spec.id),
+        Some(Before::Version(_)) => upgrade::is_done(tx, spec),
     };
+    if !done && left(&underway, tx.now()) > Millis(0) {
+        return;
+    }
+    let failed = underway.before.filter(|_| !done).map(|before| {
+        let message = match before {
+            Before::Endpoint(vpc) => {
+                spec.vpc = vpc;
+                "The endpoint's new access was not in place in time, and is as it was before. Is the host there?".into()
+            }
+            Before::Version(version) => {
+                let wanted = std::mem::replace(&mut spec.version, version);
+                format!(
+                    "Not every API server was ready with Kubernetes {wanted} in time: they go back to {}. \
+                     `roadstead admin explain` says what they waited for.",
+                    spec.version
+                )
+            }
+        };
+        update::Error { code: "ClusterUnreachable".into(), message, resources: vec![spec.name.clone()] }
+    });
+    let state = if done { update::State::Successful } else { update::State::Failed };
+    let (account, name) = (spec.account.clone(), spec.name.clone());
     record.body.status.update = None;
-    update::end(tx, &account, &name, &underway.id, state, errors);
+    update::end(tx, &account, &name, &underway.id, state, failed.into_iter().collect());
 }
 
 /// How much time the update that is under way has left.

@@ -11,14 +11,16 @@ mod placement;
 mod plan;
 pub mod tags;
 mod teardown;
+pub mod upgrade;
 pub mod versions;
 mod view;
 
 pub use check::CLUSTER_POLICY;
 pub(in crate::eks) use check::trusts;
 pub use membership::MembershipPlanner;
-pub use model::{Cluster, Issue, Member, Placement, Server, Spec, Stage, State, Status, Underway, VpcConfig};
+pub use model::{Before, Cluster, Issue, Member, Placement, Server, Spec, Stage, State, Status, Underway, VpcConfig};
 pub use plan::ClusterPlanner;
+pub(in crate::eks) use upgrade::minor;
 
 use roadstead_store::{Read as _, Tx};
 use roadstead_types::Tags;

@@ -80,6 +80,15 @@ pub struct VpcConfig {
     pub public_cidrs: Vec<Cidr>,
 }
 
+impl VpcConfig {
+    /// The security groups of the cluster's interfaces.
+    pub fn groups(&self) -> Vec<String> {
+        let mut groups = vec![self.cluster_security_group.clone()];
+        groups.extend(self.security_groups.iter().filter(|group| **group != self.cluster_security_group).cloned());
+        groups
+    }
+}
+
 /// Where the parts of a control plane stand. Made once; replacements take these places over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
@@ -184,8 +193,18 @@ pub struct Underway {
     pub id: String,
     /// When it began.
     pub since: Millis,
-    /// How the endpoint was before, if that is what it changes.
-    pub before: Option<VpcConfig>,
+    /// How what it changes was before, if it may fail.
+    #[serde(default)]
+    pub before: Option<Before>,
+}
+
+/// How something was before an update that may fail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Before {
+    /// The endpoint's access.
+    Endpoint(VpcConfig),
+    /// The Kubernetes minor.
+    Version(String),
 }
 
 /// The state of a cluster.

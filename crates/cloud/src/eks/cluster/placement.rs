@@ -6,6 +6,7 @@
 
 use super::model::{Member, Placement, Server, Spec, Stage};
 use super::pki::REVIEWER;
+use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::{network_interface as eni, subnet, volume, vpc};
 use crate::elb::load_balancer;
@@ -22,6 +23,17 @@ pub const SERVERS: usize = 2;
 pub const NEEDED_PER_SUBNET: usize = 6;
 /// An etcd member's volume, bytes: room for the 8 GB quota of EKS and its snapshots.
 pub const VOLUME_BYTES: u64 = 20 << 30;
+
+/// Gives every interface that the cluster has in its user's network the groups that it is to have.
+pub fn regroup(tx: &mut Tx, spec: &Spec, placement: &Placement) {
+    let fronts = placement.servers.iter().map(|server| &server.front);
+    for id in fronts.chain(&placement.balancer_interfaces) {
+        if let Some(mut interface) = tx.get(&NetworkInterface::key(id)) {
+            interface.body.groups = spec.vpc.groups();
+            tx.put(interface);
+        }
+    }
+}
 
 /// The service's network of a cluster. VPCs can't have it (EC2 refuses 198.19.0.0/16), so an API machine with a leg in
 /// both never meets the same address twice; clusters never meet each other.
@@ -44,7 +56,7 @@ pub fn place(tx: &mut Tx, owner: &AnyKey, spec: &Spec) -> Result<Placement, Stri
     }
     let (network, members, back) = place_etcd(tx, owner);
     let requester = |balancer| eni::Request {
-        groups: vec![spec.vpc.cluster_security_group.clone()],
+        groups: spec.vpc.groups(),
         description: format!("Amazon EKS {}", spec.name),
         requester_managed: true,
         balancer,

@@ -1,6 +1,6 @@
 //! A cluster as EKS shows it.
 
-use super::model::{Cluster, State};
+use super::model::{Before, Cluster, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use roadstead_shapes::eks;
@@ -25,7 +25,7 @@ pub fn describe(cluster: &Cluster, created: Millis) -> eks::Cluster {
         name: Some(spec.name.clone()),
         arn: Some(spec.arn().to_string()),
         created_at: Some(created),
-        version: Some(spec.version.clone()),
+        version: Some(version(cluster).to_owned()),
         endpoint: endpoint(cluster).filter(|_| there),
         role_arn: Some(spec.role_arn.clone()),
         resources_vpc_config: Some(network(cluster)),
@@ -52,6 +52,14 @@ pub fn describe(cluster: &Cluster, created: Millis) -> eks::Cluster {
         upgrade_policy: Some(eks::UpgradePolicyResponse { support_type: spec.support_type.parse().ok() }),
         deletion_protection: Some(spec.deletion_protection),
         ..Default::default()
+    }
+}
+
+/// The one that all its API servers have: while they are being updated, the one before.
+fn version(cluster: &Cluster) -> &str {
+    match cluster.status.update.as_ref().and_then(|underway| underway.before.as_ref()) {
+        Some(Before::Version(before)) => before,
+        Some(Before::Endpoint(_)) | None => &cluster.spec.version,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::ec2::image::{self, Ami};
 use crate::ec2::instance_type;
 use crate::ec2::launch_template::{self, Data, LaunchTemplate};
 use crate::ec2::subnet::Subnet;
-use crate::eks::cluster::{self, Cluster};
+use crate::eks::cluster::{self, Cluster, minor};
 use crate::eks::node::Taint;
 use crate::iam::role::Role;
 use crate::settings::Settings;
@@ -398,12 +398,6 @@ pub fn release(settings: &Settings, cluster: &Cluster, version: &str, asked: Opt
             Err(invalid(format!("Requested release version {other} is not valid for kubernetes version {version}.")))
         }
     }
-}
-
-/// `1.36` → (1, 36).
-fn minor(version: &str) -> Option<(u32, u32)> {
-    let (major, minor) = version.split_once('.')?;
-    Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
 #[cfg(test)]

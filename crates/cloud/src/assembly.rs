@@ -7,6 +7,7 @@ use crate::ec2::instance::console::ConsoleOutput;
 use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::security_group::SecurityGroup;
+use crate::ec2::security_group_rule::SecurityGroupRule;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
@@ -49,6 +50,7 @@ pub fn registry() -> Registry {
     registry.add::<Vpc>();
     registry.add::<Subnet>();
     registry.add::<SecurityGroup>();
+    registry.add::<SecurityGroupRule>();
     registry.add::<NetworkInterface>();
     registry.add::<Volume>();
     registry.add::<Instance>();

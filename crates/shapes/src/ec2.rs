@@ -22,6 +22,8 @@ pub static SERVICE: Service = Service {
 pub static OPERATIONS: &[&AnyOperation] = &[
     ASSIGN_PRIVATE_IP_ADDRESSES.any(),
     ATTACH_NETWORK_INTERFACE.any(),
+    AUTHORIZE_SECURITY_GROUP_EGRESS.any(),
+    AUTHORIZE_SECURITY_GROUP_INGRESS.any(),
     CREATE_LAUNCH_TEMPLATE.any(),
     CREATE_LAUNCH_TEMPLATE_VERSION.any(),
     CREATE_NETWORK_INTERFACE.any(),
@@ -45,6 +47,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DESCRIBE_LAUNCH_TEMPLATE_VERSIONS.any(),
     DESCRIBE_LAUNCH_TEMPLATES.any(),
     DESCRIBE_NETWORK_INTERFACES.any(),
+    DESCRIBE_SECURITY_GROUP_RULES.any(),
     DESCRIBE_SECURITY_GROUPS.any(),
     DESCRIBE_SUBNETS.any(),
     DESCRIBE_TAGS.any(),
@@ -55,12 +58,17 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     MODIFY_INSTANCE_ATTRIBUTE.any(),
     MODIFY_LAUNCH_TEMPLATE.any(),
     MODIFY_NETWORK_INTERFACE_ATTRIBUTE.any(),
+    MODIFY_SECURITY_GROUP_RULES.any(),
     REBOOT_INSTANCES.any(),
+    REVOKE_SECURITY_GROUP_EGRESS.any(),
+    REVOKE_SECURITY_GROUP_INGRESS.any(),
     RUN_INSTANCES.any(),
     START_INSTANCES.any(),
     STOP_INSTANCES.any(),
     TERMINATE_INSTANCES.any(),
     UNASSIGN_PRIVATE_IP_ADDRESSES.any(),
+    UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS.any(),
+    UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS.any(),
 ];
 
 pub static ASSIGN_PRIVATE_IP_ADDRESSES: Operation<AssignPrivateIpAddressesRequest, AssignPrivateIpAddressesResult> =
@@ -125,6 +133,70 @@ pub static ATTACH_NETWORK_INTERFACE: Operation<AttachNetworkInterfaceRequest, At
         waiter: false,
         unsigned: false,
     });
+
+pub static AUTHORIZE_SECURITY_GROUP_EGRESS: Operation<
+    AuthorizeSecurityGroupEgressRequest,
+    AuthorizeSecurityGroupEgressResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "AuthorizeSecurityGroupEgress",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::AUTHORIZE_SECURITY_GROUP_EGRESS_REQUEST,
+    output: &schema::AUTHORIZE_SECURITY_GROUP_EGRESS_RESULT,
+    action: "ec2:AuthorizeSecurityGroupEgress",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:security-group/{GroupId}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_GROUP_NOT_FOUND,
+        &INVALID_GROUP_ID_MALFORMED,
+        &INVALID_PERMISSION_DUPLICATE,
+        &INVALID_PREFIX_LIST_ID_NOT_FOUND,
+        &RULES_PER_SECURITY_GROUP_LIMIT_EXCEEDED,
+        &TAG_LIMIT_EXCEEDED,
+        &UNSUPPORTED,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static AUTHORIZE_SECURITY_GROUP_INGRESS: Operation<
+    AuthorizeSecurityGroupIngressRequest,
+    AuthorizeSecurityGroupIngressResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "AuthorizeSecurityGroupIngress",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::AUTHORIZE_SECURITY_GROUP_INGRESS_REQUEST,
+    output: &schema::AUTHORIZE_SECURITY_GROUP_INGRESS_RESULT,
+    action: "ec2:AuthorizeSecurityGroupIngress",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:security-group/{GroupId}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_GROUP_NOT_FOUND,
+        &INVALID_GROUP_ID_MALFORMED,
+        &INVALID_PERMISSION_DUPLICATE,
+        &INVALID_PREFIX_LIST_ID_NOT_FOUND,
+        &RULES_PER_SECURITY_GROUP_LIMIT_EXCEEDED,
+        &TAG_LIMIT_EXCEEDED,
+        &UNSUPPORTED,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
 
 pub static CREATE_LAUNCH_TEMPLATE: Operation<CreateLaunchTemplateRequest, CreateLaunchTemplateResult> =
     Operation::new(AnyOperation {
@@ -296,6 +368,7 @@ pub static CREATE_TAGS: Operation<CreateTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_INSTANCE_ID_NOT_FOUND,
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+        &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
         &INVALID_SUBNET_ID_NOT_FOUND,
         &INVALID_VOLUME_NOT_FOUND,
         &INVALID_VPC_ID_NOT_FOUND,
@@ -438,6 +511,7 @@ pub static DELETE_TAGS: Operation<DeleteTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_INSTANCE_ID_NOT_FOUND,
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+        &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
         &INVALID_SUBNET_ID_NOT_FOUND,
         &INVALID_VOLUME_NOT_FOUND,
         &INVALID_VPC_ID_NOT_FOUND,
@@ -751,6 +825,36 @@ pub static DESCRIBE_NETWORK_INTERFACES: Operation<DescribeNetworkInterfacesReque
         unsigned: false,
     });
 
+pub static DESCRIBE_SECURITY_GROUP_RULES: Operation<
+    DescribeSecurityGroupRulesRequest,
+    DescribeSecurityGroupRulesResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DescribeSecurityGroupRules",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DESCRIBE_SECURITY_GROUP_RULES_REQUEST,
+    output: &schema::DESCRIBE_SECURITY_GROUP_RULES_RESULT,
+    action: "ec2:DescribeSecurityGroupRules",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[&INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "NextToken",
+        output_token: "NextToken",
+        limit_key: Some("MaxResults"),
+        result_key: "SecurityGroupRules",
+        more_results: None,
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
 pub static DESCRIBE_SECURITY_GROUPS: Operation<DescribeSecurityGroupsRequest, DescribeSecurityGroupsResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -1016,6 +1120,35 @@ pub static MODIFY_NETWORK_INTERFACE_ATTRIBUTE: Operation<ModifyNetworkInterfaceA
         unsigned: false,
     });
 
+pub static MODIFY_SECURITY_GROUP_RULES: Operation<ModifySecurityGroupRulesRequest, ModifySecurityGroupRulesResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ModifySecurityGroupRules",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::MODIFY_SECURITY_GROUP_RULES_REQUEST,
+        output: &schema::MODIFY_SECURITY_GROUP_RULES_RESULT,
+        action: "ec2:ModifySecurityGroupRules",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:security-group/{GroupId}"],
+        pass_role: &[],
+        errors: &[
+            &INVALID_GROUP_NOT_FOUND,
+            &INVALID_GROUP_ID_MALFORMED,
+            &INVALID_PERMISSION_DUPLICATE,
+            &INVALID_PREFIX_LIST_ID_NOT_FOUND,
+            &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
+            &UNSUPPORTED,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static REBOOT_INSTANCES: Operation<RebootInstancesRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "RebootInstances",
@@ -1029,6 +1162,66 @@ pub static REBOOT_INSTANCES: Operation<RebootInstancesRequest, ()> = Operation::
     resources: &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"],
     pass_role: &[],
     errors: &[&INCORRECT_INSTANCE_STATE, &INVALID_INSTANCE_ID_MALFORMED, &INVALID_INSTANCE_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static REVOKE_SECURITY_GROUP_EGRESS: Operation<RevokeSecurityGroupEgressRequest, RevokeSecurityGroupEgressResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "RevokeSecurityGroupEgress",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::REVOKE_SECURITY_GROUP_EGRESS_REQUEST,
+        output: &schema::REVOKE_SECURITY_GROUP_EGRESS_RESULT,
+        action: "ec2:RevokeSecurityGroupEgress",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:security-group/{GroupId}"],
+        pass_role: &[],
+        errors: &[
+            &INVALID_GROUP_NOT_FOUND,
+            &INVALID_GROUP_ID_MALFORMED,
+            &INVALID_PERMISSION_NOT_FOUND,
+            &INVALID_PREFIX_LIST_ID_NOT_FOUND,
+            &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
+            &UNSUPPORTED,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static REVOKE_SECURITY_GROUP_INGRESS: Operation<
+    RevokeSecurityGroupIngressRequest,
+    RevokeSecurityGroupIngressResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "RevokeSecurityGroupIngress",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::REVOKE_SECURITY_GROUP_INGRESS_REQUEST,
+    output: &schema::REVOKE_SECURITY_GROUP_INGRESS_RESULT,
+    action: "ec2:RevokeSecurityGroupIngress",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:security-group/{GroupId}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_GROUP_NOT_FOUND,
+        &INVALID_GROUP_ID_MALFORMED,
+        &INVALID_PERMISSION_NOT_FOUND,
+        &INVALID_PREFIX_LIST_ID_NOT_FOUND,
+        &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
+        &UNSUPPORTED,
+    ],
     invalid: Code::Common(Common::Validation),
     readonly: false,
     idempotency_token: None,
@@ -1184,6 +1377,68 @@ pub static UNASSIGN_PRIVATE_IP_ADDRESSES: Operation<UnassignPrivateIpAddressesRe
         unsigned: false,
     });
 
+pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS: Operation<
+    UpdateSecurityGroupRuleDescriptionsEgressRequest,
+    UpdateSecurityGroupRuleDescriptionsEgressResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UpdateSecurityGroupRuleDescriptionsEgress",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_REQUEST,
+    output: &schema::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_RESULT,
+    action: "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:security-group/{GroupId}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_GROUP_NOT_FOUND,
+        &INVALID_GROUP_ID_MALFORMED,
+        &INVALID_PERMISSION_NOT_FOUND,
+        &INVALID_PREFIX_LIST_ID_NOT_FOUND,
+        &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
+        &UNSUPPORTED,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS: Operation<
+    UpdateSecurityGroupRuleDescriptionsIngressRequest,
+    UpdateSecurityGroupRuleDescriptionsIngressResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UpdateSecurityGroupRuleDescriptionsIngress",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_REQUEST,
+    output: &schema::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_RESULT,
+    action: "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:security-group/{GroupId}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_GROUP_NOT_FOUND,
+        &INVALID_GROUP_ID_MALFORMED,
+        &INVALID_PERMISSION_NOT_FOUND,
+        &INVALID_PREFIX_LIST_ID_NOT_FOUND,
+        &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
+        &UNSUPPORTED,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static ATTACHMENT_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("AttachmentLimitExceeded", 400);
 
 pub static AUTH_FAILURE: ErrorShape = ErrorShape::plain("AuthFailure", 403);
@@ -1254,6 +1509,15 @@ pub static INVALID_NETWORK_INTERFACE_IN_USE: ErrorShape = ErrorShape::plain("Inv
 pub static INVALID_NETWORK_INTERFACE_ID_NOT_FOUND: ErrorShape =
     ErrorShape::plain("InvalidNetworkInterfaceID.NotFound", 400);
 
+pub static INVALID_PERMISSION_DUPLICATE: ErrorShape = ErrorShape::plain("InvalidPermission.Duplicate", 400);
+
+pub static INVALID_PERMISSION_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidPermission.NotFound", 400);
+
+pub static INVALID_PREFIX_LIST_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidPrefixListID.NotFound", 400);
+
+pub static INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND: ErrorShape =
+    ErrorShape::plain("InvalidSecurityGroupRuleId.NotFound", 400);
+
 pub static INVALID_SUBNET_CONFLICT: ErrorShape = ErrorShape::plain("InvalidSubnet.Conflict", 400);
 
 pub static INVALID_SUBNET_RANGE: ErrorShape = ErrorShape::plain("InvalidSubnet.Range", 400);
@@ -1275,6 +1539,9 @@ pub static NETWORK_INTERFACE_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("Net
 pub static OPERATION_NOT_PERMITTED: ErrorShape = ErrorShape::plain("OperationNotPermitted", 400);
 
 pub static PRIVATE_IP_ADDRESS_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("PrivateIpAddressLimitExceeded", 400);
+
+pub static RULES_PER_SECURITY_GROUP_LIMIT_EXCEEDED: ErrorShape =
+    ErrorShape::plain("RulesPerSecurityGroupLimitExceeded", 400);
 
 pub static SECURITY_GROUP_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("SecurityGroupLimitExceeded", 400);
 
@@ -1466,6 +1733,92 @@ pub struct AttributeValue {
 }
 
 shape!(AttributeValue = schema::ATTRIBUTE_VALUE { value: "Value" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AuthorizeSecurityGroupEgressRequest {
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub dry_run: Option<bool>,
+    pub group_id: String,
+    pub source_security_group_name: Option<String>,
+    pub source_security_group_owner_id: Option<String>,
+    pub ip_protocol: Option<String>,
+    pub from_port: Option<i32>,
+    pub to_port: Option<i32>,
+    pub cidr_ip: Option<String>,
+    pub ip_permissions: Option<Vec<IpPermission>>,
+}
+
+shape!(
+    AuthorizeSecurityGroupEgressRequest = schema::AUTHORIZE_SECURITY_GROUP_EGRESS_REQUEST {
+        tag_specifications: "TagSpecifications",
+        dry_run: "DryRun",
+        group_id: "GroupId",
+        source_security_group_name: "SourceSecurityGroupName",
+        source_security_group_owner_id: "SourceSecurityGroupOwnerId",
+        ip_protocol: "IpProtocol",
+        from_port: "FromPort",
+        to_port: "ToPort",
+        cidr_ip: "CidrIp",
+        ip_permissions: "IpPermissions",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AuthorizeSecurityGroupEgressResult {
+    pub r#return: Option<bool>,
+    pub security_group_rules: Option<Vec<SecurityGroupRule>>,
+}
+
+shape!(
+    AuthorizeSecurityGroupEgressResult = schema::AUTHORIZE_SECURITY_GROUP_EGRESS_RESULT {
+        r#return: "Return",
+        security_group_rules: "SecurityGroupRules",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AuthorizeSecurityGroupIngressRequest {
+    pub cidr_ip: Option<String>,
+    pub from_port: Option<i32>,
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub ip_permissions: Option<Vec<IpPermission>>,
+    pub ip_protocol: Option<String>,
+    pub source_security_group_name: Option<String>,
+    pub source_security_group_owner_id: Option<String>,
+    pub to_port: Option<i32>,
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub dry_run: Option<bool>,
+}
+
+shape!(
+    AuthorizeSecurityGroupIngressRequest = schema::AUTHORIZE_SECURITY_GROUP_INGRESS_REQUEST {
+        cidr_ip: "CidrIp",
+        from_port: "FromPort",
+        group_id: "GroupId",
+        group_name: "GroupName",
+        ip_permissions: "IpPermissions",
+        ip_protocol: "IpProtocol",
+        source_security_group_name: "SourceSecurityGroupName",
+        source_security_group_owner_id: "SourceSecurityGroupOwnerId",
+        to_port: "ToPort",
+        tag_specifications: "TagSpecifications",
+        dry_run: "DryRun",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AuthorizeSecurityGroupIngressResult {
+    pub r#return: Option<bool>,
+    pub security_group_rules: Option<Vec<SecurityGroupRule>>,
+}
+
+shape!(
+    AuthorizeSecurityGroupIngressResult = schema::AUTHORIZE_SECURITY_GROUP_INGRESS_RESULT {
+        r#return: "Return",
+        security_group_rules: "SecurityGroupRules",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct AvailabilityZone {
@@ -2443,6 +2796,38 @@ pub struct DescribeNetworkInterfacesResult {
 shape!(
     DescribeNetworkInterfacesResult =
         schema::DESCRIBE_NETWORK_INTERFACES_RESULT { network_interfaces: "NetworkInterfaces", next_token: "NextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeSecurityGroupRulesRequest {
+    pub filters: Option<Vec<Filter>>,
+    pub security_group_rule_ids: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+}
+
+shape!(
+    DescribeSecurityGroupRulesRequest = schema::DESCRIBE_SECURITY_GROUP_RULES_REQUEST {
+        filters: "Filters",
+        security_group_rule_ids: "SecurityGroupRuleIds",
+        dry_run: "DryRun",
+        next_token: "NextToken",
+        max_results: "MaxResults",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeSecurityGroupRulesResult {
+    pub security_group_rules: Option<Vec<SecurityGroupRule>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeSecurityGroupRulesResult = schema::DESCRIBE_SECURITY_GROUP_RULES_RESULT {
+        security_group_rules: "SecurityGroupRules",
+        next_token: "NextToken",
+    }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -5257,6 +5642,28 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ModifySecurityGroupRulesRequest {
+    pub group_id: String,
+    pub security_group_rules: Vec<SecurityGroupRuleUpdate>,
+    pub dry_run: Option<bool>,
+}
+
+shape!(
+    ModifySecurityGroupRulesRequest = schema::MODIFY_SECURITY_GROUP_RULES_REQUEST {
+        group_id: "GroupId",
+        security_group_rules: "SecurityGroupRules",
+        dry_run: "DryRun",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ModifySecurityGroupRulesResult {
+    pub r#return: Option<bool>,
+}
+
+shape!(ModifySecurityGroupRulesResult = schema::MODIFY_SECURITY_GROUP_RULES_RESULT { r#return: "Return" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct Monitoring {
     pub metric_category_ids: Option<Vec<String>>,
     pub state: Option<MonitoringState>,
@@ -5822,6 +6229,25 @@ shape!(RebootInstancesRequest = schema::REBOOT_INSTANCES_REQUEST { instance_ids:
 string_enum!(RebootMigrationSupport { Unsupported = "unsupported", Supported = "supported",  });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ReferencedSecurityGroup {
+    pub group_id: Option<String>,
+    pub peering_status: Option<String>,
+    pub user_id: Option<String>,
+    pub vpc_id: Option<String>,
+    pub vpc_peering_connection_id: Option<String>,
+}
+
+shape!(
+    ReferencedSecurityGroup = schema::REFERENCED_SECURITY_GROUP {
+        group_id: "GroupId",
+        peering_status: "PeeringStatus",
+        user_id: "UserId",
+        vpc_id: "VpcId",
+        vpc_peering_connection_id: "VpcPeeringConnectionId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct RequestLaunchTemplateData {
     pub kernel_id: Option<String>,
     pub ebs_optimized: Option<bool>,
@@ -5993,6 +6419,127 @@ shape!(
         operator: "Operator",
         network_performance_options: "NetworkPerformanceOptions",
         secondary_interfaces: "SecondaryInterfaces",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RevokeSecurityGroupEgressRequest {
+    pub security_group_rule_ids: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+    pub group_id: String,
+    pub source_security_group_name: Option<String>,
+    pub source_security_group_owner_id: Option<String>,
+    pub ip_protocol: Option<String>,
+    pub from_port: Option<i32>,
+    pub to_port: Option<i32>,
+    pub cidr_ip: Option<String>,
+    pub ip_permissions: Option<Vec<IpPermission>>,
+}
+
+shape!(
+    RevokeSecurityGroupEgressRequest = schema::REVOKE_SECURITY_GROUP_EGRESS_REQUEST {
+        security_group_rule_ids: "SecurityGroupRuleIds",
+        dry_run: "DryRun",
+        group_id: "GroupId",
+        source_security_group_name: "SourceSecurityGroupName",
+        source_security_group_owner_id: "SourceSecurityGroupOwnerId",
+        ip_protocol: "IpProtocol",
+        from_port: "FromPort",
+        to_port: "ToPort",
+        cidr_ip: "CidrIp",
+        ip_permissions: "IpPermissions",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RevokeSecurityGroupEgressResult {
+    pub r#return: Option<bool>,
+    pub unknown_ip_permissions: Option<Vec<IpPermission>>,
+    pub revoked_security_group_rules: Option<Vec<RevokedSecurityGroupRule>>,
+}
+
+shape!(
+    RevokeSecurityGroupEgressResult = schema::REVOKE_SECURITY_GROUP_EGRESS_RESULT {
+        r#return: "Return",
+        unknown_ip_permissions: "UnknownIpPermissions",
+        revoked_security_group_rules: "RevokedSecurityGroupRules",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RevokeSecurityGroupIngressRequest {
+    pub cidr_ip: Option<String>,
+    pub from_port: Option<i32>,
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub ip_permissions: Option<Vec<IpPermission>>,
+    pub ip_protocol: Option<String>,
+    pub source_security_group_name: Option<String>,
+    pub source_security_group_owner_id: Option<String>,
+    pub to_port: Option<i32>,
+    pub security_group_rule_ids: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+}
+
+shape!(
+    RevokeSecurityGroupIngressRequest = schema::REVOKE_SECURITY_GROUP_INGRESS_REQUEST {
+        cidr_ip: "CidrIp",
+        from_port: "FromPort",
+        group_id: "GroupId",
+        group_name: "GroupName",
+        ip_permissions: "IpPermissions",
+        ip_protocol: "IpProtocol",
+        source_security_group_name: "SourceSecurityGroupName",
+        source_security_group_owner_id: "SourceSecurityGroupOwnerId",
+        to_port: "ToPort",
+        security_group_rule_ids: "SecurityGroupRuleIds",
+        dry_run: "DryRun",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RevokeSecurityGroupIngressResult {
+    pub r#return: Option<bool>,
+    pub unknown_ip_permissions: Option<Vec<IpPermission>>,
+    pub revoked_security_group_rules: Option<Vec<RevokedSecurityGroupRule>>,
+}
+
+shape!(
+    RevokeSecurityGroupIngressResult = schema::REVOKE_SECURITY_GROUP_INGRESS_RESULT {
+        r#return: "Return",
+        unknown_ip_permissions: "UnknownIpPermissions",
+        revoked_security_group_rules: "RevokedSecurityGroupRules",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RevokedSecurityGroupRule {
+    pub security_group_rule_id: Option<String>,
+    pub group_id: Option<String>,
+    pub is_egress: Option<bool>,
+    pub ip_protocol: Option<String>,
+    pub from_port: Option<i32>,
+    pub to_port: Option<i32>,
+    pub cidr_ipv4: Option<String>,
+    pub cidr_ipv6: Option<String>,
+    pub prefix_list_id: Option<String>,
+    pub referenced_group_id: Option<String>,
+    pub description: Option<String>,
+}
+
+shape!(
+    RevokedSecurityGroupRule = schema::REVOKED_SECURITY_GROUP_RULE {
+        security_group_rule_id: "SecurityGroupRuleId",
+        group_id: "GroupId",
+        is_egress: "IsEgress",
+        ip_protocol: "IpProtocol",
+        from_port: "FromPort",
+        to_port: "ToPort",
+        cidr_ipv4: "CidrIpv4",
+        cidr_ipv6: "CidrIpv6",
+        prefix_list_id: "PrefixListId",
+        referenced_group_id: "ReferencedGroupId",
+        description: "Description",
     }
 );
 
@@ -6186,6 +6733,94 @@ shape!(
         group_name: "GroupName",
         description: "Description",
         ip_permissions: "IpPermissions",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct SecurityGroupRule {
+    pub security_group_rule_id: Option<String>,
+    pub group_id: Option<String>,
+    pub group_owner_id: Option<String>,
+    pub is_egress: Option<bool>,
+    pub ip_protocol: Option<String>,
+    pub from_port: Option<i32>,
+    pub to_port: Option<i32>,
+    pub cidr_ipv4: Option<String>,
+    pub cidr_ipv6: Option<String>,
+    pub prefix_list_id: Option<String>,
+    pub referenced_group_info: Option<ReferencedSecurityGroup>,
+    pub description: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub security_group_rule_arn: Option<String>,
+}
+
+shape!(
+    SecurityGroupRule = schema::SECURITY_GROUP_RULE {
+        security_group_rule_id: "SecurityGroupRuleId",
+        group_id: "GroupId",
+        group_owner_id: "GroupOwnerId",
+        is_egress: "IsEgress",
+        ip_protocol: "IpProtocol",
+        from_port: "FromPort",
+        to_port: "ToPort",
+        cidr_ipv4: "CidrIpv4",
+        cidr_ipv6: "CidrIpv6",
+        prefix_list_id: "PrefixListId",
+        referenced_group_info: "ReferencedGroupInfo",
+        description: "Description",
+        tags: "Tags",
+        security_group_rule_arn: "SecurityGroupRuleArn",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct SecurityGroupRuleDescription {
+    pub security_group_rule_id: Option<String>,
+    pub description: Option<String>,
+}
+
+shape!(
+    SecurityGroupRuleDescription = schema::SECURITY_GROUP_RULE_DESCRIPTION {
+        security_group_rule_id: "SecurityGroupRuleId",
+        description: "Description",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct SecurityGroupRuleRequest {
+    pub ip_protocol: Option<String>,
+    pub from_port: Option<i32>,
+    pub to_port: Option<i32>,
+    pub cidr_ipv4: Option<String>,
+    pub cidr_ipv6: Option<String>,
+    pub prefix_list_id: Option<String>,
+    pub referenced_group_id: Option<String>,
+    pub description: Option<String>,
+}
+
+shape!(
+    SecurityGroupRuleRequest = schema::SECURITY_GROUP_RULE_REQUEST {
+        ip_protocol: "IpProtocol",
+        from_port: "FromPort",
+        to_port: "ToPort",
+        cidr_ipv4: "CidrIpv4",
+        cidr_ipv6: "CidrIpv6",
+        prefix_list_id: "PrefixListId",
+        referenced_group_id: "ReferencedGroupId",
+        description: "Description",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct SecurityGroupRuleUpdate {
+    pub security_group_rule_id: String,
+    pub security_group_rule: Option<SecurityGroupRuleRequest>,
+}
+
+shape!(
+    SecurityGroupRuleUpdate = schema::SECURITY_GROUP_RULE_UPDATE {
+        security_group_rule_id: "SecurityGroupRuleId",
+        security_group_rule: "SecurityGroupRule",
     }
 );
 
@@ -6454,6 +7089,65 @@ shape!(
         network_interface_id: "NetworkInterfaceId",
         private_ip_addresses: "PrivateIpAddresses",
     }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateSecurityGroupRuleDescriptionsEgressRequest {
+    pub dry_run: Option<bool>,
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub ip_permissions: Option<Vec<IpPermission>>,
+    pub security_group_rule_descriptions: Option<Vec<SecurityGroupRuleDescription>>,
+}
+
+shape!(
+    UpdateSecurityGroupRuleDescriptionsEgressRequest = schema::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_REQUEST {
+        dry_run: "DryRun",
+        group_id: "GroupId",
+        group_name: "GroupName",
+        ip_permissions: "IpPermissions",
+        security_group_rule_descriptions: "SecurityGroupRuleDescriptions",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateSecurityGroupRuleDescriptionsEgressResult {
+    pub r#return: Option<bool>,
+}
+
+shape!(
+    UpdateSecurityGroupRuleDescriptionsEgressResult =
+        schema::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_RESULT { r#return: "Return" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateSecurityGroupRuleDescriptionsIngressRequest {
+    pub dry_run: Option<bool>,
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub ip_permissions: Option<Vec<IpPermission>>,
+    pub security_group_rule_descriptions: Option<Vec<SecurityGroupRuleDescription>>,
+}
+
+shape!(
+    UpdateSecurityGroupRuleDescriptionsIngressRequest =
+        schema::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_REQUEST {
+            dry_run: "DryRun",
+            group_id: "GroupId",
+            group_name: "GroupName",
+            ip_permissions: "IpPermissions",
+            security_group_rule_descriptions: "SecurityGroupRuleDescriptions",
+        }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateSecurityGroupRuleDescriptionsIngressResult {
+    pub r#return: Option<bool>,
+}
+
+shape!(
+    UpdateSecurityGroupRuleDescriptionsIngressResult =
+        schema::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_RESULT { r#return: "Return" }
 );
 
 string_enum!(UsageClassType { Spot = "spot", OnDemand = "on-demand", CapacityBlock = "capacity-block",  });
@@ -6979,6 +7673,55 @@ mod schema {
 
     pub static ATTRIBUTE_VALUE: Schema =
         Schema::structure("AttributeValue", &Structure::new(&[Member::new("Value", &STRING).named("value")]));
+
+    pub static AUTHORIZE_SECURITY_GROUP_EGRESS_REQUEST: Schema = Schema::structure(
+        "AuthorizeSecurityGroupEgressRequest",
+        &Structure::new(&[
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("GroupId", &SECURITY_GROUP_ID).required().named("groupId"),
+            Member::new("SourceSecurityGroupName", &STRING).named("sourceSecurityGroupName"),
+            Member::new("SourceSecurityGroupOwnerId", &STRING).named("sourceSecurityGroupOwnerId"),
+            Member::new("IpProtocol", &STRING).named("ipProtocol"),
+            Member::new("FromPort", &INTEGER).named("fromPort"),
+            Member::new("ToPort", &INTEGER).named("toPort"),
+            Member::new("CidrIp", &STRING).named("cidrIp"),
+            Member::new("IpPermissions", &IP_PERMISSION_LIST).named("ipPermissions"),
+        ]),
+    );
+
+    pub static AUTHORIZE_SECURITY_GROUP_EGRESS_RESULT: Schema = Schema::structure(
+        "AuthorizeSecurityGroupEgressResult",
+        &Structure::new(&[
+            Member::new("Return", &BOOLEAN).named("return"),
+            Member::new("SecurityGroupRules", &SECURITY_GROUP_RULE_LIST).named("securityGroupRuleSet"),
+        ]),
+    );
+
+    pub static AUTHORIZE_SECURITY_GROUP_INGRESS_REQUEST: Schema = Schema::structure(
+        "AuthorizeSecurityGroupIngressRequest",
+        &Structure::new(&[
+            Member::new("CidrIp", &STRING),
+            Member::new("FromPort", &INTEGER),
+            Member::new("GroupId", &SECURITY_GROUP_ID),
+            Member::new("GroupName", &SECURITY_GROUP_NAME),
+            Member::new("IpPermissions", &IP_PERMISSION_LIST),
+            Member::new("IpProtocol", &STRING),
+            Member::new("SourceSecurityGroupName", &STRING),
+            Member::new("SourceSecurityGroupOwnerId", &STRING),
+            Member::new("ToPort", &INTEGER),
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+        ]),
+    );
+
+    pub static AUTHORIZE_SECURITY_GROUP_INGRESS_RESULT: Schema = Schema::structure(
+        "AuthorizeSecurityGroupIngressResult",
+        &Structure::new(&[
+            Member::new("Return", &BOOLEAN).named("return"),
+            Member::new("SecurityGroupRules", &SECURITY_GROUP_RULE_LIST).named("securityGroupRuleSet"),
+        ]),
+    );
 
     pub static AUTO_RECOVERY_FLAG: Schema = Schema::new("AutoRecoveryFlag", Kind::Boolean);
 
@@ -7698,6 +8441,28 @@ mod schema {
         "DescribeNetworkInterfacesResult",
         &Structure::new(&[
             Member::new("NetworkInterfaces", &NETWORK_INTERFACE_LIST).named("networkInterfaceSet"),
+            Member::new("NextToken", &STRING).named("nextToken"),
+        ]),
+    );
+
+    pub static DESCRIBE_SECURITY_GROUP_RULES_MAX_RESULTS: Schema =
+        Schema::new("DescribeSecurityGroupRulesMaxResults", Kind::Integer).min(5).max(1000);
+
+    pub static DESCRIBE_SECURITY_GROUP_RULES_REQUEST: Schema = Schema::structure(
+        "DescribeSecurityGroupRulesRequest",
+        &Structure::new(&[
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+            Member::new("SecurityGroupRuleIds", &SECURITY_GROUP_RULE_ID_LIST).named("SecurityGroupRuleId"),
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("NextToken", &STRING),
+            Member::new("MaxResults", &DESCRIBE_SECURITY_GROUP_RULES_MAX_RESULTS),
+        ]),
+    );
+
+    pub static DESCRIBE_SECURITY_GROUP_RULES_RESULT: Schema = Schema::structure(
+        "DescribeSecurityGroupRulesResult",
+        &Structure::new(&[
+            Member::new("SecurityGroupRules", &SECURITY_GROUP_RULE_LIST).named("securityGroupRuleSet"),
             Member::new("NextToken", &STRING).named("nextToken"),
         ]),
     );
@@ -11384,6 +12149,20 @@ mod schema {
         ]),
     );
 
+    pub static MODIFY_SECURITY_GROUP_RULES_REQUEST: Schema = Schema::structure(
+        "ModifySecurityGroupRulesRequest",
+        &Structure::new(&[
+            Member::new("GroupId", &SECURITY_GROUP_ID).required(),
+            Member::new("SecurityGroupRules", &SECURITY_GROUP_RULE_UPDATE_LIST).required().named("SecurityGroupRule"),
+            Member::new("DryRun", &BOOLEAN),
+        ]),
+    );
+
+    pub static MODIFY_SECURITY_GROUP_RULES_RESULT: Schema = Schema::structure(
+        "ModifySecurityGroupRulesResult",
+        &Structure::new(&[Member::new("Return", &BOOLEAN).named("return")]),
+    );
+
     pub static MONITORING: Schema = Schema::structure(
         "Monitoring",
         &Structure::new(&[
@@ -11795,6 +12574,8 @@ mod schema {
     pub static PREFIX_LIST_ID_LIST: Schema =
         Schema::list("PrefixListIdList", &List::of(Member::new("member", &PREFIX_LIST_ID).named("item")));
 
+    pub static PREFIX_LIST_RESOURCE_ID: Schema = Schema::string("PrefixListResourceId");
+
     pub static PRIVATE_DNS_NAME_OPTIONS_ON_LAUNCH: Schema = Schema::structure(
         "PrivateDnsNameOptionsOnLaunch",
         &Structure::new(&[
@@ -11885,6 +12666,17 @@ mod schema {
 
     pub static REBOOT_MIGRATION_SUPPORT: Schema =
         Schema::string("RebootMigrationSupport").one_of(&["unsupported", "supported"]);
+
+    pub static REFERENCED_SECURITY_GROUP: Schema = Schema::structure(
+        "ReferencedSecurityGroup",
+        &Structure::new(&[
+            Member::new("GroupId", &STRING).named("groupId"),
+            Member::new("PeeringStatus", &STRING).named("peeringStatus"),
+            Member::new("UserId", &STRING).named("userId"),
+            Member::new("VpcId", &STRING).named("vpcId"),
+            Member::new("VpcPeeringConnectionId", &STRING).named("vpcPeeringConnectionId"),
+        ]),
+    );
 
     pub static REQUEST_INSTANCE_TYPE_LIST: Schema =
         Schema::list("RequestInstanceTypeList", &List::of(Member::new("member", &INSTANCE_TYPE))).min(0).max(100);
@@ -12129,6 +12921,81 @@ mod schema {
         ]),
     );
 
+    pub static REVOKE_SECURITY_GROUP_EGRESS_REQUEST: Schema = Schema::structure(
+        "RevokeSecurityGroupEgressRequest",
+        &Structure::new(&[
+            Member::new("SecurityGroupRuleIds", &SECURITY_GROUP_RULE_ID_LIST).named("SecurityGroupRuleId"),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("GroupId", &SECURITY_GROUP_ID).required().named("groupId"),
+            Member::new("SourceSecurityGroupName", &STRING).named("sourceSecurityGroupName"),
+            Member::new("SourceSecurityGroupOwnerId", &STRING).named("sourceSecurityGroupOwnerId"),
+            Member::new("IpProtocol", &STRING).named("ipProtocol"),
+            Member::new("FromPort", &INTEGER).named("fromPort"),
+            Member::new("ToPort", &INTEGER).named("toPort"),
+            Member::new("CidrIp", &STRING).named("cidrIp"),
+            Member::new("IpPermissions", &IP_PERMISSION_LIST).named("ipPermissions"),
+        ]),
+    );
+
+    pub static REVOKE_SECURITY_GROUP_EGRESS_RESULT: Schema = Schema::structure(
+        "RevokeSecurityGroupEgressResult",
+        &Structure::new(&[
+            Member::new("Return", &BOOLEAN).named("return"),
+            Member::new("UnknownIpPermissions", &IP_PERMISSION_LIST).named("unknownIpPermissionSet"),
+            Member::new("RevokedSecurityGroupRules", &REVOKED_SECURITY_GROUP_RULE_LIST)
+                .named("revokedSecurityGroupRuleSet"),
+        ]),
+    );
+
+    pub static REVOKE_SECURITY_GROUP_INGRESS_REQUEST: Schema = Schema::structure(
+        "RevokeSecurityGroupIngressRequest",
+        &Structure::new(&[
+            Member::new("CidrIp", &STRING),
+            Member::new("FromPort", &INTEGER),
+            Member::new("GroupId", &SECURITY_GROUP_ID),
+            Member::new("GroupName", &SECURITY_GROUP_NAME),
+            Member::new("IpPermissions", &IP_PERMISSION_LIST),
+            Member::new("IpProtocol", &STRING),
+            Member::new("SourceSecurityGroupName", &STRING),
+            Member::new("SourceSecurityGroupOwnerId", &STRING),
+            Member::new("ToPort", &INTEGER),
+            Member::new("SecurityGroupRuleIds", &SECURITY_GROUP_RULE_ID_LIST).named("SecurityGroupRuleId"),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+        ]),
+    );
+
+    pub static REVOKE_SECURITY_GROUP_INGRESS_RESULT: Schema = Schema::structure(
+        "RevokeSecurityGroupIngressResult",
+        &Structure::new(&[
+            Member::new("Return", &BOOLEAN).named("return"),
+            Member::new("UnknownIpPermissions", &IP_PERMISSION_LIST).named("unknownIpPermissionSet"),
+            Member::new("RevokedSecurityGroupRules", &REVOKED_SECURITY_GROUP_RULE_LIST)
+                .named("revokedSecurityGroupRuleSet"),
+        ]),
+    );
+
+    pub static REVOKED_SECURITY_GROUP_RULE: Schema = Schema::structure(
+        "RevokedSecurityGroupRule",
+        &Structure::new(&[
+            Member::new("SecurityGroupRuleId", &SECURITY_GROUP_RULE_ID).named("securityGroupRuleId"),
+            Member::new("GroupId", &SECURITY_GROUP_ID).named("groupId"),
+            Member::new("IsEgress", &BOOLEAN).named("isEgress"),
+            Member::new("IpProtocol", &STRING).named("ipProtocol"),
+            Member::new("FromPort", &INTEGER).named("fromPort"),
+            Member::new("ToPort", &INTEGER).named("toPort"),
+            Member::new("CidrIpv4", &STRING).named("cidrIpv4"),
+            Member::new("CidrIpv6", &STRING).named("cidrIpv6"),
+            Member::new("PrefixListId", &PREFIX_LIST_RESOURCE_ID).named("prefixListId"),
+            Member::new("ReferencedGroupId", &SECURITY_GROUP_ID).named("referencedGroupId"),
+            Member::new("Description", &STRING).named("description"),
+        ]),
+    );
+
+    pub static REVOKED_SECURITY_GROUP_RULE_LIST: Schema = Schema::list(
+        "RevokedSecurityGroupRuleList",
+        &List::of(Member::new("member", &REVOKED_SECURITY_GROUP_RULE).named("item")),
+    );
+
     pub static ROOT_DEVICE_TYPE: Schema = Schema::string("RootDeviceType").one_of(&["ebs", "instance-store"]);
 
     pub static ROOT_DEVICE_TYPE_LIST: Schema =
@@ -12282,6 +13149,71 @@ mod schema {
         Schema::list("SecurityGroupList", &List::of(Member::new("member", &SECURITY_GROUP).named("item")));
 
     pub static SECURITY_GROUP_NAME: Schema = Schema::string("SecurityGroupName");
+
+    pub static SECURITY_GROUP_RULE: Schema = Schema::structure(
+        "SecurityGroupRule",
+        &Structure::new(&[
+            Member::new("SecurityGroupRuleId", &SECURITY_GROUP_RULE_ID).named("securityGroupRuleId"),
+            Member::new("GroupId", &SECURITY_GROUP_ID).named("groupId"),
+            Member::new("GroupOwnerId", &STRING).named("groupOwnerId"),
+            Member::new("IsEgress", &BOOLEAN).named("isEgress"),
+            Member::new("IpProtocol", &STRING).named("ipProtocol"),
+            Member::new("FromPort", &INTEGER).named("fromPort"),
+            Member::new("ToPort", &INTEGER).named("toPort"),
+            Member::new("CidrIpv4", &STRING).named("cidrIpv4"),
+            Member::new("CidrIpv6", &STRING).named("cidrIpv6"),
+            Member::new("PrefixListId", &PREFIX_LIST_RESOURCE_ID).named("prefixListId"),
+            Member::new("ReferencedGroupInfo", &REFERENCED_SECURITY_GROUP).named("referencedGroupInfo"),
+            Member::new("Description", &STRING).named("description"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("SecurityGroupRuleArn", &STRING).named("securityGroupRuleArn"),
+        ]),
+    );
+
+    pub static SECURITY_GROUP_RULE_DESCRIPTION: Schema = Schema::structure(
+        "SecurityGroupRuleDescription",
+        &Structure::new(&[Member::new("SecurityGroupRuleId", &STRING), Member::new("Description", &STRING)]),
+    );
+
+    pub static SECURITY_GROUP_RULE_DESCRIPTION_LIST: Schema = Schema::list(
+        "SecurityGroupRuleDescriptionList",
+        &List::of(Member::new("member", &SECURITY_GROUP_RULE_DESCRIPTION).named("item")),
+    );
+
+    pub static SECURITY_GROUP_RULE_ID: Schema = Schema::string("SecurityGroupRuleId");
+
+    pub static SECURITY_GROUP_RULE_ID_LIST: Schema =
+        Schema::list("SecurityGroupRuleIdList", &List::of(Member::new("member", &STRING).named("item")));
+
+    pub static SECURITY_GROUP_RULE_LIST: Schema =
+        Schema::list("SecurityGroupRuleList", &List::of(Member::new("member", &SECURITY_GROUP_RULE).named("item")));
+
+    pub static SECURITY_GROUP_RULE_REQUEST: Schema = Schema::structure(
+        "SecurityGroupRuleRequest",
+        &Structure::new(&[
+            Member::new("IpProtocol", &STRING),
+            Member::new("FromPort", &INTEGER),
+            Member::new("ToPort", &INTEGER),
+            Member::new("CidrIpv4", &STRING),
+            Member::new("CidrIpv6", &STRING),
+            Member::new("PrefixListId", &PREFIX_LIST_RESOURCE_ID),
+            Member::new("ReferencedGroupId", &SECURITY_GROUP_ID),
+            Member::new("Description", &STRING),
+        ]),
+    );
+
+    pub static SECURITY_GROUP_RULE_UPDATE: Schema = Schema::structure(
+        "SecurityGroupRuleUpdate",
+        &Structure::new(&[
+            Member::new("SecurityGroupRuleId", &SECURITY_GROUP_RULE_ID).required(),
+            Member::new("SecurityGroupRule", &SECURITY_GROUP_RULE_REQUEST),
+        ]),
+    );
+
+    pub static SECURITY_GROUP_RULE_UPDATE_LIST: Schema = Schema::list(
+        "SecurityGroupRuleUpdateList",
+        &List::of(Member::new("member", &SECURITY_GROUP_RULE_UPDATE).named("item")),
+    );
 
     pub static SECURITY_GROUP_STRING_LIST: Schema = Schema::list(
         "SecurityGroupStringList",
@@ -12543,6 +13475,40 @@ mod schema {
 
     pub static UNSUPPORTED_INSTANCE_TYPE_SET: Schema =
         Schema::list("UnsupportedInstanceTypeSet", &List::of(Member::new("member", &INSTANCE_TYPE_ITEM).named("item")));
+
+    pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_REQUEST: Schema = Schema::structure(
+        "UpdateSecurityGroupRuleDescriptionsEgressRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("GroupId", &SECURITY_GROUP_ID),
+            Member::new("GroupName", &SECURITY_GROUP_NAME),
+            Member::new("IpPermissions", &IP_PERMISSION_LIST),
+            Member::new("SecurityGroupRuleDescriptions", &SECURITY_GROUP_RULE_DESCRIPTION_LIST)
+                .named("SecurityGroupRuleDescription"),
+        ]),
+    );
+
+    pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS_RESULT: Schema = Schema::structure(
+        "UpdateSecurityGroupRuleDescriptionsEgressResult",
+        &Structure::new(&[Member::new("Return", &BOOLEAN).named("return")]),
+    );
+
+    pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_REQUEST: Schema = Schema::structure(
+        "UpdateSecurityGroupRuleDescriptionsIngressRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("GroupId", &SECURITY_GROUP_ID),
+            Member::new("GroupName", &SECURITY_GROUP_NAME),
+            Member::new("IpPermissions", &IP_PERMISSION_LIST),
+            Member::new("SecurityGroupRuleDescriptions", &SECURITY_GROUP_RULE_DESCRIPTION_LIST)
+                .named("SecurityGroupRuleDescription"),
+        ]),
+    );
+
+    pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS_RESULT: Schema = Schema::structure(
+        "UpdateSecurityGroupRuleDescriptionsIngressResult",
+        &Structure::new(&[Member::new("Return", &BOOLEAN).named("return")]),
+    );
 
     pub static USAGE_CLASS_TYPE: Schema =
         Schema::string("UsageClassType").one_of(&["spot", "on-demand", "capacity-block"]);

@@ -9,6 +9,7 @@ pub mod launch_template;
 pub mod network_interface;
 mod offered;
 pub mod security_group;
+pub mod security_group_rule;
 pub mod subnet;
 mod tags;
 pub mod volume;
@@ -29,6 +30,20 @@ pub fn service() -> Service {
         .write(&api::CREATE_SECURITY_GROUP, security_group::ops::create)
         .read(&api::DESCRIBE_SECURITY_GROUPS, security_group::ops::describe)
         .write(&api::DELETE_SECURITY_GROUP, security_group::ops::delete)
+        .write(&api::AUTHORIZE_SECURITY_GROUP_INGRESS, security_group_rule::ops::authorize_ingress)
+        .write(&api::AUTHORIZE_SECURITY_GROUP_EGRESS, security_group_rule::ops::authorize_egress)
+        .write(&api::REVOKE_SECURITY_GROUP_INGRESS, security_group_rule::ops::revoke_ingress)
+        .write(&api::REVOKE_SECURITY_GROUP_EGRESS, security_group_rule::ops::revoke_egress)
+        .read(&api::DESCRIBE_SECURITY_GROUP_RULES, security_group_rule::ops::describe)
+        .write(&api::MODIFY_SECURITY_GROUP_RULES, security_group_rule::ops::modify)
+        .write(
+            &api::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS,
+            security_group_rule::ops::update_ingress_descriptions,
+        )
+        .write(
+            &api::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS,
+            security_group_rule::ops::update_egress_descriptions,
+        )
         .read(&api::DESCRIBE_AVAILABILITY_ZONES, availability_zone::describe)
         .write(&api::CREATE_NETWORK_INTERFACE, network_interface::ops::create)
         .read(&api::DESCRIBE_NETWORK_INTERFACES, network_interface::ops::describe)

@@ -273,6 +273,24 @@ CALLS = {
     "ec2": {
         "AssignPrivateIpAddresses": {"NetworkInterfaceId": "eni-1", "PrivateIpAddresses": ["10.0.0.5", "10.0.0.6"]},
         "AttachNetworkInterface": {"NetworkInterfaceId": "eni-1", "InstanceId": "i-1", "DeviceIndex": 1},
+        "AuthorizeSecurityGroupEgress": {
+            "GroupId": "sg-1",
+            "IpPermissions": [{"IpProtocol": "-1", "Ipv6Ranges": [{"CidrIpv6": "::/0", "Description": "all"}]}],
+        },
+        "AuthorizeSecurityGroupIngress": {
+            "GroupId": "sg-1",
+            "IpPermissions": [
+                {
+                    "IpProtocol": "tcp",
+                    "FromPort": 22,
+                    "ToPort": 80,
+                    "IpRanges": [{"CidrIp": "10.0.0.0/8", "Description": "a (b)"}, {"CidrIp": "192.168.0.0/16"}],
+                    "UserIdGroupPairs": [{"GroupId": "sg-2", "UserId": "111122223333"}],
+                }
+            ],
+            "TagSpecifications": [{"ResourceType": "security-group-rule", "Tags": [{"Key": "a", "Value": "b"}]}],
+            "DryRun": False,
+        },
         "CreateLaunchTemplate": {
             "LaunchTemplateName": "nodes",
             "ClientToken": "a-token",
@@ -321,6 +339,7 @@ CALLS = {
         "DescribeLaunchTemplateVersions": {"LaunchTemplateId": "lt-1", "Versions": ["$Latest", "1"]},
         "DescribeLaunchTemplates": {"LaunchTemplateNames": ["nodes"]},
         "DescribeNetworkInterfaces": {"Filters": [{"Name": "attachment.instance-id", "Values": ["i-1"]}]},
+        "DescribeSecurityGroupRules": {"Filters": [{"Name": "group-id", "Values": ["sg-1"]}], "MaxResults": 5},
         "DescribeSecurityGroups": {"Filters": [{"Name": "vpc-id", "Values": ["vpc-1", "vpc-2"]}]},
         "DescribeSubnets": {"SubnetIds": ["subnet-1", "subnet-2"]},
         "DescribeTags": {"Filters": [{"Name": "resource-id", "Values": ["i-1"]}]},
@@ -338,7 +357,24 @@ CALLS = {
             "NetworkInterfaceId": "eni-1",
             "Attachment": {"AttachmentId": "eni-attach-1", "DeleteOnTermination": True},
         },
+        "ModifySecurityGroupRules": {
+            "GroupId": "sg-1",
+            "SecurityGroupRules": [
+                {
+                    "SecurityGroupRuleId": "sgr-1",
+                    "SecurityGroupRule": {"IpProtocol": "udp", "FromPort": 53, "ToPort": 53, "CidrIpv4": "10.0.0.0/8"},
+                }
+            ],
+        },
         "RebootInstances": {"InstanceIds": ["i-1"]},
+        "RevokeSecurityGroupEgress": {"GroupId": "sg-1", "SecurityGroupRuleIds": ["sgr-1", "sgr-2"]},
+        "RevokeSecurityGroupIngress": {
+            "GroupName": "default",
+            "IpProtocol": "tcp",
+            "FromPort": 22,
+            "ToPort": 22,
+            "CidrIp": "10.0.0.0/8",
+        },
         "RunInstances": {
             "ImageId": "ami-1",
             "InstanceType": "t3.medium",
@@ -356,6 +392,16 @@ CALLS = {
         "StopInstances": {"InstanceIds": ["i-1", "i-2"], "Force": True},
         "TerminateInstances": {"InstanceIds": ["i-1"]},
         "UnassignPrivateIpAddresses": {"NetworkInterfaceId": "eni-1", "Ipv4Prefixes": ["10.0.0.16/28"]},
+        "UpdateSecurityGroupRuleDescriptionsEgress": {
+            "GroupId": "sg-1",
+            "SecurityGroupRuleDescriptions": [{"SecurityGroupRuleId": "sgr-1", "Description": "all out"}],
+        },
+        "UpdateSecurityGroupRuleDescriptionsIngress": {
+            "GroupId": "sg-1",
+            "IpPermissions": [
+                {"IpProtocol": "icmp", "FromPort": 8, "ToPort": -1, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+            ],
+        },
     },
 }
 

@@ -5,12 +5,15 @@ pub mod ops;
 
 pub use model::SecurityGroup;
 
+use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::security_group_rule::{self as rule, Direction, Peer, Permission};
 use crate::ec2::vpc::Vpc;
 use roadstead_shapes::ec2 as api;
-use roadstead_store::{Read, Tx};
-use roadstead_types::Tags;
+use roadstead_store::{Index, Read, Tx};
+use roadstead_types::{Cidr, Tags};
+use std::net::Ipv4Addr;
 
-/// Makes a security group.
+/// Makes a security group with the rules that every one is born with: all out, and perhaps all in from itself.
 pub fn create(tx: &mut Tx, vpc: &Vpc, name: &str, description: &str, allows_itself: bool) -> SecurityGroup {
     let group = SecurityGroup {
         id: tx.fresh_id("sg-"),
@@ -19,10 +22,30 @@ pub fn create(tx: &mut Tx, vpc: &Vpc, name: &str, description: &str, allows_itse
         name: name.into(),
         description: description.into(),
         allows_itself,
+        has_rules: true,
         tags: Tags::new(),
     };
     tx.create(SecurityGroup::key(&group.account, &group.id), None, group.clone());
+    let anywhere = Permission::everything(Peer::Ipv4(Cidr::containing(Ipv4Addr::UNSPECIFIED, 0)));
+    rule::add(tx, &group, Direction::Egress, anywhere, None, Tags::new());
+    if allows_itself {
+        let itself = Permission::everything(Peer::Group(group.id.clone()));
+        rule::add(tx, &group, Direction::Ingress, itself, None, Tags::new());
+    }
     group
+}
+
+/// Whether an interface has the group, or a rule of another one names it.
+pub fn is_used(read: &impl Read, id: &str) -> bool {
+    read.any(Index::<NetworkInterface>::by("group", id)) || rule::is_named_elsewhere(read, id)
+}
+
+/// Removes a group and its rules.
+pub fn remove(tx: &mut Tx, account: &str, id: &str) {
+    for rule in rule::of_group(tx, id) {
+        tx.remove(&rule.key);
+    }
+    tx.remove(&SecurityGroup::key(account, id));
 }
 
 /// Groups as EC2 shows them where something has them.

@@ -2,8 +2,7 @@ use roadstead_store::{Key, Object};
 use roadstead_types::Tags;
 use serde::{Deserialize, Serialize};
 
-/// A security group. Its rules are recorded from its birth (all out; the default group also all from itself in);
-/// the fabric does not enforce them yet.
+/// A security group. Its rules are records of their own: [`SecurityGroupRule`](crate::ec2::security_group_rule::SecurityGroupRule).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecurityGroup {
     /// `sg-…`.
@@ -16,8 +15,11 @@ pub struct SecurityGroup {
     pub name: String,
     /// As given.
     pub description: String,
-    /// Members reach each other.
+    /// It was born with a rule by which its members reach each other.
     pub allows_itself: bool,
+    /// The rules that it was born with are records.
+    #[serde(default)]
+    pub has_rules: bool,
     /// Its tags.
     pub tags: Tags,
 }

@@ -2,11 +2,12 @@
 
 use super::SecurityGroup;
 use crate::ec2::describe::{Query, select, tag_values};
-use crate::ec2::network_interface::NetworkInterface;
-use crate::ec2::{tags, vpc};
+use crate::ec2::security_group_rule::{self as rule, Direction, Peer, SecurityGroupRule};
+use crate::ec2::tags;
+use crate::ec2::vpc::{self, Vpc};
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
-use roadstead_store::{Index, Read, Tx, View};
+use roadstead_store::{Index, Read, Record, Tx, View};
 use roadstead_types::Arn;
 use roadstead_wire::fault::{Common, Fault};
 use std::collections::BTreeSet;
@@ -60,12 +61,19 @@ pub fn describe(
     let names = input.group_names.unwrap_or_default();
     let all = view_.list(Index::<SecurityGroup>::prefix(format!("{account}/"))).into_iter();
     let all = all.filter(|r| names.is_empty() || names.contains(&r.body.name));
+    let values = |group: &SecurityGroup, filter: &str| values(view_, group, filter);
     let page = select(&query, all.map(|r| (r.body.id.clone(), r.body)).collect(), values, missing)?;
-    let groups = page.items.iter().map(|g| view(&caller.region, g)).collect();
+    let groups = page.items.iter().map(|g| view(view_, &caller.region, g)).collect();
     Ok(api::DescribeSecurityGroupsResult { security_groups: Some(groups), next_token: page.next })
 }
 
-fn values(group: &SecurityGroup, filter: &str) -> Option<Vec<String>> {
+fn values(read: &impl Read, group: &SecurityGroup, filter: &str) -> Option<Vec<String>> {
+    if let Some(of_egress) = filter.strip_prefix("egress.ip-permission.") {
+        return values_of_rules(read, group, Direction::Egress, of_egress);
+    }
+    if let Some(of_ingress) = filter.strip_prefix("ip-permission.") {
+        return values_of_rules(read, group, Direction::Ingress, of_ingress);
+    }
     Some(vec![match filter {
         "group-id" => group.id.clone(),
         "group-name" => group.name.clone(),
@@ -76,7 +84,24 @@ fn values(group: &SecurityGroup, filter: &str) -> Option<Vec<String>> {
     }])
 }
 
-/// EC2 DeleteSecurityGroup: not a VPC's default one, and not while an interface has it.
+/// What a group's rules have under the last part of a filter's name.
+fn values_of_rules(read: &impl Read, group: &SecurityGroup, direction: Direction, filter: &str) -> Option<Vec<String>> {
+    let value: fn(&SecurityGroupRule) -> Option<String> = match filter {
+        "protocol" => |rule| Some(rule.permission.traffic.protocol_name()),
+        "from-port" => |rule| rule.permission.traffic.has_range().then(|| rule.permission.traffic.from.to_string()),
+        "to-port" => |rule| rule.permission.traffic.has_range().then(|| rule.permission.traffic.to.to_string()),
+        "cidr" => |rule| matches!(rule.permission.peer, Peer::Ipv4(_)).then(|| rule.permission.peer.to_string()),
+        "ipv6-cidr" => |rule| matches!(rule.permission.peer, Peer::Ipv6(_)).then(|| rule.permission.peer.to_string()),
+        "group-id" => |rule| matches!(rule.permission.peer, Peer::Group(_)).then(|| rule.permission.peer.to_string()),
+        "user-id" => |rule| matches!(rule.permission.peer, Peer::Group(_)).then(|| rule.account.clone()),
+        "prefix-list-id" => |_| None,
+        _ => return None,
+    };
+    let rules = rule::of_group(read, &group.id).into_iter();
+    Some(rules.filter(|rule| rule.body.direction == direction).filter_map(|rule| value(&rule.body)).collect())
+}
+
+/// EC2 DeleteSecurityGroup: not a VPC's default one, and not while an interface has it or another group's rule names it.
 pub fn delete(
     tx: &mut Tx,
     caller: &Caller,
@@ -85,17 +110,17 @@ pub fn delete(
     let id = input
         .group_id
         .ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter GroupName or GroupId"))?;
-    let key = SecurityGroup::key(&caller.identity.account, &id);
-    let group = tx.get(&key).ok_or_else(|| missing(&id))?.body;
+    let account = &caller.identity.account;
+    let group = find(tx, account, &id)?.body;
     if group.name == "default" {
         let why = format!("the specified group: \"{id}\" name: \"default\" cannot be deleted by a user");
         return Err(api::DEPENDENCY_VIOLATION.fault(why));
     }
-    if tx.any(Index::<NetworkInterface>::by("group", id.as_str())) {
+    if super::is_used(tx, &id) {
         return Err(api::DEPENDENCY_VIOLATION.fault(format!("resource {id} has a dependent object")));
     }
     tags::not_dry(input.dry_run)?;
-    tx.remove(&key);
+    super::remove(tx, account, &id);
     Ok(api::DeleteSecurityGroupResult { r#return: Some(true), group_id: Some(id) })
 }
 
@@ -124,6 +149,45 @@ pub(crate) fn in_vpc(read: &impl Read, account: &str, vpc: &str, named: &[String
     Ok(groups.into_iter().cloned().collect())
 }
 
+/// The account's group that a request names: by its id or, in the default VPC, by its name.
+pub(crate) fn named(
+    read: &impl Read,
+    account: &str,
+    id: Option<String>,
+    name: Option<String>,
+) -> Result<Record<SecurityGroup>, Fault> {
+    match (id, name) {
+        (Some(id), None) if !id.starts_with("sg-") => {
+            let why = format!("Invalid id: \"{id}\" (expecting \"sg-...\")");
+            Err(api::INVALID_GROUP_ID_MALFORMED.fault(why))
+        }
+        (Some(id), None) => find(read, account, &id),
+        (None, Some(name)) => in_default_vpc(read, account, &name),
+        (Some(_), Some(_)) => {
+            let why = "The parameter groupName cannot be used with the parameter groupId";
+            Err(Common::InvalidParameterCombination.fault(why))
+        }
+        (None, None) => {
+            let why = "The request must contain the parameter groupName or groupId";
+            Err(Common::MissingParameter.fault(why))
+        }
+    }
+}
+
+fn find(read: &impl Read, account: &str, id: &str) -> Result<Record<SecurityGroup>, Fault> {
+    read.get(&SecurityGroup::key(account, id)).ok_or_else(|| missing(id))
+}
+
+fn in_default_vpc(read: &impl Read, account: &str, name: &str) -> Result<Record<SecurityGroup>, Fault> {
+    let vpcs = read.list(Index::<Vpc>::prefix(format!("{account}/")));
+    let vpc = vpcs.into_iter().find(|vpc| vpc.body.is_default).map(|vpc| vpc.body.id).unwrap_or_default();
+    let groups = read.list(Index::<SecurityGroup>::by("vpc", vpc.as_str())).into_iter();
+    { groups }.find(|group| group.body.name == name).ok_or_else(|| {
+        let why = format!("The security group '{name}' does not exist in default VPC '{vpc}'");
+        api::INVALID_GROUP_NOT_FOUND.fault(why)
+    })
+}
+
 fn missing(id: &str) -> Fault {
     api::INVALID_GROUP_NOT_FOUND.fault(format!("The security group '{id}' does not exist"))
 }
@@ -132,21 +196,12 @@ fn arn(region: &str, group: &SecurityGroup) -> String {
     Arn::new("ec2", region, &group.account, format!("security-group/{}", group.id)).to_string()
 }
 
-fn view(region: &str, group: &SecurityGroup) -> api::SecurityGroup {
-    let anywhere = api::IpPermission {
-        ip_protocol: Some("-1".into()),
-        ip_ranges: Some(vec![api::IpRange { cidr_ip: Some("0.0.0.0/0".into()), ..Default::default() }]),
-        ..Default::default()
-    };
-    let pair = api::UserIdGroupPair {
-        user_id: Some(group.account.clone()),
-        group_id: Some(group.id.clone()),
-        ..Default::default()
-    };
-    let itself = api::IpPermission {
-        ip_protocol: Some("-1".into()),
-        user_id_group_pairs: Some(vec![pair]),
-        ..Default::default()
+fn view(read: &impl Read, region: &str, group: &SecurityGroup) -> api::SecurityGroup {
+    let mut rules = rule::of_group(read, &group.id);
+    rules.sort_by(|one, other| one.body.permission.cmp(&other.body.permission));
+    let permissions = |direction| {
+        let of = rules.iter().map(|rule| &rule.body).filter(|rule| rule.direction == direction);
+        Some(rule::permissions(&group.account, of.map(|rule| (&rule.permission, rule.description.as_deref()))))
     };
     api::SecurityGroup {
         group_id: Some(group.id.clone()),
@@ -155,8 +210,8 @@ fn view(region: &str, group: &SecurityGroup) -> api::SecurityGroup {
         owner_id: Some(group.account.clone()),
         vpc_id: Some(group.vpc.clone()),
         security_group_arn: Some(arn(region, group)),
-        ip_permissions: Some(if group.allows_itself { vec![itself] } else { vec![] }),
-        ip_permissions_egress: Some(vec![anywhere]),
+        ip_permissions: permissions(Direction::Ingress),
+        ip_permissions_egress: permissions(Direction::Egress),
         tags: tags::shown(&group.tags),
     }
 }

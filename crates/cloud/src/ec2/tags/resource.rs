@@ -4,6 +4,7 @@ use crate::ec2::instance::Instance;
 use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::security_group::SecurityGroup;
+use crate::ec2::security_group_rule::SecurityGroupRule;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
@@ -60,6 +61,20 @@ impl Tagged for SecurityGroup {
         SecurityGroup::key(account, id)
     }
     fn all(account: &str) -> Index<SecurityGroup> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for SecurityGroupRule {
+    const TYPE: api::ResourceType = api::ResourceType::SecurityGroupRule;
+    const MISSING: &'static ErrorShape = &api::INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<SecurityGroupRule> {
+        SecurityGroupRule::key(account, id)
+    }
+    fn all(account: &str) -> Index<SecurityGroupRule> {
         Index::prefix(format!("{account}/"))
     }
     fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
@@ -138,6 +153,7 @@ pub(super) fn change(
         Some("vpc") => change_of::<Vpc>(tx, account, id, change),
         Some("subnet") => change_of::<Subnet>(tx, account, id, change),
         Some("sg") => change_of::<SecurityGroup>(tx, account, id, change),
+        Some("sgr") => change_of::<SecurityGroupRule>(tx, account, id, change),
         Some("lt") => change_of::<LaunchTemplate>(tx, account, id, change),
         Some("eni") => change_of::<NetworkInterface>(tx, account, id, change),
         Some("vol") => change_of::<Volume>(tx, account, id, change),
@@ -173,6 +189,7 @@ pub(super) fn rows(read: &impl Read, account: &str) -> Vec<Row> {
     let mut rows = rows_of::<Vpc>(read, account);
     rows.extend(rows_of::<Subnet>(read, account));
     rows.extend(rows_of::<SecurityGroup>(read, account));
+    rows.extend(rows_of::<SecurityGroupRule>(read, account));
     rows.extend(rows_of::<LaunchTemplate>(read, account));
     rows.extend(rows_of::<NetworkInterface>(read, account));
     rows.extend(rows_of::<Volume>(read, account));

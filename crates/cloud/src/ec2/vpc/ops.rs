@@ -3,7 +3,7 @@
 use super::Vpc;
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::offered::nothing_left;
-use crate::ec2::security_group::SecurityGroup;
+use crate::ec2::security_group::{self, SecurityGroup};
 use crate::ec2::subnet::Subnet;
 use crate::ec2::tags;
 use roadstead_kernel::Caller;
@@ -97,7 +97,7 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteVpcRequest) -> Res
     }
     tags::not_dry(input.dry_run)?;
     for group in groups {
-        tx.remove(&group.key);
+        security_group::remove(tx, &group.body.account, &group.body.id);
     }
     tx.delete(&record.key);
     Ok(())

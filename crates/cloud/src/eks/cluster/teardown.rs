@@ -5,7 +5,7 @@ use super::model::{Cluster, Placement, Spec};
 use super::pki;
 use crate::autoscaling::Group;
 use crate::ec2::network_interface::NetworkInterface;
-use crate::ec2::security_group::SecurityGroup;
+use crate::ec2::security_group;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
@@ -35,7 +35,10 @@ pub fn plan(record: Record<Cluster>, tx: &mut Tx) -> Next {
         }
         pki::remove(tx, spec, placement);
     }
-    tx.remove(&SecurityGroup::key(&spec.account, &spec.vpc.cluster_security_group));
+    // What its user has given it to, or named it in, keeps it: as on EKS, it is the user's to delete then.
+    if !security_group::is_used(tx, &spec.vpc.cluster_security_group) {
+        security_group::remove(tx, &spec.account, &spec.vpc.cluster_security_group);
+    }
     update::remove_all(tx, &record.key.any());
     tx.remove(&record.key);
     Next::settled("deleted")

@@ -26,6 +26,7 @@ use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{self, HostItem, Saw, Want};
 use crate::iam::access_key::AccessKey;
 use crate::iam::instance_profile::InstanceProfile;
+use crate::iam::policy::Policy;
 use crate::iam::role::Role;
 use crate::iam::user::User;
 use crate::keys::{KeySpec, KeyState};
@@ -44,6 +45,7 @@ pub fn registry() -> Registry {
     registry.add::<Settings>();
     registry.add::<User>();
     registry.add::<AccessKey>();
+    registry.add::<Policy>();
     registry.add::<Role>();
     registry.add::<InstanceProfile>();
     registry.add::<Session>();

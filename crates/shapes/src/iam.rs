@@ -24,32 +24,45 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     ATTACH_ROLE_POLICY.any(),
     CREATE_ACCESS_KEY.any(),
     CREATE_INSTANCE_PROFILE.any(),
+    CREATE_POLICY.any(),
+    CREATE_POLICY_VERSION.any(),
     CREATE_ROLE.any(),
     CREATE_USER.any(),
     DELETE_ACCESS_KEY.any(),
     DELETE_INSTANCE_PROFILE.any(),
+    DELETE_POLICY.any(),
+    DELETE_POLICY_VERSION.any(),
     DELETE_ROLE.any(),
     DELETE_ROLE_POLICY.any(),
     DELETE_USER.any(),
     DETACH_ROLE_POLICY.any(),
     GET_INSTANCE_PROFILE.any(),
+    GET_POLICY.any(),
+    GET_POLICY_VERSION.any(),
     GET_ROLE.any(),
     GET_ROLE_POLICY.any(),
     GET_USER.any(),
     LIST_ACCESS_KEYS.any(),
     LIST_ATTACHED_ROLE_POLICIES.any(),
+    LIST_ENTITIES_FOR_POLICY.any(),
     LIST_INSTANCE_PROFILE_TAGS.any(),
     LIST_INSTANCE_PROFILES.any(),
     LIST_INSTANCE_PROFILES_FOR_ROLE.any(),
+    LIST_POLICIES.any(),
+    LIST_POLICY_TAGS.any(),
+    LIST_POLICY_VERSIONS.any(),
     LIST_ROLE_POLICIES.any(),
     LIST_ROLE_TAGS.any(),
     LIST_ROLES.any(),
     LIST_USERS.any(),
     PUT_ROLE_POLICY.any(),
     REMOVE_ROLE_FROM_INSTANCE_PROFILE.any(),
+    SET_DEFAULT_POLICY_VERSION.any(),
     TAG_INSTANCE_PROFILE.any(),
+    TAG_POLICY.any(),
     TAG_ROLE.any(),
     UNTAG_INSTANCE_PROFILE.any(),
+    UNTAG_POLICY.any(),
     UNTAG_ROLE.any(),
     UPDATE_ASSUME_ROLE_POLICY.any(),
     UPDATE_ROLE.any(),
@@ -161,6 +174,62 @@ pub static CREATE_INSTANCE_PROFILE: Operation<CreateInstanceProfileRequest, Crea
         unsigned: false,
     });
 
+pub static CREATE_POLICY: Operation<CreatePolicyRequest, CreatePolicyResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "CreatePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::CREATE_POLICY_REQUEST,
+    output: &schema::CREATE_POLICY_RESPONSE,
+    action: "iam:CreatePolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:policy{Path|/}{PolicyName}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_INPUT_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static CREATE_POLICY_VERSION: Operation<CreatePolicyVersionRequest, CreatePolicyVersionResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreatePolicyVersion",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::CREATE_POLICY_VERSION_REQUEST,
+        output: &schema::CREATE_POLICY_VERSION_RESPONSE,
+        action: "iam:CreatePolicyVersion",
+        open: false,
+        resources: &["{PolicyArn}"],
+        pass_role: &[],
+        errors: &[
+            &NO_SUCH_ENTITY_EXCEPTION,
+            &MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+            &INVALID_INPUT_EXCEPTION,
+            &LIMIT_EXCEEDED_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static CREATE_ROLE: Operation<CreateRoleRequest, CreateRoleResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "CreateRole",
@@ -254,6 +323,60 @@ pub static DELETE_INSTANCE_PROFILE: Operation<DeleteInstanceProfileRequest, ()> 
         &NO_SUCH_ENTITY_EXCEPTION,
         &DELETE_CONFLICT_EXCEPTION,
         &LIMIT_EXCEEDED_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_POLICY: Operation<DeletePolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeletePolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DeletePolicy",
+    open: false,
+    resources: &["{PolicyArn}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &DELETE_CONFLICT_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_POLICY_VERSION: Operation<DeletePolicyVersionRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeletePolicyVersion",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_POLICY_VERSION_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DeletePolicyVersion",
+    open: false,
+    resources: &["{PolicyArn}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &DELETE_CONFLICT_EXCEPTION,
         &SERVICE_FAILURE_EXCEPTION,
     ],
     invalid: Code::Common(Common::Validation),
@@ -394,6 +517,49 @@ pub static GET_INSTANCE_PROFILE: Operation<GetInstanceProfileRequest, GetInstanc
         unsigned: false,
     });
 
+pub static GET_POLICY: Operation<GetPolicyRequest, GetPolicyResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "GetPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::GET_POLICY_REQUEST,
+    output: &schema::GET_POLICY_RESPONSE,
+    action: "iam:GetPolicy",
+    open: false,
+    resources: &["{PolicyArn}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &INVALID_INPUT_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: true,
+    unsigned: false,
+});
+
+pub static GET_POLICY_VERSION: Operation<GetPolicyVersionRequest, GetPolicyVersionResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "GetPolicyVersion",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::GET_POLICY_VERSION_REQUEST,
+        output: &schema::GET_POLICY_VERSION_RESPONSE,
+        action: "iam:GetPolicyVersion",
+        open: false,
+        resources: &["{PolicyArn}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &INVALID_INPUT_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static GET_ROLE: Operation<GetRoleRequest, GetRoleResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "GetRole",
@@ -477,7 +643,7 @@ pub static LIST_ACCESS_KEYS: Operation<ListAccessKeysRequest, ListAccessKeysResp
         input_token: "Marker",
         output_token: "Marker",
         limit_key: Some("MaxItems"),
-        result_key: "AccessKeyMetadata",
+        result_keys: &["AccessKeyMetadata"],
         more_results: Some("IsTruncated"),
     }),
     waiter: false,
@@ -505,7 +671,35 @@ pub static LIST_ATTACHED_ROLE_POLICIES: Operation<ListAttachedRolePoliciesReques
             input_token: "Marker",
             output_token: "Marker",
             limit_key: Some("MaxItems"),
-            result_key: "AttachedPolicies",
+            result_keys: &["AttachedPolicies"],
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_ENTITIES_FOR_POLICY: Operation<ListEntitiesForPolicyRequest, ListEntitiesForPolicyResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListEntitiesForPolicy",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::LIST_ENTITIES_FOR_POLICY_REQUEST,
+        output: &schema::LIST_ENTITIES_FOR_POLICY_RESPONSE,
+        action: "iam:ListEntitiesForPolicy",
+        open: false,
+        resources: &["{PolicyArn}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &INVALID_INPUT_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_keys: &["PolicyGroups", "PolicyUsers", "PolicyRoles"],
             more_results: Some("IsTruncated"),
         }),
         waiter: false,
@@ -533,7 +727,7 @@ pub static LIST_INSTANCE_PROFILE_TAGS: Operation<ListInstanceProfileTagsRequest,
             input_token: "Marker",
             output_token: "Marker",
             limit_key: Some("MaxItems"),
-            result_key: "Tags",
+            result_keys: &["Tags"],
             more_results: Some("IsTruncated"),
         }),
         waiter: false,
@@ -561,7 +755,7 @@ pub static LIST_INSTANCE_PROFILES: Operation<ListInstanceProfilesRequest, ListIn
             input_token: "Marker",
             output_token: "Marker",
             limit_key: Some("MaxItems"),
-            result_key: "InstanceProfiles",
+            result_keys: &["InstanceProfiles"],
             more_results: Some("IsTruncated"),
         }),
         waiter: false,
@@ -591,12 +785,94 @@ pub static LIST_INSTANCE_PROFILES_FOR_ROLE: Operation<
         input_token: "Marker",
         output_token: "Marker",
         limit_key: Some("MaxItems"),
-        result_key: "InstanceProfiles",
+        result_keys: &["InstanceProfiles"],
         more_results: Some("IsTruncated"),
     }),
     waiter: false,
     unsigned: false,
 });
+
+pub static LIST_POLICIES: Operation<ListPoliciesRequest, ListPoliciesResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListPolicies",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_POLICIES_REQUEST,
+    output: &schema::LIST_POLICIES_RESPONSE,
+    action: "iam:ListPolicies",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[&SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_keys: &["Policies"],
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static LIST_POLICY_TAGS: Operation<ListPolicyTagsRequest, ListPolicyTagsResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListPolicyTags",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_POLICY_TAGS_REQUEST,
+    output: &schema::LIST_POLICY_TAGS_RESPONSE,
+    action: "iam:ListPolicyTags",
+    open: false,
+    resources: &["{PolicyArn}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION, &INVALID_INPUT_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_keys: &["Tags"],
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static LIST_POLICY_VERSIONS: Operation<ListPolicyVersionsRequest, ListPolicyVersionsResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListPolicyVersions",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::LIST_POLICY_VERSIONS_REQUEST,
+        output: &schema::LIST_POLICY_VERSIONS_RESPONSE,
+        action: "iam:ListPolicyVersions",
+        open: false,
+        resources: &["{PolicyArn}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &INVALID_INPUT_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_keys: &["Versions"],
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static LIST_ROLE_POLICIES: Operation<ListRolePoliciesRequest, ListRolePoliciesResponse> =
     Operation::new(AnyOperation {
@@ -619,7 +895,7 @@ pub static LIST_ROLE_POLICIES: Operation<ListRolePoliciesRequest, ListRolePolici
             input_token: "Marker",
             output_token: "Marker",
             limit_key: Some("MaxItems"),
-            result_key: "PolicyNames",
+            result_keys: &["PolicyNames"],
             more_results: Some("IsTruncated"),
         }),
         waiter: false,
@@ -646,7 +922,7 @@ pub static LIST_ROLE_TAGS: Operation<ListRoleTagsRequest, ListRoleTagsResponse> 
         input_token: "Marker",
         output_token: "Marker",
         limit_key: Some("MaxItems"),
-        result_key: "Tags",
+        result_keys: &["Tags"],
         more_results: Some("IsTruncated"),
     }),
     waiter: false,
@@ -673,7 +949,7 @@ pub static LIST_ROLES: Operation<ListRolesRequest, ListRolesResponse> = Operatio
         input_token: "Marker",
         output_token: "Marker",
         limit_key: Some("MaxItems"),
-        result_key: "Roles",
+        result_keys: &["Roles"],
         more_results: Some("IsTruncated"),
     }),
     waiter: false,
@@ -700,7 +976,7 @@ pub static LIST_USERS: Operation<ListUsersRequest, ListUsersResponse> = Operatio
         input_token: "Marker",
         output_token: "Marker",
         limit_key: Some("MaxItems"),
-        result_key: "Users",
+        result_keys: &["Users"],
         more_results: Some("IsTruncated"),
     }),
     waiter: false,
@@ -761,6 +1037,32 @@ pub static REMOVE_ROLE_FROM_INSTANCE_PROFILE: Operation<RemoveRoleFromInstancePr
         unsigned: false,
     });
 
+pub static SET_DEFAULT_POLICY_VERSION: Operation<SetDefaultPolicyVersionRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "SetDefaultPolicyVersion",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::SET_DEFAULT_POLICY_VERSION_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:SetDefaultPolicyVersion",
+    open: false,
+    resources: &["{PolicyArn}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static TAG_INSTANCE_PROFILE: Operation<TagInstanceProfileRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "TagInstanceProfile",
@@ -777,6 +1079,33 @@ pub static TAG_INSTANCE_PROFILE: Operation<TagInstanceProfileRequest, ()> = Oper
         &NO_SUCH_ENTITY_EXCEPTION,
         &INVALID_INPUT_EXCEPTION,
         &LIMIT_EXCEEDED_EXCEPTION,
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static TAG_POLICY: Operation<TagPolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "TagPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::TAG_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:TagPolicy",
+    open: false,
+    resources: &["{PolicyArn}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
         &CONCURRENT_MODIFICATION_EXCEPTION,
         &SERVICE_FAILURE_EXCEPTION,
     ],
@@ -826,6 +1155,32 @@ pub static UNTAG_INSTANCE_PROFILE: Operation<UntagInstanceProfileRequest, ()> = 
     action: "iam:UntagInstanceProfile",
     open: false,
     resources: &["arn:aws:iam::{account}:instance-profile/{InstanceProfileName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static UNTAG_POLICY: Operation<UntagPolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UntagPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::UNTAG_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:UntagPolicy",
+    open: false,
+    resources: &["{PolicyArn}"],
     pass_role: &[],
     errors: &[
         &NO_SUCH_ENTITY_EXCEPTION,
@@ -1107,6 +1462,54 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct CreatePolicyRequest {
+    pub policy_name: String,
+    pub path: Option<String>,
+    pub policy_document: String,
+    pub description: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+shape!(
+    CreatePolicyRequest = schema::CREATE_POLICY_REQUEST {
+        policy_name: "PolicyName",
+        path: "Path",
+        policy_document: "PolicyDocument",
+        description: "Description",
+        tags: "Tags",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreatePolicyResponse {
+    pub policy: Option<Policy>,
+}
+
+shape!(CreatePolicyResponse = schema::CREATE_POLICY_RESPONSE { policy: "Policy" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreatePolicyVersionRequest {
+    pub policy_arn: String,
+    pub policy_document: String,
+    pub set_as_default: Option<bool>,
+}
+
+shape!(
+    CreatePolicyVersionRequest = schema::CREATE_POLICY_VERSION_REQUEST {
+        policy_arn: "PolicyArn",
+        policy_document: "PolicyDocument",
+        set_as_default: "SetAsDefault",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreatePolicyVersionResponse {
+    pub policy_version: Option<PolicyVersion>,
+}
+
+shape!(CreatePolicyVersionResponse = schema::CREATE_POLICY_VERSION_RESPONSE { policy_version: "PolicyVersion" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct CreateRoleRequest {
     pub path: Option<String>,
     pub role_name: String,
@@ -1181,6 +1584,24 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DeletePolicyRequest {
+    pub policy_arn: String,
+}
+
+shape!(DeletePolicyRequest = schema::DELETE_POLICY_REQUEST { policy_arn: "PolicyArn" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeletePolicyVersionRequest {
+    pub policy_arn: String,
+    pub version_id: String,
+}
+
+shape!(
+    DeletePolicyVersionRequest =
+        schema::DELETE_POLICY_VERSION_REQUEST { policy_arn: "PolicyArn", version_id: "VersionId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DeleteRolePolicyRequest {
     pub role_name: String,
     pub policy_name: String,
@@ -1212,6 +1633,8 @@ pub struct DetachRolePolicyRequest {
 
 shape!(DetachRolePolicyRequest = schema::DETACH_ROLE_POLICY_REQUEST { role_name: "RoleName", policy_arn: "PolicyArn" });
 
+string_enum!(EntityType { User = "User", Role = "Role", Group = "Group", LocalManagedPolicy = "LocalManagedPolicy", AwsManagedPolicy = "AWSManagedPolicy",  });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct GetInstanceProfileRequest {
     pub instance_profile_name: String,
@@ -1227,6 +1650,37 @@ pub struct GetInstanceProfileResponse {
 }
 
 shape!(GetInstanceProfileResponse = schema::GET_INSTANCE_PROFILE_RESPONSE { instance_profile: "InstanceProfile" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetPolicyRequest {
+    pub policy_arn: String,
+}
+
+shape!(GetPolicyRequest = schema::GET_POLICY_REQUEST { policy_arn: "PolicyArn" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetPolicyResponse {
+    pub policy: Option<Policy>,
+}
+
+shape!(GetPolicyResponse = schema::GET_POLICY_RESPONSE { policy: "Policy" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetPolicyVersionRequest {
+    pub policy_arn: String,
+    pub version_id: String,
+}
+
+shape!(
+    GetPolicyVersionRequest = schema::GET_POLICY_VERSION_REQUEST { policy_arn: "PolicyArn", version_id: "VersionId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetPolicyVersionResponse {
+    pub policy_version: Option<PolicyVersion>,
+}
+
+shape!(GetPolicyVersionResponse = schema::GET_POLICY_VERSION_RESPONSE { policy_version: "PolicyVersion" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct GetRolePolicyRequest {
@@ -1362,6 +1816,46 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ListEntitiesForPolicyRequest {
+    pub policy_arn: String,
+    pub entity_filter: Option<EntityType>,
+    pub path_prefix: Option<String>,
+    pub policy_usage_filter: Option<PolicyUsageType>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListEntitiesForPolicyRequest = schema::LIST_ENTITIES_FOR_POLICY_REQUEST {
+        policy_arn: "PolicyArn",
+        entity_filter: "EntityFilter",
+        path_prefix: "PathPrefix",
+        policy_usage_filter: "PolicyUsageFilter",
+        marker: "Marker",
+        max_items: "MaxItems",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListEntitiesForPolicyResponse {
+    pub policy_groups: Option<Vec<PolicyGroup>>,
+    pub policy_users: Option<Vec<PolicyUser>>,
+    pub policy_roles: Option<Vec<PolicyRole>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListEntitiesForPolicyResponse = schema::LIST_ENTITIES_FOR_POLICY_RESPONSE {
+        policy_groups: "PolicyGroups",
+        policy_users: "PolicyUsers",
+        policy_roles: "PolicyRoles",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ListInstanceProfileTagsRequest {
     pub instance_profile_name: String,
     pub marker: Option<String>,
@@ -1443,6 +1937,87 @@ shape!(
         is_truncated: "IsTruncated",
         marker: "Marker",
     }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListPoliciesRequest {
+    pub scope: Option<PolicyScopeType>,
+    pub only_attached: Option<bool>,
+    pub path_prefix: Option<String>,
+    pub policy_usage_filter: Option<PolicyUsageType>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListPoliciesRequest = schema::LIST_POLICIES_REQUEST {
+        scope: "Scope",
+        only_attached: "OnlyAttached",
+        path_prefix: "PathPrefix",
+        policy_usage_filter: "PolicyUsageFilter",
+        marker: "Marker",
+        max_items: "MaxItems",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListPoliciesResponse {
+    pub policies: Option<Vec<Policy>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListPoliciesResponse =
+        schema::LIST_POLICIES_RESPONSE { policies: "Policies", is_truncated: "IsTruncated", marker: "Marker" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListPolicyTagsRequest {
+    pub policy_arn: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListPolicyTagsRequest =
+        schema::LIST_POLICY_TAGS_REQUEST { policy_arn: "PolicyArn", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListPolicyTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListPolicyTagsResponse =
+        schema::LIST_POLICY_TAGS_RESPONSE { tags: "Tags", is_truncated: "IsTruncated", marker: "Marker" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListPolicyVersionsRequest {
+    pub policy_arn: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListPolicyVersionsRequest =
+        schema::LIST_POLICY_VERSIONS_REQUEST { policy_arn: "PolicyArn", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListPolicyVersionsResponse {
+    pub versions: Option<Vec<PolicyVersion>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListPolicyVersionsResponse =
+        schema::LIST_POLICY_VERSIONS_RESPONSE { versions: "Versions", is_truncated: "IsTruncated", marker: "Marker" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -1545,6 +2120,82 @@ shape!(
 string_enum!(PermissionsBoundaryAttachmentType { PermissionsBoundaryPolicy = "PermissionsBoundaryPolicy",  });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct Policy {
+    pub policy_name: Option<String>,
+    pub policy_id: Option<String>,
+    pub arn: Option<String>,
+    pub path: Option<String>,
+    pub default_version_id: Option<String>,
+    pub attachment_count: Option<i32>,
+    pub permissions_boundary_usage_count: Option<i32>,
+    pub is_attachable: Option<bool>,
+    pub description: Option<String>,
+    pub create_date: Option<Millis>,
+    pub update_date: Option<Millis>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+shape!(
+    Policy = schema::POLICY {
+        policy_name: "PolicyName",
+        policy_id: "PolicyId",
+        arn: "Arn",
+        path: "Path",
+        default_version_id: "DefaultVersionId",
+        attachment_count: "AttachmentCount",
+        permissions_boundary_usage_count: "PermissionsBoundaryUsageCount",
+        is_attachable: "IsAttachable",
+        description: "Description",
+        create_date: "CreateDate",
+        update_date: "UpdateDate",
+        tags: "Tags",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PolicyGroup {
+    pub group_name: Option<String>,
+    pub group_id: Option<String>,
+}
+
+shape!(PolicyGroup = schema::POLICY_GROUP { group_name: "GroupName", group_id: "GroupId" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PolicyRole {
+    pub role_name: Option<String>,
+    pub role_id: Option<String>,
+}
+
+shape!(PolicyRole = schema::POLICY_ROLE { role_name: "RoleName", role_id: "RoleId" });
+
+string_enum!(PolicyUsageType { PermissionsPolicy = "PermissionsPolicy", PermissionsBoundary = "PermissionsBoundary",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PolicyUser {
+    pub user_name: Option<String>,
+    pub user_id: Option<String>,
+}
+
+shape!(PolicyUser = schema::POLICY_USER { user_name: "UserName", user_id: "UserId" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PolicyVersion {
+    pub document: Option<String>,
+    pub version_id: Option<String>,
+    pub is_default_version: Option<bool>,
+    pub create_date: Option<Millis>,
+}
+
+shape!(
+    PolicyVersion = schema::POLICY_VERSION {
+        document: "Document",
+        version_id: "VersionId",
+        is_default_version: "IsDefaultVersion",
+        create_date: "CreateDate",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct PutRolePolicyRequest {
     pub role_name: String,
     pub policy_name: String,
@@ -1614,6 +2265,17 @@ pub struct RoleLastUsed {
 shape!(RoleLastUsed = schema::ROLE_LAST_USED { last_used_date: "LastUsedDate", region: "Region" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct SetDefaultPolicyVersionRequest {
+    pub policy_arn: String,
+    pub version_id: String,
+}
+
+shape!(
+    SetDefaultPolicyVersionRequest =
+        schema::SET_DEFAULT_POLICY_VERSION_REQUEST { policy_arn: "PolicyArn", version_id: "VersionId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct SourceRoleTemplate {
     pub template_arn: String,
     pub template_minor_version: i32,
@@ -1644,6 +2306,14 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct TagPolicyRequest {
+    pub policy_arn: String,
+    pub tags: Vec<Tag>,
+}
+
+shape!(TagPolicyRequest = schema::TAG_POLICY_REQUEST { policy_arn: "PolicyArn", tags: "Tags" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct TagRoleRequest {
     pub role_name: String,
     pub tags: Vec<Tag>,
@@ -1661,6 +2331,14 @@ shape!(
     UntagInstanceProfileRequest =
         schema::UNTAG_INSTANCE_PROFILE_REQUEST { instance_profile_name: "InstanceProfileName", tag_keys: "TagKeys" }
 );
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UntagPolicyRequest {
+    pub policy_arn: String,
+    pub tag_keys: Vec<String>,
+}
+
+shape!(UntagPolicyRequest = schema::UNTAG_POLICY_REQUEST { policy_arn: "PolicyArn", tag_keys: "TagKeys" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct UntagRoleRequest {
@@ -1725,6 +2403,8 @@ shape!(
         tags: "Tags",
     }
 );
+
+string_enum!(PolicyScopeType { All = "All", Aws = "AWS", Local = "Local",  });
 
 string_enum!(StatusType { Active = "Active", Inactive = "Inactive", Expired = "Expired",  });
 
@@ -1812,6 +2492,34 @@ mod schema {
         &Structure::new(&[Member::new("InstanceProfile", &INSTANCE_PROFILE).required()]),
     );
 
+    pub static CREATE_POLICY_REQUEST: Schema = Schema::structure(
+        "CreatePolicyRequest",
+        &Structure::new(&[
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+            Member::new("Path", &POLICY_PATH_TYPE),
+            Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+            Member::new("Description", &POLICY_DESCRIPTION_TYPE),
+            Member::new("Tags", &TAG_LIST_TYPE),
+        ]),
+    );
+
+    pub static CREATE_POLICY_RESPONSE: Schema =
+        Schema::structure("CreatePolicyResponse", &Structure::new(&[Member::new("Policy", &POLICY)]));
+
+    pub static CREATE_POLICY_VERSION_REQUEST: Schema = Schema::structure(
+        "CreatePolicyVersionRequest",
+        &Structure::new(&[
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+            Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+            Member::new("SetAsDefault", &BOOLEAN_TYPE),
+        ]),
+    );
+
+    pub static CREATE_POLICY_VERSION_RESPONSE: Schema = Schema::structure(
+        "CreatePolicyVersionResponse",
+        &Structure::new(&[Member::new("PolicyVersion", &POLICY_VERSION)]),
+    );
+
     pub static CREATE_ROLE_REQUEST: Schema = Schema::structure(
         "CreateRoleRequest",
         &Structure::new(&[
@@ -1859,6 +2567,17 @@ mod schema {
         &Structure::new(&[Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required()]),
     );
 
+    pub static DELETE_POLICY_REQUEST: Schema =
+        Schema::structure("DeletePolicyRequest", &Structure::new(&[Member::new("PolicyArn", &ARN_TYPE).required()]));
+
+    pub static DELETE_POLICY_VERSION_REQUEST: Schema = Schema::structure(
+        "DeletePolicyVersionRequest",
+        &Structure::new(&[
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+            Member::new("VersionId", &POLICY_VERSION_ID_TYPE).required(),
+        ]),
+    );
+
     pub static DELETE_ROLE_POLICY_REQUEST: Schema = Schema::structure(
         "DeleteRolePolicyRequest",
         &Structure::new(&[
@@ -1888,6 +2607,9 @@ mod schema {
         &Structure::new(&[Member::new("message", &ENTITY_ALREADY_EXISTS_MESSAGE)]),
     );
 
+    pub static ENTITY_TYPE: Schema =
+        Schema::string("EntityType").one_of(&["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"]);
+
     pub static GET_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
         "GetInstanceProfileRequest",
         &Structure::new(&[Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required()]),
@@ -1896,6 +2618,25 @@ mod schema {
     pub static GET_INSTANCE_PROFILE_RESPONSE: Schema = Schema::structure(
         "GetInstanceProfileResponse",
         &Structure::new(&[Member::new("InstanceProfile", &INSTANCE_PROFILE).required()]),
+    );
+
+    pub static GET_POLICY_REQUEST: Schema =
+        Schema::structure("GetPolicyRequest", &Structure::new(&[Member::new("PolicyArn", &ARN_TYPE).required()]));
+
+    pub static GET_POLICY_RESPONSE: Schema =
+        Schema::structure("GetPolicyResponse", &Structure::new(&[Member::new("Policy", &POLICY)]));
+
+    pub static GET_POLICY_VERSION_REQUEST: Schema = Schema::structure(
+        "GetPolicyVersionRequest",
+        &Structure::new(&[
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+            Member::new("VersionId", &POLICY_VERSION_ID_TYPE).required(),
+        ]),
+    );
+
+    pub static GET_POLICY_VERSION_RESPONSE: Schema = Schema::structure(
+        "GetPolicyVersionResponse",
+        &Structure::new(&[Member::new("PolicyVersion", &POLICY_VERSION)]),
     );
 
     pub static GET_ROLE_POLICY_REQUEST: Schema = Schema::structure(
@@ -1985,6 +2726,29 @@ mod schema {
         ]),
     );
 
+    pub static LIST_ENTITIES_FOR_POLICY_REQUEST: Schema = Schema::structure(
+        "ListEntitiesForPolicyRequest",
+        &Structure::new(&[
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+            Member::new("EntityFilter", &ENTITY_TYPE),
+            Member::new("PathPrefix", &PATH_TYPE),
+            Member::new("PolicyUsageFilter", &POLICY_USAGE_TYPE),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_ENTITIES_FOR_POLICY_RESPONSE: Schema = Schema::structure(
+        "ListEntitiesForPolicyResponse",
+        &Structure::new(&[
+            Member::new("PolicyGroups", &POLICY_GROUP_LIST_TYPE),
+            Member::new("PolicyUsers", &POLICY_USER_LIST_TYPE),
+            Member::new("PolicyRoles", &POLICY_ROLE_LIST_TYPE),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
     pub static LIST_INSTANCE_PROFILE_TAGS_REQUEST: Schema = Schema::structure(
         "ListInstanceProfileTagsRequest",
         &Structure::new(&[
@@ -2034,6 +2798,63 @@ mod schema {
         "ListInstanceProfilesResponse",
         &Structure::new(&[
             Member::new("InstanceProfiles", &INSTANCE_PROFILE_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_POLICIES_REQUEST: Schema = Schema::structure(
+        "ListPoliciesRequest",
+        &Structure::new(&[
+            Member::new("Scope", &POLICY_SCOPE_TYPE),
+            Member::new("OnlyAttached", &BOOLEAN_TYPE),
+            Member::new("PathPrefix", &POLICY_PATH_TYPE),
+            Member::new("PolicyUsageFilter", &POLICY_USAGE_TYPE),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_POLICIES_RESPONSE: Schema = Schema::structure(
+        "ListPoliciesResponse",
+        &Structure::new(&[
+            Member::new("Policies", &POLICY_LIST_TYPE),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_POLICY_TAGS_REQUEST: Schema = Schema::structure(
+        "ListPolicyTagsRequest",
+        &Structure::new(&[
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_POLICY_TAGS_RESPONSE: Schema = Schema::structure(
+        "ListPolicyTagsResponse",
+        &Structure::new(&[
+            Member::new("Tags", &TAG_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_POLICY_VERSIONS_REQUEST: Schema = Schema::structure(
+        "ListPolicyVersionsRequest",
+        &Structure::new(&[
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_POLICY_VERSIONS_RESPONSE: Schema = Schema::structure(
+        "ListPolicyVersionsResponse",
+        &Structure::new(&[
+            Member::new("Versions", &POLICY_DOCUMENT_VERSION_LIST_TYPE),
             Member::new("IsTruncated", &BOOLEAN_TYPE),
             Member::new("Marker", &RESPONSE_MARKER_TYPE),
         ]),
@@ -2122,9 +2943,64 @@ mod schema {
     pub static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Schema =
         Schema::string("PermissionsBoundaryAttachmentType").one_of(&["PermissionsBoundaryPolicy"]);
 
+    pub static POLICY: Schema = Schema::structure(
+        "Policy",
+        &Structure::new(&[
+            Member::new("PolicyName", &POLICY_NAME_TYPE),
+            Member::new("PolicyId", &ID_TYPE),
+            Member::new("Arn", &ARN_TYPE),
+            Member::new("Path", &POLICY_PATH_TYPE),
+            Member::new("DefaultVersionId", &POLICY_VERSION_ID_TYPE),
+            Member::new("AttachmentCount", &ATTACHMENT_COUNT_TYPE),
+            Member::new("PermissionsBoundaryUsageCount", &ATTACHMENT_COUNT_TYPE),
+            Member::new("IsAttachable", &BOOLEAN_TYPE),
+            Member::new("Description", &POLICY_DESCRIPTION_TYPE),
+            Member::new("CreateDate", &DATE_TYPE),
+            Member::new("UpdateDate", &DATE_TYPE),
+            Member::new("Tags", &TAG_LIST_TYPE),
+        ]),
+    );
+
+    pub static POLICY_GROUP: Schema = Schema::structure(
+        "PolicyGroup",
+        &Structure::new(&[Member::new("GroupName", &GROUP_NAME_TYPE), Member::new("GroupId", &ID_TYPE)]),
+    );
+
+    pub static POLICY_GROUP_LIST_TYPE: Schema =
+        Schema::list("PolicyGroupListType", &List::of(Member::new("member", &POLICY_GROUP)));
+
     pub static POLICY_NOT_ATTACHABLE_EXCEPTION: Schema = Schema::structure(
         "PolicyNotAttachableException",
         &Structure::new(&[Member::new("message", &POLICY_NOT_ATTACHABLE_MESSAGE)]),
+    );
+
+    pub static POLICY_ROLE: Schema = Schema::structure(
+        "PolicyRole",
+        &Structure::new(&[Member::new("RoleName", &ROLE_NAME_TYPE), Member::new("RoleId", &ID_TYPE)]),
+    );
+
+    pub static POLICY_ROLE_LIST_TYPE: Schema =
+        Schema::list("PolicyRoleListType", &List::of(Member::new("member", &POLICY_ROLE)));
+
+    pub static POLICY_USAGE_TYPE: Schema =
+        Schema::string("PolicyUsageType").one_of(&["PermissionsPolicy", "PermissionsBoundary"]);
+
+    pub static POLICY_USER: Schema = Schema::structure(
+        "PolicyUser",
+        &Structure::new(&[Member::new("UserName", &USER_NAME_TYPE), Member::new("UserId", &ID_TYPE)]),
+    );
+
+    pub static POLICY_USER_LIST_TYPE: Schema =
+        Schema::list("PolicyUserListType", &List::of(Member::new("member", &POLICY_USER)));
+
+    pub static POLICY_VERSION: Schema = Schema::structure(
+        "PolicyVersion",
+        &Structure::new(&[
+            Member::new("Document", &POLICY_DOCUMENT_TYPE),
+            Member::new("VersionId", &POLICY_VERSION_ID_TYPE),
+            Member::new("IsDefaultVersion", &BOOLEAN_TYPE),
+            Member::new("CreateDate", &DATE_TYPE),
+        ]),
     );
 
     pub static PUT_ROLE_POLICY_REQUEST: Schema = Schema::structure(
@@ -2172,6 +3048,14 @@ mod schema {
         &Structure::new(&[Member::new("message", &SERVICE_FAILURE_EXCEPTION_MESSAGE)]),
     );
 
+    pub static SET_DEFAULT_POLICY_VERSION_REQUEST: Schema = Schema::structure(
+        "SetDefaultPolicyVersionRequest",
+        &Structure::new(&[
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+            Member::new("VersionId", &POLICY_VERSION_ID_TYPE).required(),
+        ]),
+    );
+
     pub static SOURCE_ROLE_TEMPLATE: Schema = Schema::structure(
         "SourceRoleTemplate",
         &Structure::new(&[
@@ -2196,6 +3080,14 @@ mod schema {
         ]),
     );
 
+    pub static TAG_POLICY_REQUEST: Schema = Schema::structure(
+        "TagPolicyRequest",
+        &Structure::new(&[
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+            Member::new("Tags", &TAG_LIST_TYPE).required(),
+        ]),
+    );
+
     pub static TAG_ROLE_REQUEST: Schema = Schema::structure(
         "TagRoleRequest",
         &Structure::new(&[
@@ -2213,6 +3105,14 @@ mod schema {
         "UntagInstanceProfileRequest",
         &Structure::new(&[
             Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+            Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+        ]),
+    );
+
+    pub static UNTAG_POLICY_REQUEST: Schema = Schema::structure(
+        "UntagPolicyRequest",
+        &Structure::new(&[
+            Member::new("PolicyArn", &ARN_TYPE).required(),
             Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
         ]),
     );
@@ -2270,6 +3170,8 @@ mod schema {
     pub static ATTACHED_POLICIES_LIST_TYPE: Schema =
         Schema::list("attachedPoliciesListType", &List::of(Member::new("member", &ATTACHED_POLICY)));
 
+    pub static ATTACHMENT_COUNT_TYPE: Schema = Schema::new("attachmentCountType", Kind::Integer);
+
     pub static BOOLEAN_TYPE: Schema = Schema::new("booleanType", Kind::Boolean);
 
     pub static DATE_TYPE: Schema = Schema::new("dateType", Kind::Timestamp);
@@ -2280,6 +3182,8 @@ mod schema {
 
     pub static EXISTING_USER_NAME_TYPE: Schema =
         Schema::string("existingUserNameType").min(1).max(128).pattern("[\\w+=,.@-]+");
+
+    pub static GROUP_NAME_TYPE: Schema = Schema::string("groupNameType").min(1).max(128).pattern("[\\w+=,.@-]+");
 
     pub static ID_TYPE: Schema = Schema::string("idType").min(16).max(128).pattern("[\\w]+");
 
@@ -2309,8 +3213,15 @@ mod schema {
     pub static PATH_TYPE: Schema =
         Schema::string("pathType").min(1).max(512).pattern("(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)");
 
+    pub static POLICY_DESCRIPTION_TYPE: Schema = Schema::string("policyDescriptionType").max(1000);
+
     pub static POLICY_DOCUMENT_TYPE: Schema =
         Schema::string("policyDocumentType").min(1).max(131072).pattern("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+");
+
+    pub static POLICY_DOCUMENT_VERSION_LIST_TYPE: Schema =
+        Schema::list("policyDocumentVersionListType", &List::of(Member::new("member", &POLICY_VERSION)));
+
+    pub static POLICY_LIST_TYPE: Schema = Schema::list("policyListType", &List::of(Member::new("member", &POLICY)));
 
     pub static POLICY_NAME_LIST_TYPE: Schema =
         Schema::list("policyNameListType", &List::of(Member::new("member", &POLICY_NAME_TYPE)));
@@ -2321,6 +3232,11 @@ mod schema {
 
     pub static POLICY_PATH_TYPE: Schema =
         Schema::string("policyPathType").min(1).max(512).pattern("((/[A-Za-z0-9\\.,\\+@=_-]+)*)/");
+
+    pub static POLICY_SCOPE_TYPE: Schema = Schema::string("policyScopeType").one_of(&["All", "AWS", "Local"]);
+
+    pub static POLICY_VERSION_ID_TYPE: Schema =
+        Schema::string("policyVersionIdType").pattern("v[1-9][0-9]*(\\.[A-Za-z0-9-]*)?");
 
     pub static RESPONSE_MARKER_TYPE: Schema = Schema::string("responseMarkerType");
 

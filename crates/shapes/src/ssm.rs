@@ -91,7 +91,7 @@ pub static GET_PARAMETERS_BY_PATH: Operation<GetParametersByPathRequest, GetPara
             input_token: "NextToken",
             output_token: "NextToken",
             limit_key: Some("MaxResults"),
-            result_key: "Parameters",
+            result_keys: &["Parameters"],
             more_results: None,
         }),
         waiter: false,

@@ -117,7 +117,7 @@ fn descriptions_name_members_that_exist() {
         if let Some(pages) = operation.pagination {
             has(operation.input, pages.input_token);
             has(operation.output, pages.output_token);
-            has(operation.output, pages.result_key);
+            pages.result_keys.iter().for_each(|name| has(operation.output, name));
         }
     }
 }

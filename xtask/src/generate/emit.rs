@@ -388,13 +388,17 @@ fn pagination(paginator: &Paginator) -> Result<String> {
         Value::String(text) => Ok(text.clone()),
         other => bail!("paginated by {other}, and one member is all that we support"),
     };
+    let results = match &paginator.result_key {
+        Value::Array(several) => several.iter().map(one).collect::<Result<Vec<_>>>()?,
+        single => vec![one(single)?],
+    };
     Ok(format!(
-        "Some(Pagination {{ input_token: {:?}, output_token: {:?}, limit_key: {:?}, result_key: {:?}, \
+        "Some(Pagination {{ input_token: {:?}, output_token: {:?}, limit_key: {:?}, result_keys: &{:?}, \
          more_results: {:?} }})",
         one(&paginator.input_token)?,
         one(&paginator.output_token)?,
         paginator.limit_key,
-        one(&paginator.result_key)?,
+        results,
         paginator.more_results
     ))
 }

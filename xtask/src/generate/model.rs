@@ -207,7 +207,7 @@ pub struct Paginator {
     pub output_token: Value,
     /// How many at most.
     pub limit_key: Option<String>,
-    /// The results.
+    /// The results; several members of one page on some operations.
     pub result_key: Value,
     /// Whether there are more.
     pub more_results: Option<String>,

@@ -30,7 +30,12 @@ pub fn type_name(name: &str) -> String {
 /// The name of an enumeration's value: `tier-2xl`, `API_AND_CONFIG_MAP`, `ipv4` → `Tier2xl`, `ApiAndConfigMap`, `Ipv4`.
 pub fn variant(value: &str) -> String {
     let name: String = words(value).iter().map(|word| capital(&word.to_lowercase())).collect();
-    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("V{name}") } else { name }
+    match name.as_str() {
+        // The one capitalized keyword.
+        "Self" => "Self_".into(),
+        _ if name.starts_with(|c: char| c.is_ascii_digit()) => format!("V{name}"),
+        _ => name,
+    }
 }
 
 fn capital(name: &str) -> String {

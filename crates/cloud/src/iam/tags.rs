@@ -1,5 +1,7 @@
 //! Tags of IAM's resources. A key is the same in any case, and keeps the case that it was last given in.
 
+use crate::iam::listing;
+use roadstead_kernel::page::Page;
 use roadstead_shapes::iam as api;
 use roadstead_shapes::iam::{INVALID_INPUT_EXCEPTION, LIMIT_EXCEEDED_EXCEPTION};
 use roadstead_types::Tags;
@@ -41,4 +43,10 @@ pub fn remove(tags: &Tags, keys: &[String]) -> Tags {
 /// As IAM shows them.
 pub fn shown(tags: &Tags) -> Vec<api::Tag> {
     tags.iter().map(|(key, value)| api::Tag { key: key.clone(), value: value.clone() }).collect()
+}
+
+/// A page of them, by key.
+pub fn page(scope: &str, tags: &Tags, max_items: Option<i32>, marker: Option<&str>) -> Result<Page<api::Tag>, Fault> {
+    let sorted = shown(tags).into_iter().map(|tag| (tag.key.clone(), tag)).collect();
+    listing::page(scope, sorted, max_items, marker)
 }

@@ -15,6 +15,7 @@ ARN = "arn:aws:eks:us-east-1:111122223333:cluster/demo"
 ROLE = "arn:aws:iam::111122223333:role/path/eks"
 REPOSITORY = "arn:aws:ecr:us-east-1:111122223333:repository/team/web"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
+POLICY = "arn:aws:iam::111122223333:policy/team/read"
 DOCUMENT = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow"}]}'
 
 CALLS = {
@@ -162,6 +163,25 @@ CALLS = {
         "TagInstanceProfile": {"InstanceProfileName": "nodes", "Tags": [{"Key": "k", "Value": ""}]},
         "UntagInstanceProfile": {"InstanceProfileName": "nodes", "TagKeys": ["k"]},
         "ListInstanceProfileTags": {"InstanceProfileName": "nodes"},
+        "CreatePolicy": {
+            "PolicyName": "read",
+            "Path": "/team/",
+            "PolicyDocument": DOCUMENT,
+            "Description": "what ada reads",
+            "Tags": [{"Key": "k", "Value": "v w"}],
+        },
+        "GetPolicy": {"PolicyArn": POLICY},
+        "ListPolicies": {"Scope": "Local", "OnlyAttached": False, "PathPrefix": "/team/", "MaxItems": 5},
+        "DeletePolicy": {"PolicyArn": POLICY},
+        "CreatePolicyVersion": {"PolicyArn": POLICY, "PolicyDocument": DOCUMENT, "SetAsDefault": True},
+        "GetPolicyVersion": {"PolicyArn": POLICY, "VersionId": "v2"},
+        "ListPolicyVersions": {"PolicyArn": POLICY, "Marker": "m"},
+        "SetDefaultPolicyVersion": {"PolicyArn": POLICY, "VersionId": "v1"},
+        "DeletePolicyVersion": {"PolicyArn": POLICY, "VersionId": "v3"},
+        "ListEntitiesForPolicy": {"PolicyArn": POLICY, "EntityFilter": "Role", "PathPrefix": "/"},
+        "TagPolicy": {"PolicyArn": POLICY, "Tags": [{"Key": "k", "Value": "ü"}]},
+        "UntagPolicy": {"PolicyArn": POLICY, "TagKeys": ["k", "a b"]},
+        "ListPolicyTags": {"PolicyArn": POLICY},
         "GetUser": {},
         "ListUsers": {"MaxItems": 3},
         "DeleteUser": {"UserName": "ada"},

@@ -115,8 +115,8 @@ pub struct Pagination {
     pub output_token: &'static str,
     /// Of the input: how many results at most.
     pub limit_key: Option<&'static str>,
-    /// Of the output: the results.
-    pub result_key: &'static str,
+    /// Of the output: the results; several lists may make one page.
+    pub result_keys: &'static [&'static str],
     /// Of the output: whether there are more (IAM's `IsTruncated`).
     pub more_results: Option<&'static str>,
 }

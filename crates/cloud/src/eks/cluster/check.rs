@@ -80,7 +80,7 @@ pub fn role(tx: &Tx, account: &str, arn: &str) -> Result<(), Fault> {
     if !trusts(&role.trust_policy, EKS_PRINCIPAL) {
         return Err(invalid("Role could not be assumed because the trusted entity is not correct"));
     }
-    if !role.attached.contains_key(CLUSTER_POLICY) {
+    if !role.grants.attached.contains_key(CLUSTER_POLICY) {
         return Err(invalid(format!(
             "The provided role doesn't have the Amazon EKS Managed Policies associated with it. Please ensure the following policy is attached: {CLUSTER_POLICY}"
         )));

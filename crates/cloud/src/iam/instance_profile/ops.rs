@@ -141,9 +141,8 @@ pub fn list_tags(
     input: api::ListInstanceProfileTagsRequest,
 ) -> Result<api::ListInstanceProfileTagsResponse, Fault> {
     let record = find(view, caller, &input.instance_profile_name)?;
-    let shown = tags::shown(&record.body.tags).into_iter().map(|tag| (tag.key.clone(), tag)).collect();
     let scope = format!("iam:ListInstanceProfileTags/{}", record.key.name());
-    let page = listing::page(&scope, shown, input.max_items, input.marker.as_deref())?;
+    let page = tags::page(&scope, &record.body.tags, input.max_items, input.marker.as_deref())?;
     Ok(api::ListInstanceProfileTagsResponse {
         tags: page.items,
         is_truncated: Some(page.next.is_some()),

@@ -1,22 +1,23 @@
 //! Roles.
 
-pub mod inline;
 mod model;
 pub mod ops;
+pub mod policies;
 mod view;
 
 pub use model::Role;
 pub use view::view;
 
+use crate::iam::grants::Grants;
+use crate::iam::policy::aws;
 use crate::iam::trust::{self, Context, Verdict, Who};
-use crate::iam::{managed, unique_id};
+use crate::iam::unique_id;
 use roadstead_store::{Read as _, Tx};
 use roadstead_types::Tags;
-use std::collections::BTreeMap;
 
 /// Makes a role with AWS-managed policies attached.
 pub fn create(tx: &mut Tx, account: &str, name: &str, path: &str, trust_policy: &str, policies: &[&str]) -> Role {
-    let attached = policies.iter().filter_map(|arn| Some(((*arn).to_owned(), managed::name(arn)?.to_owned())));
+    let attached = policies.iter().filter_map(|arn| Some(((*arn).to_owned(), aws::find(arn)?.name.to_owned())));
     let role = Role {
         name: name.into(),
         id: unique_id(tx, "AROA"),
@@ -25,8 +26,7 @@ pub fn create(tx: &mut Tx, account: &str, name: &str, path: &str, trust_policy: 
         trust_policy: trust_policy.into(),
         description: None,
         max_session_seconds: 3600,
-        attached: attached.collect(),
-        inline: BTreeMap::new(),
+        grants: Grants { attached: attached.collect(), ..Grants::default() },
         tags: Tags::new(),
         created: tx.now(),
     };

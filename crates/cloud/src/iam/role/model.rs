@@ -1,7 +1,7 @@
+use crate::iam::grants::Grants;
 use roadstead_store::{Key, Object};
 use roadstead_types::{Arn, Millis, Tags};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// A role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,11 +20,9 @@ pub struct Role {
     pub description: Option<String>,
     /// Seconds, 3600..=43200.
     pub max_session_seconds: i64,
-    /// Attached managed policies: ARN → name.
-    pub attached: BTreeMap<String, String>,
-    /// Inline policies: name → JSON text as given.
-    #[serde(default)]
-    pub inline: BTreeMap<String, String>,
+    /// Its policies.
+    #[serde(flatten)]
+    pub grants: Grants,
     /// Its tags.
     pub tags: Tags,
     /// When it was made.
@@ -33,6 +31,9 @@ pub struct Role {
 
 impl Object for Role {
     const KIND: &'static str = "iam/role";
+    fn index(&self) -> Vec<(&'static str, String)> {
+        self.grants.index(&self.account)
+    }
 }
 
 impl Role {

@@ -4,7 +4,7 @@ use super::Role;
 use super::view::view;
 use crate::iam::instance_profile::InstanceProfile;
 use crate::iam::user::User;
-use crate::iam::{listing, managed, tags, trust};
+use crate::iam::{listing, policy, tags, trust};
 use roadstead_kernel::Caller;
 use roadstead_shapes::iam as api;
 use roadstead_shapes::iam::{
@@ -23,7 +23,7 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateRoleRequest) -> Re
         return Err(ENTITY_ALREADY_EXISTS_EXCEPTION.fault(why));
     }
     check_trust_policy(tx, caller, &input.assume_role_policy_document)?;
-    managed::no_boundary(input.permissions_boundary.as_deref())?;
+    policy::no_boundary(input.permissions_boundary.as_deref())?;
     let tags = tags::given(input.tags)?;
     let path = input.path.unwrap_or_else(|| "/".into());
     let mut role = super::create(tx, account, &input.role_name, &path, &input.assume_role_policy_document, &[]);
@@ -57,17 +57,11 @@ pub fn list(view_: &View, caller: &Caller, input: api::ListRolesRequest) -> Resu
 /// IAM DeleteRole: only one that has no policies and is in no instance profile. Its sessions end.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteRoleRequest) -> Result<(), Fault> {
     let record = find(tx, caller, &input.role_name)?;
-    let conflict =
-        |first: &str| Err(DELETE_CONFLICT_EXCEPTION.fault(format!("Cannot delete entity, must {first} first.")));
     if tx.any(Index::<InstanceProfile>::by("role", record.body.arn().to_string())) {
-        return conflict("remove roles from instance profile");
+        let why = "Cannot delete entity, must remove roles from instance profile first.";
+        return Err(DELETE_CONFLICT_EXCEPTION.fault(why));
     }
-    if !record.body.attached.is_empty() {
-        return conflict("detach all policies");
-    }
-    if !record.body.inline.is_empty() {
-        return conflict("delete policies");
-    }
+    record.body.grants.check_none()?;
     tx.remove(&record.key);
     Ok(())
 }
@@ -121,50 +115,9 @@ pub fn list_tags(
     input: api::ListRoleTagsRequest,
 ) -> Result<api::ListRoleTagsResponse, Fault> {
     let record = find(view, caller, &input.role_name)?;
-    let shown = tags::shown(&record.body.tags).into_iter().map(|tag| (tag.key.clone(), tag)).collect();
     let scope = format!("iam:ListRoleTags/{}", record.key.name());
-    let page = listing::page(&scope, shown, input.max_items, input.marker.as_deref())?;
+    let page = tags::page(&scope, &record.body.tags, input.max_items, input.marker.as_deref())?;
     Ok(api::ListRoleTagsResponse { tags: page.items, is_truncated: Some(page.next.is_some()), marker: page.next })
-}
-
-/// IAM AttachRolePolicy: AWS-managed policies; twice is once.
-pub fn attach_policy(tx: &mut Tx, caller: &Caller, input: api::AttachRolePolicyRequest) -> Result<(), Fault> {
-    let mut record = find(tx, caller, &input.role_name)?;
-    let missing =
-        || NO_SUCH_ENTITY_EXCEPTION.fault(format!("Policy {} does not exist or is not attachable.", input.policy_arn));
-    let name = managed::name(&input.policy_arn).ok_or_else(missing)?;
-    record.body.attached.insert(input.policy_arn.clone(), name.into());
-    tx.put(record);
-    Ok(())
-}
-
-/// IAM DetachRolePolicy.
-pub fn detach_policy(tx: &mut Tx, caller: &Caller, input: api::DetachRolePolicyRequest) -> Result<(), Fault> {
-    let mut record = find(tx, caller, &input.role_name)?;
-    if record.body.attached.remove(&input.policy_arn).is_none() {
-        return Err(NO_SUCH_ENTITY_EXCEPTION.fault(format!("Policy {} was not found.", input.policy_arn)));
-    }
-    tx.put(record);
-    Ok(())
-}
-
-/// IAM ListAttachedRolePolicies, by ARN.
-pub fn list_attached_policies(
-    view: &View,
-    caller: &Caller,
-    input: api::ListAttachedRolePoliciesRequest,
-) -> Result<api::ListAttachedRolePoliciesResponse, Fault> {
-    let record = find(view, caller, &input.role_name)?;
-    let attached = record.body.attached.into_iter();
-    let attached = attached
-        .map(|(arn, name)| (arn.clone(), api::AttachedPolicy { policy_arn: Some(arn), policy_name: Some(name) }));
-    let scope = format!("iam:ListAttachedRolePolicies/{}", record.key.name());
-    let page = listing::page(&scope, attached.collect(), input.max_items, input.marker.as_deref())?;
-    Ok(api::ListAttachedRolePoliciesResponse {
-        attached_policies: Some(page.items),
-        is_truncated: Some(page.next.is_some()),
-        marker: page.next,
-    })
 }
 
 /// The account's role of that name.

@@ -1,7 +1,7 @@
 //! The user operations.
 
 use super::User;
-use crate::iam::{access_key, listing, managed, tags};
+use crate::iam::{access_key, listing, policy, tags};
 use roadstead_kernel::Caller;
 use roadstead_shapes::iam as api;
 use roadstead_shapes::iam::{DELETE_CONFLICT_EXCEPTION, ENTITY_ALREADY_EXISTS_EXCEPTION, NO_SUCH_ENTITY_EXCEPTION};
@@ -15,7 +15,7 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateUserRequest) -> Re
         let why = format!("User with name {} already exists.", input.user_name);
         return Err(ENTITY_ALREADY_EXISTS_EXCEPTION.fault(why));
     }
-    managed::no_boundary(input.permissions_boundary.as_deref())?;
+    policy::no_boundary(input.permissions_boundary.as_deref())?;
     let tags = tags::given(input.tags)?;
     let path = input.path.unwrap_or_else(|| "/".into());
     let mut user = super::create(tx, account, &input.user_name, &path);

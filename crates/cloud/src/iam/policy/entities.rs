@@ -1,0 +1,70 @@
+//! Who has a managed policy.
+
+use super::find;
+use crate::iam::grants::index_value;
+use crate::iam::listing;
+use crate::iam::role::Role;
+use roadstead_kernel::Caller;
+use roadstead_shapes::iam as api;
+use roadstead_store::{Index, Read, View};
+use roadstead_wire::fault::Fault;
+
+/// Somebody who has it.
+enum Entity {
+    Role(api::PolicyRole),
+}
+
+/// How many in the account have it.
+pub fn count(read: &impl Read, account: &str, arn: &str) -> usize {
+    let value = index_value(account, arn);
+    read.count(Index::<Role>::by("policy", value))
+}
+
+/// IAM ListEntitiesForPolicy, by kind and name.
+pub fn list(
+    view: &View,
+    caller: &Caller,
+    input: api::ListEntitiesForPolicyRequest,
+) -> Result<api::ListEntitiesForPolicyResponse, Fault> {
+    find(view, caller, &input.policy_arn)?;
+    let prefix = input.path_prefix.unwrap_or_else(|| "/".into());
+    let boundaries = input.policy_usage_filter == Some(api::PolicyUsageType::PermissionsBoundary);
+    // Nobody here has a boundary.
+    let all = if boundaries { vec![] } else { holders(view, caller, &input.policy_arn, &prefix) };
+    let filter = input.entity_filter;
+    let wanted = all.into_iter().filter(|(_, entity)| filter.is_none_or(|kind| entity.kind() == kind)).collect();
+    let scope = format!("iam:ListEntitiesForPolicy/{}/{prefix}/{filter:?}/{boundaries}", input.policy_arn);
+    let page = listing::page(&scope, wanted, input.max_items, input.marker.as_deref())?;
+    let mut answer = api::ListEntitiesForPolicyResponse {
+        policy_groups: Some(vec![]),
+        policy_users: Some(vec![]),
+        policy_roles: Some(vec![]),
+        is_truncated: Some(page.next.is_some()),
+        marker: page.next,
+    };
+    for entity in page.items {
+        match entity {
+            Entity::Role(role) => answer.policy_roles.get_or_insert_default().push(role),
+        }
+    }
+    Ok(answer)
+}
+
+/// All who have it under a path, in the order of their kinds and names.
+fn holders(view: &View, caller: &Caller, arn: &str, prefix: &str) -> Vec<(String, Entity)> {
+    let value = index_value(&caller.identity.account, arn);
+    let roles = view.list(Index::<Role>::by("policy", value.clone())).into_iter().map(|record| record.body);
+    let roles = roles.filter(|role| role.path.starts_with(prefix)).map(|role| {
+        let shown = api::PolicyRole { role_name: Some(role.name.clone()), role_id: Some(role.id) };
+        (format!("role/{}", role.name), Entity::Role(shown))
+    });
+    roles.collect()
+}
+
+impl Entity {
+    fn kind(&self) -> api::EntityType {
+        match self {
+            Entity::Role(_) => api::EntityType::Role,
+        }
+    }
+}

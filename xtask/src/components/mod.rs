@@ -20,7 +20,8 @@ mod tests;
 
 use anyhow::{Context, Result, bail};
 use build::Recipe;
-use cache::{Cache, Entry, State};
+pub use cache::Cache;
+use cache::{Entry, State};
 use manifest::{Item, Manifest, Selection, Stage};
 use progress::{elapsed, say};
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 
 mod api;
 mod balancer;
+mod calls;
 mod chaos;
 mod cluster;
 mod cni;
@@ -30,6 +31,11 @@ use std::process::ExitCode;
 /// Started by `cargo xtask bench`, which knows where everything stands.
 #[derive(Parser)]
 enum Benchmark {
+    /// Requests per second against a bare server, moto, and any endpoint
+    Api(calls::Args),
+    /// The bare server of that
+    #[command(hide = true)]
+    Floor(calls::floor::Args),
     /// CreateCluster to ACTIVE against the same programs started bare
     Cluster(cluster::Args),
     /// Clusters made and deleted one after another, then several at once
@@ -50,6 +56,8 @@ enum Benchmark {
 
 fn main() -> ExitCode {
     let result = match Benchmark::parse() {
+        Benchmark::Api(args) => calls::run(&args),
+        Benchmark::Floor(args) => calls::floor::run(&args),
         Benchmark::Cluster(args) => cluster::run(&args),
         Benchmark::Wear(args) => wear::run(&args),
         Benchmark::Balancer(args) => balancer::run(&args),

@@ -107,7 +107,15 @@ impl<'a> Region<'a> {
     /// # Errors
     /// It can't be started.
     pub fn client(&self) -> Result<Client> {
-        Client::start(&self.parts.python, &self.roadstead(), self.folder.path())
+        self.client_of(client::PROGRAM)
+    }
+
+    /// Another program of that kind.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn client_of(&self, program: &str) -> Result<Client> {
+        Client::start(program, &self.parts.python, &self.roadstead(), self.folder.path())
     }
 
     /// What the paths of its machines' cgroups contain.

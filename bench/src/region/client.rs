@@ -11,7 +11,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
-const PROGRAM: &str = include_str!("client.py");
+/// Makes clusters and watches them.
+pub const PROGRAM: &str = include_str!("client.py");
 /// Points the program at the region as a user's shell would; nothing of the user's own AWS reaches it.
 const SHELL: &str = r#"environment=$("$@" env) && eval "$environment" && exec "$PYTHON" -c "$PROGRAM""#;
 /// Ten times what a command takes.
@@ -36,14 +37,30 @@ impl Client {
     ///
     /// # Errors
     /// It can't be started.
-    pub fn start(python: &Path, roadstead: &Command, home: &Path) -> Result<Self> {
+    pub fn start(program: &str, python: &Path, roadstead: &Command, home: &Path) -> Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", SHELL, "sh"]).arg(roadstead.get_program()).args(roadstead.get_args());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home);
-        command.env("PYTHON", python).env("PROGRAM", PROGRAM);
+        command.env_clear().env("PYTHON", python).env("PROGRAM", program);
+        Self::run(command, home)
+    }
+
+    /// Starts it for somebody else's endpoint, which takes any key.
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn at(endpoint: &str, program: &str, python: &Path, home: &Path) -> Result<Self> {
+        let mut command = Command::new(python);
+        command.args(["-c", program]).env_clear().env("AWS_ENDPOINT_URL", endpoint);
+        command.env("AWS_DEFAULT_REGION", "us-east-1");
+        command.env("AWS_ACCESS_KEY_ID", "testing").env("AWS_SECRET_ACCESS_KEY", "testing");
+        Self::run(command, home)
+    }
+
+    fn run(mut command: Command, home: &Path) -> Result<Self> {
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home);
         command.env("INTERVAL", INTERVAL.as_secs_f64().to_string()).env("LIMIT", LIMIT.as_secs().to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().context("starting sh")?;
+        let mut child = command.spawn().context("starting the boto3 program")?;
         let commands = child.stdin.take().expect("it is a pipe");
         let lines = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
         let (tell, answers) = channel();

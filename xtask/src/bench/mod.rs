@@ -1,5 +1,8 @@
 //! `cargo xtask bench` and `cargo xtask chaos`: build what the `bench` crate runs, and become it.
 
+mod moto;
+
+use crate::components::Cache;
 use anyhow::{Context as _, Result, bail, ensure};
 use std::env;
 use std::os::unix::process::CommandExt as _;
@@ -15,6 +18,9 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Benchmark {
+    /// Requests per second and what each takes: reads, a list, durable writes, at 1 and at 32 clients, against a bare
+    /// server on the same HTTP library and moto's server; what a region takes to start and at rest (needs root).
+    Api(OfApi),
     /// CreateCluster to ACTIVE, and DeleteCluster, against the same programs started bare, in turns (needs root).
     ///
     /// The environment's ROADSTEAD_PROGRAM names another `roadstead` than the release build.
@@ -91,6 +97,23 @@ enum Benchmark {
     },
 }
 
+/// Of `bench api`.
+#[derive(clap::Args)]
+struct OfApi {
+    /// How often each side is measured.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Another endpoint to compare with, on this machine: http://127.0.0.1:4566.
+    #[arg(long, value_name = "URL")]
+    peer: Option<String>,
+    /// A folder on the disk to use.
+    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    place: PathBuf,
+}
+
 /// What the benchmarks of nodes and pods share.
 #[derive(clap::Args)]
 struct OfNodes {
@@ -123,6 +146,7 @@ pub struct Chaos {
 pub fn run(args: &Args) -> Result<()> {
     let target = Target::find()?;
     let mut command = match &args.benchmark {
+        Benchmark::Api(of) => api(&target, of)?,
         Benchmark::Scale { clusters } => scale(&target, clusters)?,
         Benchmark::Cluster { runs, only, place } => cluster(&target, *runs, only.as_deref(), place)?,
         Benchmark::Wear { runs, together, place } => {
@@ -151,6 +175,29 @@ pub fn run(args: &Args) -> Result<()> {
     };
     // Becomes the benchmark, so that Ctrl-C is its own affair and the shell waits until it has cleaned up.
     Err(command.exec()).context("starting the benchmark")
+}
+
+/// Without components: the cluster that is asked for never starts a program. The harness is a release build, because its
+/// floor is a server.
+fn api(target: &Target, of: &OfApi) -> Result<Command> {
+    let cache = Cache::of_user()?;
+    let mut command = as_root(&target.build("release", "bench", "bench")?);
+    command.arg("api").arg("--runs").arg(of.runs.to_string()).arg("--seconds").arg(of.seconds.to_string());
+    command.arg("--place").arg(&of.place).arg("--components").arg(target.folder.join("no-components"));
+    command.arg("--python").arg(python(cache.root())?).arg("--roadstead").arg(roadstead(target)?);
+    match moto::python(cache.root().parent().context("the cache is a folder in one")?) {
+        Ok(python) => drop(command.arg("--moto").arg(python)),
+        Err(why) => eprintln!("without moto, which can't be had: {why:#}"),
+    }
+    command.args(of.peer.iter().flat_map(|peer| ["--peer", peer]));
+    Ok(command)
+}
+
+/// The one that has the AWS clients.
+fn python(components: &Path) -> Result<PathBuf> {
+    let python = components.with_file_name("venv").join("bin/python");
+    ensure!(python.exists(), "{} is missing: run scripts/setup", python.display());
+    Ok(python)
 }
 
 fn cluster(target: &Target, runs: usize, only: Option<&str>, place: &Path) -> Result<Command> {
@@ -241,8 +288,7 @@ impl Target {
         let built = Command::new(&self.xtask).arg("components").status()?;
         ensure!(built.success(), "the components can't be built, see above");
         let cache = self.set_of("etcd")?.cache;
-        let python = cache.with_file_name("venv").join("bin/python");
-        ensure!(python.exists(), "{} is missing: run scripts/setup", python.display());
+        let python = python(&cache)?;
         let mut command = as_root(&self.build("dev", "bench", "bench")?);
         command.arg(what).arg("--runs").arg(runs.to_string()).arg("--place").arg(place);
         command.arg("--components").arg(&cache).arg("--python").arg(&python);

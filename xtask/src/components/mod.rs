@@ -21,7 +21,8 @@ mod tests;
 
 use anyhow::{Context, Result, bail};
 use build::Recipe;
-use cache::{Cache, Entry, State};
+pub use cache::Cache;
+use cache::{Entry, State};
 use manifest::{Manifest, Selection, Stage};
 use progress::{elapsed, say};
 use release::Mirror;

@@ -848,7 +848,7 @@ pub static DESCRIBE_SECURITY_GROUP_RULES: Operation<
         input_token: "NextToken",
         output_token: "NextToken",
         limit_key: Some("MaxResults"),
-        result_key: "SecurityGroupRules",
+        result_keys: &["SecurityGroupRules"],
         more_results: None,
     }),
     waiter: false,

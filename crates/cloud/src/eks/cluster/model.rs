@@ -141,6 +141,13 @@ pub enum Stage {
     },
 }
 
+impl VpcConfig {
+    /// The security groups of the control plane's interfaces in the user's network: the cluster's, and the user's own.
+    pub fn control_plane_groups(&self) -> Vec<String> {
+        [&self.cluster_security_group].into_iter().chain(&self.security_groups).cloned().collect()
+    }
+}
+
 impl Member {
     /// Its machine is to run.
     pub fn runs(&self) -> bool {

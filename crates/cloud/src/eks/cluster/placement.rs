@@ -44,7 +44,7 @@ pub fn place(tx: &mut Tx, owner: &AnyKey, spec: &Spec) -> Result<Placement, Stri
     }
     let (network, members, back) = place_etcd(tx, owner);
     let requester = |balancer| eni::Request {
-        groups: vec![spec.vpc.cluster_security_group.clone()],
+        groups: spec.vpc.control_plane_groups(),
         description: format!("Amazon EKS {}", spec.name),
         requester_managed: true,
         balancer,

@@ -84,6 +84,7 @@ pub fn registry() -> Registry {
     registry.add::<KeyState>();
     host_item::<hostspec::Network>(&mut registry);
     host_item::<hostspec::Port>(&mut registry);
+    host_item::<hostspec::SecurityGroup>(&mut registry);
     host_item::<hostspec::Disk>(&mut registry);
     host_item::<hostspec::Machine>(&mut registry);
     host_item::<hostspec::Metadata>(&mut registry);
@@ -115,6 +116,7 @@ pub fn planners() -> Planners {
         .add(LayerPlanner)
         .add(fabric::NetworkPlanner)
         .add(fabric::PortPlanner)
+        .add(fabric::SecurityGroupPlanner)
         .add(fabric::DiskPlanner)
         .add(fabric::MachinePlanner)
         .add(fabric::BalancerPlanner)

@@ -118,6 +118,7 @@ fn items(rig: &Rig) -> Vec<Versioned> {
         addresses: vec![ip("10.0.1.9")],
         public: Some(PublicAddress { address: rig.public(16), sources }),
         listeners: vec![Listener { port: 443, targets, health }],
+        groups: Vec::new(),
     };
     // Not in the order in which they need each other.
     vec![

@@ -62,6 +62,7 @@ impl Region {
             addresses: vec![ip("10.0.1.9")],
             public: Some(PublicAddress { address: self.public, sources: vec!["127.0.0.0/8".parse().unwrap()] }),
             listeners: vec![Listener { port: 443, targets, health }],
+            groups: Vec::new(),
         }
     }
 

@@ -50,6 +50,7 @@ fn frontend(public: Ipv4Addr, sources: &str) -> Frontend {
         addresses: vec![ip("10.0.1.9")],
         public: Some((public, vec![sources.parse().unwrap()])),
         listeners: [(443, vec![(ip("10.0.2.5"), 80)])].into(),
+        groups: Vec::new(),
     }
 }
 

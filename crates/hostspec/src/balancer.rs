@@ -19,6 +19,10 @@ pub struct Balancer {
     pub public: Option<PublicAddress>,
     /// Its ports.
     pub listeners: Vec<Listener>,
+    /// [`SecurityGroup`](crate::SecurityGroup)s whose members its addresses in the network are: rules that name one of
+    /// them let their members be dialled there. Its targets' own groups say who may.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 /// An address of the outside that leads into a network.

@@ -1,7 +1,7 @@
 //! The contract between a region and a host: what a host must look like, and what it says it saw. Types only.
 //!
-//! The region never calls the host to *do* something. It tells it a set of small **items** (networks, ports, disks,
-//! machines, balancers, credentials, reviewers), each with a generation; the host makes Linux look like them, keeps it
+//! The region never calls the host to *do* something. It tells it a set of small **items** (networks, ports, security
+//! groups, disks, machines, balancers, credentials, reviewers), each with a generation; the host makes Linux look like them, keeps it
 //! so while the region is away, and streams a [`Status`] for each item whenever what it sees changes.
 //!
 //! ```text
@@ -17,6 +17,7 @@ mod machine;
 mod metadata;
 mod network;
 mod quorum;
+mod security_group;
 mod session;
 
 pub use balancer::{
@@ -31,4 +32,5 @@ pub use machine::{
 pub use metadata::{Metadata, RoleCredentials, link_local};
 pub use network::{Network, NetworkStatus, Port, PortStatus};
 pub use quorum::{Quorum, QuorumMember};
+pub use security_group::{Peer, Permission, SecurityGroup, Traffic};
 pub use session::{FromHost, Item, ItemKey, ItemKind, MAX_FRAME, Status, ToHost, Versioned};

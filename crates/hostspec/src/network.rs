@@ -42,6 +42,10 @@ pub struct Port {
     /// Secondary private addresses that the router also sends here.
     #[serde(default)]
     pub secondary: Vec<Ipv4Addr>,
+    /// Its [`SecurityGroup`](crate::SecurityGroup)s. With some it gets and sends nothing that none of them lets through,
+    /// whether or not the host knows them yet; with none, everything.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 impl Port {

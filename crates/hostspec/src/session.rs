@@ -2,7 +2,7 @@
 
 use crate::{
     Balancer, BalancerStatus, Credential, Disk, DiskStatus, Machine, MachineStatus, Metadata, Network, NetworkStatus,
-    Port, PortStatus, Quorum, Reviewer, ReviewerStatus,
+    Port, PortStatus, Quorum, Reviewer, ReviewerStatus, SecurityGroup,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -18,6 +18,7 @@ pub const MAX_FRAME: u32 = 64 << 20;
 pub enum Item {
     Network(Network),
     Port(Port),
+    SecurityGroup(SecurityGroup),
     Disk(Disk),
     Machine(Machine),
     Metadata(Metadata),
@@ -34,6 +35,7 @@ pub enum Item {
 pub enum ItemKind {
     Network,
     Port,
+    SecurityGroup,
     Disk,
     Machine,
     Metadata,
@@ -64,6 +66,7 @@ impl Item {
         let (kind, id) = match self {
             Item::Network(x) => (ItemKind::Network, &x.id),
             Item::Port(x) => (ItemKind::Port, &x.id),
+            Item::SecurityGroup(x) => (ItemKind::SecurityGroup, &x.id),
             Item::Disk(x) => (ItemKind::Disk, &x.id),
             Item::Machine(x) => (ItemKind::Machine, &x.id),
             Item::Metadata(x) => (ItemKind::Metadata, &x.id),

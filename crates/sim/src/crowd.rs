@@ -263,6 +263,7 @@ fn answer(view: &View, key: &AnyKey, now: Millis) -> Option<Observation> {
         hostspec::Reviewer::WANT => {
             saw::<hostspec::Reviewer>(view, &name, |_| Some(hostspec::ReviewerStatus { ready: true, why: None }))
         }
+        hostspec::SecurityGroup::WANT => saw::<hostspec::SecurityGroup>(view, &name, |_| None),
         hostspec::Quorum::WANT => saw::<hostspec::Quorum>(view, &name, |_| None),
         hostspec::Credential::WANT => saw::<hostspec::Credential>(view, &name, |_| None),
         _ => None,

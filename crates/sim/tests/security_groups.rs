@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "it is a test: what goes wrong ends it")]
 
+use roadstead_cloud::fabric::{Saw, Want};
+use roadstead_hostspec::{Balancer, Peer, Permission, Port, SecurityGroup, Traffic};
 use roadstead_shapes::ec2;
 use roadstead_sim::World;
+use roadstead_store::{Key, Read as _};
 use roadstead_wire::fault::Fault;
 use roadstead_wire::schema::Protocol;
 
@@ -238,4 +241,77 @@ fn a_default_vpc_says_which_rules_it_did_not_have() {
     let answer = world.call(&ec2::REVOKE_SECURITY_GROUP_INGRESS, request(22)).unwrap();
     assert_eq!(answer.unknown_ip_permissions.unwrap()[0].from_port, Some(22));
     assert_eq!(answer.revoked_security_group_rules.unwrap().len(), 0);
+}
+
+/// What the host is to enforce of a group.
+fn enforced(world: &World, id: &str) -> Option<SecurityGroup> {
+    world.view().get(&Key::<Want<SecurityGroup>>::new(id)).map(|want| want.body.0)
+}
+
+#[test]
+fn a_host_enforces_a_group_while_an_interface_has_it() {
+    let mut world = World::calm();
+    let vpc = vpc(&mut world);
+    let web = group(&mut world, &vpc, "web");
+    world.settle();
+    assert_eq!(enforced(&world, &web), None, "nobody has it");
+    let subnet =
+        ec2::CreateSubnetRequest { vpc_id: vpc.clone(), cidr_block: Some("10.7.0.0/24".into()), ..Default::default() };
+    let subnet = world.call(&ec2::CREATE_SUBNET, subnet).unwrap().subnet.unwrap().subnet_id.unwrap();
+    let request =
+        ec2::CreateNetworkInterfaceRequest { subnet_id: subnet, groups: Some(vec![web.clone()]), ..Default::default() };
+    let eni = world.call(&ec2::CREATE_NETWORK_INTERFACE, request).unwrap().network_interface.unwrap();
+    let eni = eni.network_interface_id.unwrap();
+    let ipv6 = ec2::Ipv6Range { cidr_ipv6: Some("::/0".into()), ..Default::default() };
+    let ping = ec2::IpPermission {
+        ip_protocol: Some("icmp".into()),
+        from_port: Some(8),
+        to_port: Some(-1),
+        ipv6_ranges: Some(vec![ipv6]),
+        ..tcp(8, -1, &["10.0.0.0/8"])
+    };
+    authorize(&mut world, &web, vec![tcp(22, 80, &["10.0.0.0/8"]), from_group("-1", &web), ping]).unwrap();
+    world.settle();
+    let port = world.view().get(&Key::<Want<Port>>::new(eni.as_str())).unwrap().body.0;
+    assert_eq!(port.groups, [web.clone()]);
+    let SecurityGroup { network, mut ingress, egress, .. } = enforced(&world, &web).unwrap();
+    ingress.sort();
+    let block = |text: &str| Peer::Block(text.parse().unwrap());
+    let expected = [
+        Permission { traffic: Traffic::All, peer: Peer::Group(web.clone()) },
+        Permission { traffic: Traffic::Tcp { first: 22, last: 80 }, peer: block("10.0.0.0/8") },
+        Permission { traffic: Traffic::Icmp { kind: Some(8), code: None }, peer: block("10.0.0.0/8") },
+    ];
+    assert_eq!((network, &ingress[..]), (vpc, &expected[..]));
+    assert_eq!(egress, [Permission { traffic: Traffic::All, peer: block("0.0.0.0/0") }]);
+    let gone = ec2::DeleteNetworkInterfaceRequest { network_interface_id: eni, dry_run: None };
+    world.call(&ec2::DELETE_NETWORK_INTERFACE, gone).unwrap();
+    world.settle();
+    delete(&mut world, &web).unwrap();
+    world.settle();
+    let left = world.view().get(&Key::<Saw<SecurityGroup>>::new(web.as_str()));
+    assert!(enforced(&world, &web).is_none() && left.is_none());
+}
+
+#[test]
+fn a_control_plane_has_the_clusters_group_and_its_users_own() {
+    let mut world = World::calm();
+    let mut request = world.request("a");
+    let subnets = request.resources_vpc_config.subnet_ids.clone().unwrap();
+    let asked = ec2::DescribeSubnetsRequest { subnet_ids: Some(subnets), ..Default::default() };
+    let vpc = world.call(&ec2::DESCRIBE_SUBNETS, asked).unwrap().subnets.unwrap().remove(0).vpc_id.unwrap();
+    let own = group(&mut world, &vpc, "own");
+    request.resources_vpc_config.security_group_ids = Some(vec![own.clone()]);
+    world.call(&roadstead_shapes::eks::CREATE_CLUSTER, request).unwrap();
+    world.settle();
+    let cluster = world.cluster("a").unwrap();
+    let groups = vec![cluster.spec.vpc.cluster_security_group.clone(), own];
+    let placement = cluster.placement.unwrap();
+    for server in &placement.servers {
+        let port = |id: &str| world.view().get(&Key::<Want<Port>>::new(id)).unwrap().body.0;
+        assert_eq!(port(&server.front).groups, groups);
+        assert_eq!(port(&server.back).groups, Vec::<String>::new(), "nobody's groups are in etcd's network");
+    }
+    let balancer = world.view().get(&Key::<Want<Balancer>>::new(cluster.spec.id.as_str())).unwrap().body.0;
+    assert_eq!(balancer.groups, groups);
 }

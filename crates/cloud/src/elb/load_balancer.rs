@@ -34,6 +34,9 @@ pub struct Spec {
     pub reserved: Option<Ipv4Addr>,
     /// Its ports.
     pub listeners: Vec<Listener>,
+    /// The security groups of its interfaces.
+    #[serde(default)]
+    pub groups: Vec<String>,
 }
 
 impl Object for LoadBalancer {

@@ -73,6 +73,7 @@ macro_rules! host_item {
 
 host_item!(Network, hostspec::NetworkStatus, id, "host/network", "host/network-status", hostspec::Status::Network(s) => Some(s));
 host_item!(Port, hostspec::PortStatus, id, "host/port", "host/port-status", hostspec::Status::Port(s) => Some(s));
+host_item!(SecurityGroup, (), id, "host/security-group", "host/security-group-status", _ => None);
 host_item!(Disk, hostspec::DiskStatus, id, "host/disk", "host/disk-status", hostspec::Status::Disk(s) => Some(s));
 host_item!(Machine, hostspec::MachineStatus, id, "host/machine", "host/machine-status", hostspec::Status::Machine(s) => Some(s));
 host_item!(Balancer, hostspec::BalancerStatus, id, "host/balancer", "host/balancer-status", hostspec::Status::Balancer(s) => Some(s));

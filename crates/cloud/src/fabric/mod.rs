@@ -11,7 +11,9 @@ mod plan;
 
 pub use item::{HostItem, Saw, Want};
 pub use machine::MachinePlanner;
-pub use plan::{BalancerPlanner, CredentialPlanner, DiskPlanner, NetworkPlanner, PortPlanner, SessionPlanner};
+pub use plan::{
+    BalancerPlanner, CredentialPlanner, DiskPlanner, NetworkPlanner, PortPlanner, SecurityGroupPlanner, SessionPlanner,
+};
 
 use roadstead_store::{AnyKey, Key, Read, Tx};
 

@@ -2,6 +2,8 @@
 //! deleted one once no host has anything of it.
 
 use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::security_group::{self, SecurityGroup};
+use crate::ec2::security_group_rule::{self, Direction, Peer, Permission, Traffic};
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
 use crate::elb::load_balancer::LoadBalancer;
@@ -17,6 +19,8 @@ use roadstead_store::{Index, Key, Object, Read, Record, Tx};
 pub struct NetworkPlanner;
 /// Network interface → port.
 pub struct PortPlanner;
+/// Security group → the same, while an interface has it.
+pub struct SecurityGroupPlanner;
 /// Volume → disk.
 pub struct DiskPlanner;
 /// Load balancer → balancer, and target health → its status.
@@ -77,10 +81,67 @@ impl Planner for PortPlanner {
             subnet: eni.block,
             address: eni.address,
             secondary: eni.others().collect(),
+            groups: eni.groups.clone(),
         };
         want(tx, &record.key.any(), port);
         Next::settled("wanted")
     }
+}
+
+impl Planner for SecurityGroupPlanner {
+    type Object = SecurityGroup;
+    const NAME: &'static str = "fabric/security-group";
+
+    fn plan(&self, mut record: Record<SecurityGroup>, tx: &mut Tx) -> Next {
+        if record.deleting.is_some() {
+            let id = record.body.id.clone();
+            return finish::<_, hostspec::SecurityGroup>(tx, &record.key, &id);
+        }
+        if !record.body.has_rules {
+            // From before rules were records.
+            security_group::add_first_rules(tx, &record.body);
+            record.body.has_rules = true;
+            tx.put(record.clone());
+        }
+        let group = &record.body;
+        // One that nobody has costs a host nothing.
+        if !tx.any(Index::<NetworkInterface>::by("group", group.id.as_str())) {
+            unwant::<hostspec::SecurityGroup>(tx, &group.id);
+            return Next::settled("no interface has it");
+        }
+        if !is_wanted::<hostspec::Network>(tx, &group.vpc) {
+            return Next::settled("waits for its network");
+        }
+        let rules = security_group_rule::of_group(tx, &group.id);
+        let permissions = |direction| {
+            let of = rules.iter().filter(|rule| rule.body.direction == direction);
+            of.filter_map(|rule| let_through(&rule.body.permission)).collect()
+        };
+        let (ingress, egress) = (permissions(Direction::Ingress), permissions(Direction::Egress));
+        let (id, network) = (group.id.clone(), group.vpc.clone());
+        want(tx, &record.key.any(), hostspec::SecurityGroup { id, network, ingress, egress });
+        Next::settled("wanted")
+    }
+}
+
+/// What a rule lets through; nothing if that is IPv6, which no VPC has.
+fn let_through(permission: &Permission) -> Option<hostspec::Permission> {
+    let peer = match &permission.peer {
+        Peer::Ipv4(block) => hostspec::Peer::Block(*block),
+        Peer::Group(id) => hostspec::Peer::Group(id.clone()),
+        Peer::Ipv6(_) => return None,
+    };
+    let Traffic { protocol, from, to } = permission.traffic;
+    let port = |number: i32| u16::try_from(number).ok();
+    let number = |number: i32| u8::try_from(number).ok();
+    let traffic = match protocol {
+        None => hostspec::Traffic::All,
+        Some(Traffic::TCP) => hostspec::Traffic::Tcp { first: port(from)?, last: port(to)? },
+        Some(Traffic::UDP) => hostspec::Traffic::Udp { first: port(from)?, last: port(to)? },
+        Some(Traffic::ICMP) => hostspec::Traffic::Icmp { kind: number(from), code: number(to) },
+        Some(protocol) => hostspec::Traffic::Other { protocol },
+    };
+    Some(hostspec::Permission { traffic, peer })
 }
 
 impl Planner for DiskPlanner {
@@ -130,6 +191,7 @@ impl Planner for BalancerPlanner {
             addresses: spec.addresses.clone(),
             public: spec.public.clone(),
             listeners: spec.listeners.clone(),
+            groups: spec.groups.clone(),
         };
         want(tx, &record.key.any(), balancer);
         let seen = saw::<hostspec::Balancer>(tx, &id).unwrap_or_default();

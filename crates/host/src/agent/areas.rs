@@ -44,6 +44,7 @@ impl Areas {
                 self.nets.put_network(*generation, spec).await;
             }
             Item::Port(spec) => self.nets.put_port(*generation, spec).await,
+            Item::SecurityGroup(spec) => self.nets.put_group(spec).await,
             Item::Balancer(spec) => self.balancers.put(*generation, spec).await,
             Item::Quorum(spec) => self.quorums.put(*generation, spec).await,
             Item::Disk(spec) => self.disks.put(*generation, spec),
@@ -62,6 +63,7 @@ impl Areas {
                 self.nets.remove_network(&key.id).await;
             }
             ItemKind::Port => self.nets.remove_port(&key.id).await,
+            ItemKind::SecurityGroup => self.nets.remove_group(&key.id).await,
             ItemKind::Balancer => self.balancers.remove(&key.id).await,
             ItemKind::Quorum => self.quorums.remove(&key.id).await,
             ItemKind::Disk => self.disks.remove(&key.id).await,
@@ -77,6 +79,7 @@ impl Areas {
         match item {
             Item::Network(spec) => self.link_local.adopt(spec).await,
             Item::Port(spec) => self.nets.adopt(&spec.network, Part::Port(spec.clone())).await,
+            Item::SecurityGroup(spec) => self.nets.adopt(&spec.network, Part::Group(spec.clone())).await,
             Item::Balancer(spec) => self.balancers.adopt(spec).await,
             Item::Reviewer(spec) => self.reviewers.adopt(spec).await,
             _ => {}

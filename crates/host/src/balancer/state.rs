@@ -144,7 +144,8 @@ fn targets(listener: &Listener) -> impl Iterator<Item = (Place, &Listener, &Targ
 pub(super) fn frontend(spec: &Balancer, health: &Health) -> Frontend {
     let public = spec.public.as_ref().map(|public| (public.address, public.sources.clone()));
     let listeners = spec.listeners.iter().map(|listener| (listener.port, open_targets(listener, health)));
-    Frontend { addresses: spec.addresses.clone(), public, listeners: listeners.collect() }
+    let (addresses, groups) = (spec.addresses.clone(), spec.groups.clone());
+    Frontend { addresses, public, listeners: listeners.collect(), groups }
 }
 
 fn open_targets(listener: &Listener, health: &Health) -> Vec<(Ipv4Addr, u16)> {

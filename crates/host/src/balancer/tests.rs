@@ -19,6 +19,7 @@ fn balancer(ports: &[u16]) -> Balancer {
         addresses: vec![Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 1, 9)],
         public: Some(PublicAddress { address: Ipv4Addr::new(127, 43, 0, 9), sources: Vec::new() }),
         listeners: ports.iter().map(listener).collect(),
+        groups: Vec::new(),
     }
 }
 

@@ -45,9 +45,9 @@ impl Managed {
 
     /// Whether nothing is known of the network.
     pub fn is_empty(&self) -> bool {
-        let Layout { ports, frontends, refused, services, .. } = &self.layout;
-        let unused = ports.is_empty() && frontends.is_empty() && refused.is_empty() && services.is_empty();
-        self.generation.is_none() && unused
+        let Layout { cidrs: _, ports, groups, frontends, refused, services } = &self.layout;
+        let unwired = ports.is_empty() && groups.is_empty() && frontends.is_empty();
+        self.generation.is_none() && unwired && refused.is_empty() && services.is_empty()
     }
 
     fn observe(&mut self, site: &Site) -> Result<Router> {

@@ -2,7 +2,7 @@
 
 use super::rules::Rules;
 use super::state::{FORM, Far, Route, Router, Wire, link_name};
-use roadstead_hostspec::Port;
+use roadstead_hostspec::{Port, SecurityGroup};
 use roadstead_types::Cidr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -15,6 +15,8 @@ pub(super) struct Layout {
     pub cidrs: Vec<Cidr>,
     /// By port id.
     pub ports: BTreeMap<String, Plug>,
+    /// By security group id.
+    pub groups: BTreeMap<String, SecurityGroup>,
     /// By balancer id.
     pub frontends: BTreeMap<String, Frontend>,
     /// By quorum id: addresses and ports at which clients are refused.
@@ -75,6 +77,8 @@ pub struct Frontend {
     pub public: Option<(Ipv4Addr, Vec<Cidr>)>,
     /// By port: where new connections go, spread evenly by flow. None: refused.
     pub listeners: BTreeMap<u16, Vec<(Ipv4Addr, u16)>>,
+    /// Security groups whose members its addresses in the network are.
+    pub groups: Vec<String>,
 }
 
 /// A service of the router itself.
@@ -184,7 +188,7 @@ impl Frontend {
 
 impl Plug {
     /// Every address that the router sends to the port.
-    fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+    pub(super) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
         std::iter::once(self.port.address).chain(self.port.secondary.iter().copied())
     }
 }

@@ -9,7 +9,7 @@
 //! A router exists while its [`Network`](roadstead_hostspec::Network) is put. Machines are another area's: it makes a machine's namespace with
 //! [`netns::create`] and calls [`Nets::attach`], which draws the wires; until then a port exists only as the router's
 //! knowledge of it, and packets to it are unreachable. Balancers say what the data path should be with
-//! [`Nets::put_frontend`]; the router's own services (token review, the link-local ones) listen with [`Nets::listen`] and [`Nets::receive`].
+//! [`Nets::put_frontend`], security groups what ports that have them send and get ([`Nets::put_group`]); the router's own services (token review, the link-local ones) listen with [`Nets::listen`] and [`Nets::receive`].
 //!
 //! The kernel is the truth. Names are functions of ids, so an agent that starts finds what another one made; what it
 //! has applied since it last looked it remembers, so that the hot path asks the kernel nothing; after any error and in
@@ -23,6 +23,7 @@ mod netlink;
 pub mod netns;
 mod nets;
 mod rules;
+mod security;
 mod state;
 
 #[cfg(test)]

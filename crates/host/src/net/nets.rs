@@ -5,7 +5,9 @@ use super::{netns, router_namespace};
 use crate::backoff::Backoff;
 use crate::{Config, Saw, blocking, lock};
 use anyhow::{Context as _, Result, anyhow};
-use roadstead_hostspec::{ItemKey, ItemKind, MachinePort, Network, NetworkStatus, Port, PortStatus, Status};
+use roadstead_hostspec::{
+    ItemKey, ItemKind, MachinePort, Network, NetworkStatus, Port, PortStatus, SecurityGroup, Status,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -33,6 +35,8 @@ struct Inner {
 struct Directory {
     networks: BTreeSet<String>,
     ports: BTreeMap<String, Place>,
+    /// By security group id: its network.
+    groups: BTreeMap<String, String>,
     /// By machine id: the ports plugged into it.
     machines: BTreeMap<String, BTreeSet<String>>,
 }
@@ -61,6 +65,8 @@ pub enum Setup {
 pub enum Part {
     /// A port.
     Port(Port),
+    /// A security group.
+    Group(SecurityGroup),
     /// A balancer's id and data path.
     Frontend(String, Frontend),
     /// A service of the router itself.
@@ -150,6 +156,39 @@ impl Nets {
             backoff.pause().await;
         }
         self.forget_if_empty(&network);
+    }
+
+    /// Lets through what the security group lets through, to and from the ports that have it; waits for its network, and
+    /// tries until it is so.
+    pub async fn put_group(&self, spec: SecurityGroup) {
+        let before = self.0.directory.borrow().groups.get(&spec.id).cloned();
+        if before.is_some_and(|network| network != spec.network) {
+            self.remove_group(&spec.id).await;
+        }
+        self.register(&spec);
+        let mut backoff = Backoff::new();
+        loop {
+            self.wait_for_network(&spec.network).await;
+            let group = spec.clone();
+            let edit = move |layout: &mut Layout| drop(layout.groups.insert(group.id.clone(), group));
+            match self.change(&spec.network, edit).await.and_then(|failures| failures.of_network()) {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(group = spec.id, "cannot enforce the security group: {error:#}"),
+            }
+            backoff.pause().await;
+        }
+    }
+
+    /// Forgets the security group: a port that has it gets and sends nothing by it any more.
+    pub async fn remove_group(&self, id: &str) {
+        let mut network = None;
+        self.0.directory.send_modify(|directory| network = directory.groups.remove(id));
+        let Some(network) = network else { return };
+        let mut backoff = Backoff::new();
+        while let Err(error) = self.release(&network, id, |layout, id| drop(layout.groups.remove(id))).await {
+            tracing::warn!(group = id, "cannot remove the security group: {error:#}");
+            backoff.pause().await;
+        }
     }
 
     /// Draws the wires of a machine's ports into its network namespace, in order. What is drawn already stays, a port that
@@ -278,11 +317,14 @@ impl Nets {
     /// Remembers what an earlier agent made, without touching the kernel. Everything that was there must be adopted
     /// before its network is put, or the router would lose it until its own item is put.
     pub async fn adopt(&self, network: &str, part: Part) {
-        if let Part::Port(port) = &part {
-            self.place(port, false);
+        match &part {
+            Part::Port(port) => self.place(port, false),
+            Part::Group(group) => self.register(group),
+            Part::Frontend(..) | Part::Service(_) => {}
         }
         self.with(network, |managed, _| match part {
             Part::Port(port) => managed.layout.put_port(port),
+            Part::Group(group) => drop(managed.layout.groups.insert(group.id.clone(), group)),
             Part::Frontend(id, frontend) => drop(managed.layout.frontends.insert(id, frontend)),
             Part::Service(service) => drop(managed.layout.services.insert(service.id.clone(), service)),
         })
@@ -394,6 +436,10 @@ impl Nets {
     fn place(&self, port: &Port, ready: bool) {
         let place = Place { network: port.network.clone(), ready };
         self.0.directory.send_modify(|d| drop(d.ports.insert(port.id.clone(), place)));
+    }
+
+    fn register(&self, group: &SecurityGroup) {
+        self.0.directory.send_modify(|d| drop(d.groups.insert(group.id.clone(), group.network.clone())));
     }
 
     async fn wait(&self, until: impl Fn(&Directory) -> bool) {

@@ -1,11 +1,11 @@
 //! A router's nftables table: what is in it, as data, and the nft script from one content to another. Pure.
 //!
-//! Its size depends on balancers and services, not on ports: where an address lives is known by its /32 route, and the
-//! rules ask the routes.
+//! Where an address lives is known by its /32 route, and the rules ask the routes; ports and their addresses are in it
+//! only as far as security groups name them.
 //!
 //! ```text
-//! machine ─port─▶ admit: is this address routed to this port? ─▶ spread: balancers ─▶ forward ─▶ face ─▶ port
-//! host ──uplink─▶ admit: may this address dial that one?      ─▶    "                    "        "
+//! machine ─port─▶ admit: is this address routed to this port? ─▶ spread: balancers ─▶ forward: groups ─▶ face ─▶ port
+//! host ──uplink─▶ admit: may this address dial that one?      ─▶    "                    "             "
 //! ```
 //!
 //! A script is one transaction, and a transaction is atomic for each chain and each set, but a packet passes several.
@@ -15,6 +15,8 @@
 //! accept and its last rule decides: while a chain is replaced the kernel consults an empty one.
 
 use super::layout::{Frontend, Layout, Service, Transport};
+use super::security;
+use super::state::hash;
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,14 +29,16 @@ pub(super) const UPLINK: &str = "uplink";
 /// What is in a router's table besides [`CHAINS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Rules {
-    /// By set: its elements.
+    /// Of which [`SETS`] and [`CHAINS`] it is the content: an agent of another version may have others.
+    form: u64,
+    /// By set: its elements. One that is not among [`SETS`] is of addresses, and comes and goes with the content.
     sets: BTreeMap<String, BTreeSet<String>>,
-    /// By chain: its one rule.
-    listeners: BTreeMap<String, String>,
+    /// By chain: its rules.
+    chains: BTreeMap<String, Vec<String>>,
 }
 
 /// Every set and map: what it is called, what it is.
-const SETS: [(&str, &str); 8] = [
+const SETS: [(&str, &str); 10] = [
     // Blocks of the network, and the router's own addresses.
     ("inside", "set inside { type ipv4_addr; flags interval; }"),
     // Public address . who may dial it.
@@ -50,6 +54,9 @@ const SETS: [(&str, &str); 8] = [
     // Address . port of members of a quorum that clients must do without.
     ("refused", "set refused { type ipv4_addr . inet_service; }"),
     ("listeners", "map listeners { type ipv4_addr . inet_service : verdict; }"),
+    // The router's end of a wire whose port has security groups.
+    ("senders", "map senders { type ifname : verdict; }"),
+    ("receivers", "map receivers { type ifname : verdict; }"),
 ];
 
 /// The chains that are the same in every router.
@@ -91,8 +98,11 @@ const CHAINS: &str = r#"
     oifname "uplink" drop
     ip daddr . tcp dport @refused reject with tcp reset
     ct state new ct status dnat fib daddr . iif oif exists ct mark set 1
-    ip daddr @inside accept
-    reject with icmp admin-prohibited
+    ip daddr != @inside reject with icmp admin-prohibited
+    ct state established,related accept
+    iifname vmap @senders
+    oifname vmap @receivers
+    accept
   }
   chain face {
     type nat hook postrouting priority srcnat; policy accept;
@@ -104,7 +114,7 @@ const CHAINS: &str = r#"
 impl Rules {
     /// The content of the table of a router with this layout.
     pub fn of(layout: &Layout) -> Rules {
-        let mut rules = Rules::default();
+        let mut rules = Rules { form: form(), ..Rules::default() };
         let own = layout.services.values().map(|service| Cidr::containing(service.address, 32));
         let inside: Vec<Cidr> = layout.cidrs.iter().copied().chain(own).collect();
         rules.add("inside", outermost(&inside));
@@ -114,30 +124,35 @@ impl Rules {
         for (id, frontend) in &layout.frontends {
             rules.add_frontend(id, frontend);
         }
+        security::add(&mut rules, layout);
         rules
     }
 
     /// The script that makes the table `table` have this content, given what it has; all anew if that is not known.
     pub fn script(&self, table: &str, have: Option<&Rules>) -> String {
-        let Some(have) = have else {
+        let Some(have) = have.filter(|have| have.form == self.form) else {
             let sets: String = SETS.iter().map(|(_, declaration)| format!("  {declaration}\n")).collect();
             let table_anew =
                 format!("table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n{sets}{CHAINS}}}\n");
-            return table_anew + &self.script(table, Some(&Rules::default()));
+            return table_anew + &self.script(table, Some(&Rules { form: self.form, ..Rules::default() }));
         };
         let mut script = String::new();
         let mut line = |text: String| script += &format!("{text}\n");
-        for (chain, rule) in &self.listeners {
-            let known = have.listeners.get(chain);
+        let comes = |set: &&str| !have.sets.contains_key(*set);
+        for set in self.own_sets().filter(comes) {
+            line(format!("add set ip {table} {set} {{ type ipv4_addr; }}"));
+        }
+        for (chain, rules) in &self.chains {
+            let known = have.chains.get(chain);
             if known.is_none() {
                 line(format!("add chain ip {table} {chain}"));
             }
-            if known != Some(rule) {
+            if known != Some(rules) {
                 line(format!("flush chain ip {table} {chain}"));
-                line(format!("add rule ip {table} {chain} {rule}"));
+                rules.iter().for_each(|rule| line(format!("add rule ip {table} {chain} {rule}")));
             }
         }
-        for (set, _) in SETS {
+        for set in SETS.iter().map(|(set, _)| *set).chain(self.own_sets()) {
             let (old, new) = (have.elements(set), self.elements(set));
             for (verb, elements) in [("delete", old.difference(new)), ("add", new.difference(old))] {
                 let elements: Vec<&str> = elements.map(String::as_str).collect();
@@ -146,11 +161,30 @@ impl Rules {
                 }
             }
         }
-        for chain in have.listeners.keys().filter(|chain| !self.listeners.contains_key(*chain)) {
+        for chain in have.chains.keys().filter(|chain| !self.chains.contains_key(*chain)) {
             line(format!("flush chain ip {table} {chain}"));
             line(format!("delete chain ip {table} {chain}"));
         }
+        for set in have.own_sets().filter(|set| !self.sets.contains_key(*set)) {
+            line(format!("delete set ip {table} {set}"));
+        }
         script
+    }
+
+    /// Adds elements to one of [`SETS`].
+    pub(super) fn add(&mut self, set: &str, elements: impl IntoIterator<Item = impl Display>) {
+        let elements = elements.into_iter().map(|element| element.to_string());
+        self.sets.entry(set.to_owned()).or_default().extend(elements);
+    }
+
+    /// Adds a set of addresses, which may be empty.
+    pub(super) fn add_set(&mut self, set: &str, addresses: impl Iterator<Item = Ipv4Addr>) {
+        self.add(set, addresses);
+    }
+
+    /// Adds a chain.
+    pub(super) fn add_chain(&mut self, chain: String, rules: Vec<String>) {
+        self.chains.insert(chain, rules);
     }
 
     fn add_service(&mut self, Service { address, transport, port, clients, .. }: &Service) {
@@ -158,7 +192,10 @@ impl Rules {
             Transport::Tcp => "tcp",
             Transport::Udp => "udp",
         };
-        self.add("services", outermost(clients).map(|from| format!("{from} . {address} . {transport} . {port}")));
+        self.add(
+            "services",
+            outermost(clients).iter().map(|from| format!("{from} . {address} . {transport} . {port}")),
+        );
     }
 
     /// Who dials `frontend` is led to the chain of the listener. A listener without targets has none, so connections
@@ -169,20 +206,21 @@ impl Rules {
         if let Some((public, sources)) = &frontend.public {
             self.add("faces", [format!("{public} : {face}")]);
             self.add("publics", [format!("{public} : {face}")]);
-            self.add("callers", outermost(sources).map(|from| format!("{public} . {from}")));
+            self.add("callers", outermost(sources).iter().map(|from| format!("{public} . {from}")));
         }
         let dialled: Vec<&Ipv4Addr> = frontend.dialled().collect();
         for (port, targets) in frontend.listeners.iter().filter(|(_, targets)| !targets.is_empty()) {
             let chain = format!("to.{id}.{port}");
             self.add("dialled", dialled.iter().map(|address| format!("{address} . {port}")));
             self.add("listeners", dialled.iter().map(|address| format!("{address} . {port} : goto {chain}")));
-            self.listeners.insert(chain, spread(targets));
+            self.add_chain(chain, vec![spread(targets)]);
         }
     }
 
-    fn add(&mut self, set: &str, elements: impl IntoIterator<Item = impl Display>) {
-        let elements = elements.into_iter().map(|element| element.to_string());
-        self.sets.entry(set.to_owned()).or_default().extend(elements);
+    /// Names of the sets that are not among [`SETS`].
+    fn own_sets(&self) -> impl Iterator<Item = &str> {
+        let fixed = |set: &str| SETS.iter().any(|(name, _)| *name == set);
+        self.sets.keys().map(String::as_str).filter(move |set| !fixed(set))
     }
 
     fn elements(&self, set: &str) -> &BTreeSet<String> {
@@ -198,13 +236,24 @@ fn spread(targets: &[(Ipv4Addr, u16)]) -> String {
     format!("dnat ip to jhash ip saddr . tcp sport mod {count} map {{ {places} }}")
 }
 
-/// The blocks without those that lie in another: nftables refuses overlapping intervals.
-fn outermost(blocks: &[Cidr]) -> impl Iterator<Item = &Cidr> {
-    let inner = |(n, block): &(usize, &Cidr)| {
-        let within = |(m, outer): (usize, &Cidr)| outer.contains_cidr(**block) && (outer != *block || m < *n);
-        blocks.iter().enumerate().any(within)
-    };
-    blocks.iter().enumerate().filter(move |block| !inner(block)).map(|(_, block)| block)
+/// What stands for the constant part of the tables that this version writes.
+fn form() -> u64 {
+    let sets: String = SETS.iter().map(|(_, declaration)| *declaration).collect();
+    hash(&(sets + CHAINS))
+}
+
+/// The blocks without those that lie in another, in order: nftables refuses overlapping intervals.
+pub(super) fn outermost(blocks: &[Cidr]) -> Vec<Cidr> {
+    let mut sorted = blocks.to_vec();
+    // Of blocks with the same base the widest comes first, and blocks meet only if one lies in the other.
+    sorted.sort();
+    let mut outer: Vec<Cidr> = vec![];
+    for block in sorted {
+        if outer.last().is_none_or(|last| !last.contains_cidr(block)) {
+            outer.push(block);
+        }
+    }
+    outer
 }
 
 /// The table of the host's own namespace: nothing that comes from a router passes but answers to what the host said.

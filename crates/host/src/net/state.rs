@@ -107,7 +107,7 @@ pub(super) fn uplink_name(mark: &str, network: &str) -> String {
 }
 
 /// FNV-1a: names must be the same in every version of the agent.
-fn hash(text: &str) -> u64 {
+pub(super) fn hash(text: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }

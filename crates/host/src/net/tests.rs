@@ -1,13 +1,13 @@
 use super::converge::{Managed, Site};
 use super::diff::{Op, diff};
-use super::layout::{Frontend, Layout, Plugged, Service, Socket, Transport, Way};
+use super::layout::{Frontend, Layout, Plug, Plugged, Service, Socket, Transport, Way};
 use super::linux::{Flow, Kernel};
 use super::rules::Rules;
 use super::state::{FORM, Far, Route, Router, Wire, link_name, uplink_name};
 use anyhow::{Result, anyhow, ensure};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
-use roadstead_hostspec::Port;
+use roadstead_hostspec::{Peer, Permission, Port, SecurityGroup, Traffic};
 use roadstead_types::{Cidr, Mac};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -30,7 +30,15 @@ fn wire(port: u8, inode: u64) -> Wire {
 
 fn port(n: u8) -> Port {
     let (id, network, mac) = (format!("eni-{n}"), "vpc".to_owned(), format!("02:00:00:00:00:{n:02x}"));
-    Port { id, network, mac, subnet: cidr("10.0.0.0/24"), address: address(n), secondary: vec![address(n + 100)] }
+    Port {
+        id,
+        network,
+        mac,
+        subnet: cidr("10.0.0.0/24"),
+        address: address(n),
+        secondary: vec![address(n + 100)],
+        groups: Vec::new(),
+    }
 }
 
 /// Does to a router what the kernel does, and refuses what it refuses.
@@ -91,24 +99,58 @@ fn layouts() -> impl Strategy<Value = Layout> {
     let blocks = || prop_oneof![Just("10.0.0.0/16"), Just("10.0.0.0/8"), Just("10.0.0.0/16"), Just("192.168.0.0/24")];
     let targets = || vec((1..9u8, 80..82u16).prop_map(|(n, port)| (address(n), port)), 0..3);
     let frontend = (1..4u8, proptest::option::of(vec(blocks(), 0..3)), btree_map(443..445u16, targets(), 0..3));
-    let parts = (vec(blocks(), 0..3), btree_map(0..4u8, frontend, 0..4), 0..3u8);
-    parts.prop_map(|(cidrs, frontends, services)| {
+    let parts = (vec(blocks(), 0..3), btree_map(0..4u8, frontend, 0..4), 0..3u8, groups(), vec(some_groups(), 0..4));
+    parts.prop_map(|(cidrs, frontends, services, groups, ports)| {
         let frontend = |(n, (addresses, public, listeners)): (u8, (u8, Option<Vec<&str>>, _))| {
             let public = public.map(|sources| (Ipv4Addr::new(127, 43, 0, n), sources.into_iter().map(cidr).collect()));
             let addresses = (0..addresses).map(|m| address(200 + 4 * n + m)).collect();
-            (format!("nlb-{n}"), Frontend { addresses, public, listeners })
+            (format!("nlb-{n}"), Frontend { addresses, public, listeners, groups: vec![format!("sg-{n}")] })
         };
         let service = |n| {
             let id = format!("svc-{n}");
             let clients = vec![cidr("10.0.0.0/24")];
             (id.clone(), Service { id, address: address(250 + n), transport: Transport::Tcp, port: 443, clients })
         };
+        let plug = |(n, groups): (u8, Vec<String>)| {
+            (format!("eni-{n}"), Plug { port: Port { groups, ..port(n) }, socket: Socket::Unknown })
+        };
         Layout {
+            ports: (1..).zip(ports).map(plug).collect(),
+            groups,
             cidrs: cidrs.into_iter().map(cidr).collect(),
             frontends: frontends.into_iter().map(frontend).collect(),
             services: (0..services).map(service).collect(),
             ..Layout::default()
         }
+    })
+}
+
+fn some_groups() -> impl Strategy<Value = Vec<String>> {
+    vec((0..3u8).prop_map(|n| format!("sg-{n}")), 0..3)
+}
+
+fn groups() -> impl Strategy<Value = BTreeMap<String, SecurityGroup>> {
+    let traffic = prop_oneof![
+        Just(Traffic::All),
+        (0..3u16, 3..5u16).prop_map(|(first, last)| Traffic::Tcp { first, last }),
+        Just(Traffic::Udp { first: 0, last: u16::MAX }),
+        Just(Traffic::Icmp { kind: Some(8), code: None }),
+        Just(Traffic::Other { protocol: 50 }),
+    ];
+    let blocks = prop_oneof![Just("10.0.0.0/16"), Just("10.0.0.0/8"), Just("0.0.0.0/0")];
+    let peer = prop_oneof![
+        blocks.prop_map(|block| Peer::Block(cidr(block))),
+        (0..3u8).prop_map(|n| Peer::Group(format!("sg-{n}"))),
+    ];
+    let permissions =
+        move || vec((traffic.clone(), peer.clone()).prop_map(|(traffic, peer)| Permission { traffic, peer }), 0..4);
+    let group = (permissions.clone()(), permissions());
+    btree_map(0..3u8, group, 0..3).prop_map(|groups| {
+        let group = |(n, (ingress, egress))| {
+            let (id, network) = (format!("sg-{n}"), "vpc".to_owned());
+            (id.clone(), SecurityGroup { id, network, ingress, egress })
+        };
+        groups.into_iter().map(group).collect()
     })
 }
 
@@ -171,6 +213,8 @@ fn plugged() -> Socket {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Table {
     sets: BTreeMap<String, BTreeSet<String>>,
+    /// Sets that came with the content.
+    own: BTreeSet<String>,
     chains: BTreeMap<String, String>,
 }
 
@@ -180,15 +224,25 @@ impl Table {
             match *line.split(' ').collect::<Vec<_>>() {
                 ["delete", "table", ..] => *self = Table::default(),
                 [verb @ ("add" | "delete"), "element", "ip", "t", set, ..] => self.change(verb, set, line),
+                ["add", "set", "ip", "t", set, ..] => assert!(self.own.insert(set.to_owned()), "{line}"),
+                ["delete", "set", "ip", "t", set] => {
+                    assert!(self.own.remove(set), "{line}");
+                    assert!(!self.chains.values().any(|rules| names(rules, set)), "{line}");
+                    self.sets.remove(set);
+                }
                 ["add", "chain", "ip", "t", chain] => {
                     assert_eq!(self.chains.insert(chain.to_owned(), String::new()), None, "{line}");
                 }
                 ["flush", "chain", "ip", "t", chain] => self.chains.get_mut(chain).expect(line).clear(),
-                ["add", "rule", "ip", "t", chain, ..] => *self.chains.get_mut(chain).expect(line) += line,
+                ["add", "rule", "ip", "t", chain, ..] => {
+                    let named = line.split(' ').filter_map(|word| word.strip_prefix('@'));
+                    named.for_each(|set| assert!(self.own.contains(set), "{line}"));
+                    *self.chains.get_mut(chain).expect(line) += &format!("{line}\n");
+                }
                 ["delete", "chain", "ip", "t", chain] => {
                     assert_eq!(self.chains.remove(chain).as_deref(), Some(""), "{line}");
-                    let goto = format!("goto {chain}");
-                    assert!(!self.sets.values().flatten().any(|element| element.ends_with(&goto)), "{line}");
+                    let leads = |element: &String| led_to(element) == Some(chain);
+                    assert!(!self.sets.values().flatten().any(leads), "{line}");
                 }
                 _ => {}
             }
@@ -201,12 +255,22 @@ impl Table {
         for element in elements.split(", ") {
             let changed = if verb == "add" { known.insert(element.to_owned()) } else { known.remove(element) };
             assert!(changed, "{element}: {line}");
-            if let Some((_, chain)) = element.split_once("goto ").filter(|_| verb == "add") {
+            if let Some(chain) = led_to(element).filter(|_| verb == "add") {
                 assert!(self.chains.contains_key(chain), "{line}");
             }
         }
         self.sets.retain(|_, elements| !elements.is_empty());
     }
+}
+
+/// The chain that an element of a map of verdicts leads to.
+fn led_to(element: &str) -> Option<&str> {
+    element.split_once("goto ").or_else(|| element.split_once("jump ")).map(|(_, chain)| chain)
+}
+
+/// Whether one of the rules names the set.
+fn names(rules: &str, set: &str) -> bool {
+    rules.split_whitespace().any(|word| word.strip_prefix('@') == Some(set))
 }
 
 /// A kernel that fails now and then, before or after it did what it was asked to.

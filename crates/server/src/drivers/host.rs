@@ -29,61 +29,26 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Of the region's history; a region that is restored from an older state takes a greater one.
 const EPOCH: u64 = 1;
 
-/// Calls `$body` with `$T` being the item type of `$kind`.
-macro_rules! with_kind {
-    ($kind:expr, $T:ident => $body:expr) => {
-        match $kind {
-            ItemKind::Network => {
-                type $T = hostspec::Network;
-                $body
-            }
-            ItemKind::Port => {
-                type $T = hostspec::Port;
-                $body
-            }
-            ItemKind::Disk => {
-                type $T = hostspec::Disk;
-                $body
-            }
-            ItemKind::Machine => {
-                type $T = hostspec::Machine;
-                $body
-            }
-            ItemKind::Metadata => {
-                type $T = hostspec::Metadata;
-                $body
-            }
-            ItemKind::Balancer => {
-                type $T = hostspec::Balancer;
-                $body
-            }
-            ItemKind::Quorum => {
-                type $T = hostspec::Quorum;
-                $body
-            }
-            ItemKind::Credential => {
-                type $T = hostspec::Credential;
-                $body
-            }
-            ItemKind::Reviewer => {
-                type $T = hostspec::Reviewer;
-                $body
-            }
+/// The kinds of items, in one place.
+macro_rules! kinds {
+    ($($kind:ident)*) => {
+        const KINDS: [ItemKind; [$(ItemKind::$kind),*].len()] = [$(ItemKind::$kind),*];
+
+        /// Calls `$body` with `$T` being the item type of `$kind`.
+        macro_rules! with_kind {
+            ($of:expr, $T:ident => $body:expr) => {
+                match $of {
+                    $(ItemKind::$kind => {
+                        type $T = hostspec::$kind;
+                        $body
+                    })*
+                }
+            };
         }
     };
 }
 
-const KINDS: [ItemKind; 9] = [
-    ItemKind::Network,
-    ItemKind::Port,
-    ItemKind::Disk,
-    ItemKind::Machine,
-    ItemKind::Metadata,
-    ItemKind::Balancer,
-    ItemKind::Quorum,
-    ItemKind::Credential,
-    ItemKind::Reviewer,
-];
+kinds!(Network Port SecurityGroup Disk Machine Metadata Balancer Quorum Credential Reviewer);
 
 /// The session with the host agent.
 pub struct HostLink {

@@ -5,7 +5,7 @@ use super::machine::{Phase, State};
 use roadstead_hostspec::{
     Balancer, BalancerStatus, Console, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus,
     Metadata, Network, NetworkStatus, Port, PortStatus, ProcessState, Profile, Quorum, Reviewer, ReviewerStatus,
-    Status, TargetHealth, Versioned,
+    SecurityGroup, Status, TargetHealth, Versioned,
 };
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +81,7 @@ pub enum Put {
 pub struct Items {
     pub networks: Shelf<Network, Place>,
     pub ports: Shelf<Port, Place>,
+    pub security_groups: Shelf<SecurityGroup, Place>,
     pub disks: Shelf<Disk, Storage>,
     pub machines: Shelf<Machine, State>,
     pub metadata: Shelf<Metadata, Place>,
@@ -112,6 +113,7 @@ impl Items {
         match item {
             Item::Network(spec) => take(&mut self.networks, key.id, life, spec, |_, _| {}),
             Item::Port(spec) => take(&mut self.ports, key.id, life, spec, |_, place| place.ready = false),
+            Item::SecurityGroup(spec) => take(&mut self.security_groups, key.id, life, spec, |_, _| {}),
             Item::Disk(spec) => take(&mut self.disks, key.id, life, spec, |spec, disk| {
                 // Another one than the region knows, or none: what it knows is not here.
                 disk.lost |= spec.mark.is_some() && disk.mark != spec.mark;
@@ -141,6 +143,7 @@ impl Items {
         match key.kind {
             ItemKind::Network => self.networks.get_mut(id).map(|held| &mut held.life),
             ItemKind::Port => self.ports.get_mut(id).map(|held| &mut held.life),
+            ItemKind::SecurityGroup => self.security_groups.get_mut(id).map(|held| &mut held.life),
             ItemKind::Disk => self.disks.get_mut(id).map(|held| &mut held.life),
             ItemKind::Machine => self.machines.get_mut(id).map(|held| &mut held.life),
             ItemKind::Metadata => self.metadata.get_mut(id).map(|held| &mut held.life),
@@ -157,6 +160,7 @@ impl Items {
         match key.kind {
             ItemKind::Network => drop(self.networks.remove(id)),
             ItemKind::Port => drop(self.ports.remove(id)),
+            ItemKind::SecurityGroup => drop(self.security_groups.remove(id)),
             ItemKind::Disk => drop(self.disks.remove(id)),
             ItemKind::Machine => drop(self.machines.remove(id)),
             ItemKind::Metadata => drop(self.metadata.remove(id)),
@@ -172,6 +176,7 @@ impl Items {
         let all = [
             (ItemKind::Network, self.networks.keys().collect::<Vec<_>>()),
             (ItemKind::Port, self.ports.keys().collect()),
+            (ItemKind::SecurityGroup, self.security_groups.keys().collect()),
             (ItemKind::Disk, self.disks.keys().collect()),
             (ItemKind::Machine, self.machines.keys().collect()),
             (ItemKind::Metadata, self.metadata.keys().collect()),
@@ -190,6 +195,7 @@ impl Items {
         let mut found = vec![];
         collect_unwanted(&mut found, ItemKind::Network, &self.networks);
         collect_unwanted(&mut found, ItemKind::Port, &self.ports);
+        collect_unwanted(&mut found, ItemKind::SecurityGroup, &self.security_groups);
         collect_unwanted(&mut found, ItemKind::Disk, &self.disks);
         collect_unwanted(&mut found, ItemKind::Machine, &self.machines);
         collect_unwanted(&mut found, ItemKind::Metadata, &self.metadata);
@@ -200,7 +206,8 @@ impl Items {
         found
     }
 
-    /// What a host says of an item, and of which generation. Nothing is said of metadata, of a credential and of a quorum.
+    /// What a host says of an item, and of which generation. Nothing is said of metadata, of a credential, of a quorum and
+    /// of a security group.
     pub fn status(&self, key: &ItemKey) -> Option<(u64, Status)> {
         let id = &key.id;
         let not_ready = |ready: bool| (!ready).then(|| "is being set up".to_owned());
@@ -217,7 +224,7 @@ impl Items {
             ItemKind::Reviewer => status_of(self.reviewers.get(id)?, |place| {
                 Status::Reviewer(ReviewerStatus { ready: place.ready, why: not_ready(place.ready) })
             }),
-            ItemKind::Metadata | ItemKind::Quorum | ItemKind::Credential => None,
+            ItemKind::Metadata | ItemKind::Quorum | ItemKind::SecurityGroup | ItemKind::Credential => None,
         }
     }
 

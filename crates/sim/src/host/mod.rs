@@ -545,7 +545,11 @@ impl Host {
             }),
             ItemKind::Balancer => items.balancers.get_mut(id).map(|held| &mut held.state.ready),
             ItemKind::Reviewer => items.reviewers.get_mut(id).map(|held| &mut held.state.ready),
-            ItemKind::Machine | ItemKind::Metadata | ItemKind::Quorum | ItemKind::Credential => None,
+            ItemKind::Machine
+            | ItemKind::Metadata
+            | ItemKind::Quorum
+            | ItemKind::SecurityGroup
+            | ItemKind::Credential => None,
         };
         *ready.expect("only what is set up has to be made") = true;
         self.touched(key);

@@ -16,7 +16,7 @@ use crate::rng::Rng;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_hostspec::{
     Balancer, Credential, Disk, FromHost, ItemKey, ItemKind, Machine, Metadata, Network, Port, Quorum, Reviewer,
-    Status, ToHost, Versioned,
+    SecurityGroup, Status, ToHost, Versioned,
 };
 use roadstead_kernel::region::Region;
 use roadstead_store::{AnyKey, Key, Read as _, Record, Tx, View};
@@ -47,9 +47,10 @@ struct Sort {
     forget: fn(&mut Tx, &str),
 }
 
-const SORTS: [Sort; 9] = [
+const SORTS: [Sort; 10] = [
     sort::<Network>(ItemKind::Network),
     sort::<Port>(ItemKind::Port),
+    sort::<SecurityGroup>(ItemKind::SecurityGroup),
     sort::<Disk>(ItemKind::Disk),
     sort::<Machine>(ItemKind::Machine),
     sort::<Metadata>(ItemKind::Metadata),

@@ -26,13 +26,18 @@ pub fn create(tx: &mut Tx, vpc: &Vpc, name: &str, description: &str, allows_itse
         tags: Tags::new(),
     };
     tx.create(SecurityGroup::key(&group.account, &group.id), None, group.clone());
-    let anywhere = Permission::everything(Peer::Ipv4(Cidr::containing(Ipv4Addr::UNSPECIFIED, 0)));
-    rule::add(tx, &group, Direction::Egress, anywhere, None, Tags::new());
-    if allows_itself {
-        let itself = Permission::everything(Peer::Group(group.id.clone()));
-        rule::add(tx, &group, Direction::Ingress, itself, None, Tags::new());
-    }
+    add_first_rules(tx, &group);
     group
+}
+
+/// Adds the rules that a group is born with.
+pub fn add_first_rules(tx: &mut Tx, group: &SecurityGroup) {
+    let anywhere = Permission::everything(Peer::Ipv4(Cidr::containing(Ipv4Addr::UNSPECIFIED, 0)));
+    rule::add(tx, group, Direction::Egress, anywhere, None, Tags::new());
+    if group.allows_itself {
+        let itself = Permission::everything(Peer::Group(group.id.clone()));
+        rule::add(tx, group, Direction::Ingress, itself, None, Tags::new());
+    }
 }
 
 /// Whether an interface has the group, or a rule of another one names it.
@@ -40,12 +45,12 @@ pub fn is_used(read: &impl Read, id: &str) -> bool {
     read.any(Index::<NetworkInterface>::by("group", id)) || rule::is_named_elsewhere(read, id)
 }
 
-/// Removes a group and its rules.
+/// Removes a group and its rules. It is gone once no host has anything of it.
 pub fn remove(tx: &mut Tx, account: &str, id: &str) {
     for rule in rule::of_group(tx, id) {
         tx.remove(&rule.key);
     }
-    tx.remove(&SecurityGroup::key(account, id));
+    tx.delete(&SecurityGroup::key(account, id));
 }
 
 /// Groups as EC2 shows them where something has them.

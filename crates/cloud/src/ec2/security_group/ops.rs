@@ -28,7 +28,7 @@ pub fn create(
         return Err(Common::InvalidParameterValue.fault(why));
     }
     let others = tx.list(Index::<SecurityGroup>::by("vpc", vpc.id.as_str()));
-    if others.iter().any(|g| g.body.name == input.group_name) {
+    if others.iter().any(|g| g.deleting.is_none() && g.body.name == input.group_name) {
         let why = format!("The security group '{}' already exists for VPC '{}'", input.group_name, vpc.id);
         return Err(api::INVALID_GROUP_DUPLICATE.fault(why));
     }
@@ -60,7 +60,7 @@ pub fn describe(
     };
     let names = input.group_names.unwrap_or_default();
     let all = view_.list(Index::<SecurityGroup>::prefix(format!("{account}/"))).into_iter();
-    let all = all.filter(|r| names.is_empty() || names.contains(&r.body.name));
+    let all = all.filter(|r| r.deleting.is_none() && (names.is_empty() || names.contains(&r.body.name)));
     let values = |group: &SecurityGroup, filter: &str| values(view_, group, filter);
     let page = select(&query, all.map(|r| (r.body.id.clone(), r.body)).collect(), values, missing)?;
     let groups = page.items.iter().map(|g| view(view_, &caller.region, g)).collect();
@@ -136,7 +136,7 @@ pub(crate) fn in_vpc(read: &impl Read, account: &str, vpc: &str, named: &[String
     }
     for id in named {
         let group = read.shared(&SecurityGroup::key(account, id));
-        if group.is_none_or(|group| group.body.vpc != vpc) {
+        if group.is_none_or(|group| group.deleting.is_some() || group.body.vpc != vpc) {
             let why = format!("The security group '{id}' does not exist in VPC '{vpc}'");
             return Err(api::INVALID_GROUP_NOT_FOUND.fault(why));
         }
@@ -175,14 +175,14 @@ pub(crate) fn named(
 }
 
 fn find(read: &impl Read, account: &str, id: &str) -> Result<Record<SecurityGroup>, Fault> {
-    read.get(&SecurityGroup::key(account, id)).ok_or_else(|| missing(id))
+    read.get(&SecurityGroup::key(account, id)).filter(|group| group.deleting.is_none()).ok_or_else(|| missing(id))
 }
 
 fn in_default_vpc(read: &impl Read, account: &str, name: &str) -> Result<Record<SecurityGroup>, Fault> {
     let vpcs = read.list(Index::<Vpc>::prefix(format!("{account}/")));
     let vpc = vpcs.into_iter().find(|vpc| vpc.body.is_default).map(|vpc| vpc.body.id).unwrap_or_default();
     let groups = read.list(Index::<SecurityGroup>::by("vpc", vpc.as_str())).into_iter();
-    { groups }.find(|group| group.body.name == name).ok_or_else(|| {
+    { groups }.find(|group| group.deleting.is_none() && group.body.name == name).ok_or_else(|| {
         let why = format!("The security group '{name}' does not exist in default VPC '{vpc}'");
         api::INVALID_GROUP_NOT_FOUND.fault(why)
     })

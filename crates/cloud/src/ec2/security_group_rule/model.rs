@@ -89,9 +89,12 @@ impl Permission {
 impl Traffic {
     /// All there is.
     pub const ALL: Traffic = Traffic { protocol: None, from: -1, to: -1 };
-    pub(super) const ICMP: u8 = 1;
-    pub(super) const TCP: u8 = 6;
-    pub(super) const UDP: u8 = 17;
+    /// Number of ICMP.
+    pub const ICMP: u8 = 1;
+    /// Number of TCP.
+    pub const TCP: u8 = 6;
+    /// Number of UDP.
+    pub const UDP: u8 = 17;
     pub(super) const ICMPV6: u8 = 58;
 
     /// As EC2 writes the protocol.

@@ -91,7 +91,7 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteVpcRequest) -> Res
     let vpc = &record.body;
     let groups = tx.list(Index::<SecurityGroup>::by("vpc", vpc.id.as_str()));
     let subnets = tx.list(Index::<Subnet>::by("vpc", vpc.id.as_str()));
-    if !subnets.is_empty() || groups.iter().any(|g| g.body.name != "default") {
+    if !subnets.is_empty() || groups.iter().any(|g| g.deleting.is_none() && g.body.name != "default") {
         let why = format!("The vpc '{}' has dependencies and cannot be deleted.", vpc.id);
         return Err(api::DEPENDENCY_VIOLATION.fault(why));
     }

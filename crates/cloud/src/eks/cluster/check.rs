@@ -139,7 +139,9 @@ pub fn security_groups(tx: &Tx, account: &str, vpc: &str, ids: &[String]) -> Res
     if ids.len() > SECURITY_GROUPS_MAX {
         return Err(invalid(format!("No more than {SECURITY_GROUPS_MAX} security groups may be specified")));
     }
-    let foreign = |id: &&String| tx.get(&SecurityGroup::key(account, id)).is_none_or(|g| g.body.vpc != vpc);
+    let foreign = |id: &&String| {
+        tx.get(&SecurityGroup::key(account, id)).is_none_or(|g| g.deleting.is_some() || g.body.vpc != vpc)
+    };
     match ids.iter().find(foreign) {
         Some(id) => Err(invalid(format!("The security group '{id}' does not exist in VPC '{vpc}'"))),
         None => Ok(()),

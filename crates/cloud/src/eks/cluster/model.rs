@@ -80,15 +80,6 @@ pub struct VpcConfig {
     pub public_cidrs: Vec<Cidr>,
 }
 
-impl VpcConfig {
-    /// The security groups of the cluster's interfaces.
-    pub fn groups(&self) -> Vec<String> {
-        let mut groups = vec![self.cluster_security_group.clone()];
-        groups.extend(self.security_groups.iter().filter(|group| **group != self.cluster_security_group).cloned());
-        groups
-    }
-}
-
 /// Where the parts of a control plane stand. Made once; replacements take these places over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
@@ -148,6 +139,14 @@ pub enum Stage {
         /// etcd's id of it, once it was added: its machine may run.
         id: Option<u64>,
     },
+}
+
+impl VpcConfig {
+    /// The security groups of the control plane's interfaces in the user's network: the cluster's, and the user's own.
+    pub fn control_plane_groups(&self) -> Vec<String> {
+        let own = &self.cluster_security_group;
+        [own].into_iter().chain(self.security_groups.iter().filter(|group| *group != own)).cloned().collect()
+    }
 }
 
 impl Member {

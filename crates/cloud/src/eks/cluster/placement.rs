@@ -29,7 +29,7 @@ pub fn regroup(tx: &mut Tx, spec: &Spec, placement: &Placement) {
     let fronts = placement.servers.iter().map(|server| &server.front);
     for id in fronts.chain(&placement.balancer_interfaces) {
         if let Some(mut interface) = tx.get(&NetworkInterface::key(id)) {
-            interface.body.groups = spec.vpc.groups();
+            interface.body.groups = spec.vpc.control_plane_groups();
             tx.put(interface);
         }
     }
@@ -56,7 +56,7 @@ pub fn place(tx: &mut Tx, owner: &AnyKey, spec: &Spec) -> Result<Placement, Stri
     }
     let (network, members, back) = place_etcd(tx, owner);
     let requester = |balancer| eni::Request {
-        groups: spec.vpc.groups(),
+        groups: spec.vpc.control_plane_groups(),
         description: format!("Amazon EKS {}", spec.name),
         requester_managed: true,
         balancer,

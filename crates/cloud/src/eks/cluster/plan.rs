@@ -265,6 +265,7 @@ fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) 
         public: open.map(|address| hostspec::PublicAddress { address, sources }),
         reserved: placement.public_address,
         listeners: vec![hostspec::Listener { port: API_PORT, targets, health }],
+        groups: spec.vpc.control_plane_groups(),
     }
 }
 

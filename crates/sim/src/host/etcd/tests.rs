@@ -29,7 +29,15 @@ impl Etcd {
         for name in ["a", "b", "c", "d"] {
             etcd.put(Item::Disk(Disk { id: name.into(), bytes: 1, mark: None }));
             let (mac, network) = (format!("02:00:00:00:00:{name}"), "net".into());
-            let port = Port { id: name.into(), network, mac, subnet: block, address: address(name), secondary: vec![] };
+            let port = Port {
+                id: name.into(),
+                network,
+                mac,
+                subnet: block,
+                address: address(name),
+                secondary: vec![],
+                groups: vec![],
+            };
             etcd.put(Item::Port(port));
         }
         etcd.pass(Millis::secs(10));

@@ -20,53 +20,123 @@ pub static SERVICE: Service = Service {
 };
 
 pub static OPERATIONS: &[&AnyOperation] = &[
+    ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER.any(),
     ADD_ROLE_TO_INSTANCE_PROFILE.any(),
+    ADD_USER_TO_GROUP.any(),
+    ATTACH_GROUP_POLICY.any(),
     ATTACH_ROLE_POLICY.any(),
+    ATTACH_USER_POLICY.any(),
     CREATE_ACCESS_KEY.any(),
+    CREATE_ACCOUNT_ALIAS.any(),
+    CREATE_GROUP.any(),
     CREATE_INSTANCE_PROFILE.any(),
+    CREATE_OPEN_ID_CONNECT_PROVIDER.any(),
     CREATE_POLICY.any(),
     CREATE_POLICY_VERSION.any(),
     CREATE_ROLE.any(),
+    CREATE_SERVICE_LINKED_ROLE.any(),
     CREATE_USER.any(),
     DELETE_ACCESS_KEY.any(),
+    DELETE_ACCOUNT_ALIAS.any(),
+    DELETE_GROUP.any(),
+    DELETE_GROUP_POLICY.any(),
     DELETE_INSTANCE_PROFILE.any(),
+    DELETE_OPEN_ID_CONNECT_PROVIDER.any(),
     DELETE_POLICY.any(),
     DELETE_POLICY_VERSION.any(),
     DELETE_ROLE.any(),
     DELETE_ROLE_POLICY.any(),
+    DELETE_SERVICE_LINKED_ROLE.any(),
     DELETE_USER.any(),
+    DELETE_USER_POLICY.any(),
+    DETACH_GROUP_POLICY.any(),
     DETACH_ROLE_POLICY.any(),
+    DETACH_USER_POLICY.any(),
+    GET_GROUP.any(),
+    GET_GROUP_POLICY.any(),
     GET_INSTANCE_PROFILE.any(),
+    GET_OPEN_ID_CONNECT_PROVIDER.any(),
     GET_POLICY.any(),
     GET_POLICY_VERSION.any(),
     GET_ROLE.any(),
     GET_ROLE_POLICY.any(),
+    GET_SERVICE_LINKED_ROLE_DELETION_STATUS.any(),
     GET_USER.any(),
+    GET_USER_POLICY.any(),
     LIST_ACCESS_KEYS.any(),
+    LIST_ACCOUNT_ALIASES.any(),
+    LIST_ATTACHED_GROUP_POLICIES.any(),
     LIST_ATTACHED_ROLE_POLICIES.any(),
+    LIST_ATTACHED_USER_POLICIES.any(),
     LIST_ENTITIES_FOR_POLICY.any(),
+    LIST_GROUP_POLICIES.any(),
+    LIST_GROUPS.any(),
+    LIST_GROUPS_FOR_USER.any(),
     LIST_INSTANCE_PROFILE_TAGS.any(),
     LIST_INSTANCE_PROFILES.any(),
     LIST_INSTANCE_PROFILES_FOR_ROLE.any(),
+    LIST_OPEN_ID_CONNECT_PROVIDER_TAGS.any(),
+    LIST_OPEN_ID_CONNECT_PROVIDERS.any(),
     LIST_POLICIES.any(),
     LIST_POLICY_TAGS.any(),
     LIST_POLICY_VERSIONS.any(),
     LIST_ROLE_POLICIES.any(),
     LIST_ROLE_TAGS.any(),
     LIST_ROLES.any(),
+    LIST_USER_POLICIES.any(),
+    LIST_USER_TAGS.any(),
     LIST_USERS.any(),
+    PUT_GROUP_POLICY.any(),
     PUT_ROLE_POLICY.any(),
+    PUT_USER_POLICY.any(),
+    REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER.any(),
     REMOVE_ROLE_FROM_INSTANCE_PROFILE.any(),
+    REMOVE_USER_FROM_GROUP.any(),
     SET_DEFAULT_POLICY_VERSION.any(),
     TAG_INSTANCE_PROFILE.any(),
+    TAG_OPEN_ID_CONNECT_PROVIDER.any(),
     TAG_POLICY.any(),
     TAG_ROLE.any(),
+    TAG_USER.any(),
     UNTAG_INSTANCE_PROFILE.any(),
+    UNTAG_OPEN_ID_CONNECT_PROVIDER.any(),
     UNTAG_POLICY.any(),
     UNTAG_ROLE.any(),
+    UNTAG_USER.any(),
+    UPDATE_ACCESS_KEY.any(),
     UPDATE_ASSUME_ROLE_POLICY.any(),
+    UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT.any(),
     UPDATE_ROLE.any(),
+    UPDATE_USER.any(),
 ];
+
+pub static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER: Operation<AddClientIDToOpenIDConnectProviderRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "AddClientIDToOpenIDConnectProvider",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:AddClientIDToOpenIDConnectProvider",
+        open: false,
+        resources: &["{OpenIDConnectProviderArn}"],
+        pass_role: &[],
+        errors: &[
+            &CONCURRENT_MODIFICATION_EXCEPTION,
+            &INVALID_INPUT_EXCEPTION,
+            &NO_SUCH_ENTITY_EXCEPTION,
+            &LIMIT_EXCEEDED_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static ADD_ROLE_TO_INSTANCE_PROFILE: Operation<AddRoleToInstanceProfileRequest, ()> =
     Operation::new(AnyOperation {
@@ -96,6 +166,54 @@ pub static ADD_ROLE_TO_INSTANCE_PROFILE: Operation<AddRoleToInstanceProfileReque
         unsigned: false,
     });
 
+pub static ADD_USER_TO_GROUP: Operation<AddUserToGroupRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "AddUserToGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::ADD_USER_TO_GROUP_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:AddUserToGroup",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &LIMIT_EXCEEDED_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static ATTACH_GROUP_POLICY: Operation<AttachGroupPolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "AttachGroupPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::ATTACH_GROUP_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:AttachGroupPolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &POLICY_NOT_ATTACHABLE_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static ATTACH_ROLE_POLICY: Operation<AttachRolePolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "AttachRolePolicy",
@@ -113,6 +231,33 @@ pub static ATTACH_ROLE_POLICY: Operation<AttachRolePolicyRequest, ()> = Operatio
         &LIMIT_EXCEEDED_EXCEPTION,
         &INVALID_INPUT_EXCEPTION,
         &UNMODIFIABLE_ENTITY_EXCEPTION,
+        &POLICY_NOT_ATTACHABLE_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static ATTACH_USER_POLICY: Operation<AttachUserPolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "AttachUserPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::ATTACH_USER_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:AttachUserPolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
         &POLICY_NOT_ATTACHABLE_EXCEPTION,
         &SERVICE_FAILURE_EXCEPTION,
     ],
@@ -146,6 +291,58 @@ pub static CREATE_ACCESS_KEY: Operation<CreateAccessKeyRequest, CreateAccessKeyR
         unsigned: false,
     });
 
+pub static CREATE_ACCOUNT_ALIAS: Operation<CreateAccountAliasRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "CreateAccountAlias",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::CREATE_ACCOUNT_ALIAS_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:CreateAccountAlias",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static CREATE_GROUP: Operation<CreateGroupRequest, CreateGroupResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "CreateGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::CREATE_GROUP_REQUEST,
+    output: &schema::CREATE_GROUP_RESPONSE,
+    action: "iam:CreateGroup",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group{Path|/}{GroupName}"],
+    pass_role: &[],
+    errors: &[
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static CREATE_INSTANCE_PROFILE: Operation<CreateInstanceProfileRequest, CreateInstanceProfileResponse> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -173,6 +370,37 @@ pub static CREATE_INSTANCE_PROFILE: Operation<CreateInstanceProfileRequest, Crea
         waiter: false,
         unsigned: false,
     });
+
+pub static CREATE_OPEN_ID_CONNECT_PROVIDER: Operation<
+    CreateOpenIDConnectProviderRequest,
+    CreateOpenIDConnectProviderResponse,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "CreateOpenIDConnectProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+    output: &schema::CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE,
+    action: "iam:CreateOpenIDConnectProvider",
+    open: false,
+    resources: &["arn:aws:iam::{account}:oidc-provider/*"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_INPUT_EXCEPTION,
+        &ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+        &OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
 
 pub static CREATE_POLICY: Operation<CreatePolicyRequest, CreatePolicyResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -258,6 +486,33 @@ pub static CREATE_ROLE: Operation<CreateRoleRequest, CreateRoleResponse> = Opera
     unsigned: false,
 });
 
+pub static CREATE_SERVICE_LINKED_ROLE: Operation<CreateServiceLinkedRoleRequest, CreateServiceLinkedRoleResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateServiceLinkedRole",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::CREATE_SERVICE_LINKED_ROLE_REQUEST,
+        output: &schema::CREATE_SERVICE_LINKED_ROLE_RESPONSE,
+        action: "iam:CreateServiceLinkedRole",
+        open: false,
+        resources: &["arn:aws:iam::{account}:role/aws-service-role/{AWSServiceName}/*"],
+        pass_role: &[],
+        errors: &[
+            &INVALID_INPUT_EXCEPTION,
+            &LIMIT_EXCEEDED_EXCEPTION,
+            &NO_SUCH_ENTITY_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static CREATE_USER: Operation<CreateUserRequest, CreateUserResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "CreateUser",
@@ -307,6 +562,79 @@ pub static DELETE_ACCESS_KEY: Operation<DeleteAccessKeyRequest, ()> = Operation:
     unsigned: false,
 });
 
+pub static DELETE_ACCOUNT_ALIAS: Operation<DeleteAccountAliasRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteAccountAlias",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_ACCOUNT_ALIAS_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DeleteAccountAlias",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_GROUP: Operation<DeleteGroupRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_GROUP_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DeleteGroup",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &DELETE_CONFLICT_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_GROUP_POLICY: Operation<DeleteGroupPolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteGroupPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_GROUP_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DeleteGroupPolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &LIMIT_EXCEEDED_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static DELETE_INSTANCE_PROFILE: Operation<DeleteInstanceProfileRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "DeleteInstanceProfile",
@@ -332,6 +660,28 @@ pub static DELETE_INSTANCE_PROFILE: Operation<DeleteInstanceProfileRequest, ()> 
     waiter: false,
     unsigned: false,
 });
+
+pub static DELETE_OPEN_ID_CONNECT_PROVIDER: Operation<DeleteOpenIDConnectProviderRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeleteOpenIDConnectProvider",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:DeleteOpenIDConnectProvider",
+        open: false,
+        resources: &["{OpenIDConnectProviderArn}"],
+        pass_role: &[],
+        errors: &[&INVALID_INPUT_EXCEPTION, &NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static DELETE_POLICY: Operation<DeletePolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -441,6 +791,28 @@ pub static DELETE_ROLE_POLICY: Operation<DeleteRolePolicyRequest, ()> = Operatio
     unsigned: false,
 });
 
+pub static DELETE_SERVICE_LINKED_ROLE: Operation<DeleteServiceLinkedRoleRequest, DeleteServiceLinkedRoleResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeleteServiceLinkedRole",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DELETE_SERVICE_LINKED_ROLE_REQUEST,
+        output: &schema::DELETE_SERVICE_LINKED_ROLE_RESPONSE,
+        action: "iam:DeleteServiceLinkedRole",
+        open: false,
+        resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &LIMIT_EXCEEDED_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static DELETE_USER: Operation<DeleteUserRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "DeleteUser",
@@ -458,6 +830,53 @@ pub static DELETE_USER: Operation<DeleteUserRequest, ()> = Operation::new(AnyOpe
         &NO_SUCH_ENTITY_EXCEPTION,
         &DELETE_CONFLICT_EXCEPTION,
         &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_USER_POLICY: Operation<DeleteUserPolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteUserPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_USER_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DeleteUserPolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &LIMIT_EXCEEDED_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DETACH_GROUP_POLICY: Operation<DetachGroupPolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DetachGroupPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DETACH_GROUP_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DetachGroupPolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
         &SERVICE_FAILURE_EXCEPTION,
     ],
     invalid: Code::Common(Common::Validation),
@@ -495,6 +914,80 @@ pub static DETACH_ROLE_POLICY: Operation<DetachRolePolicyRequest, ()> = Operatio
     unsigned: false,
 });
 
+pub static DETACH_USER_POLICY: Operation<DetachUserPolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DetachUserPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DETACH_USER_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:DetachUserPolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static GET_GROUP: Operation<GetGroupRequest, GetGroupResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "GetGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::GET_GROUP_REQUEST,
+    output: &schema::GET_GROUP_RESPONSE,
+    action: "iam:GetGroup",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_keys: &["Users"],
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static GET_GROUP_POLICY: Operation<GetGroupPolicyRequest, GetGroupPolicyResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "GetGroupPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::GET_GROUP_POLICY_REQUEST,
+    output: &schema::GET_GROUP_POLICY_RESPONSE,
+    action: "iam:GetGroupPolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static GET_INSTANCE_PROFILE: Operation<GetInstanceProfileRequest, GetInstanceProfileResponse> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -514,6 +1007,28 @@ pub static GET_INSTANCE_PROFILE: Operation<GetInstanceProfileRequest, GetInstanc
         idempotency_token: None,
         pagination: None,
         waiter: true,
+        unsigned: false,
+    });
+
+pub static GET_OPEN_ID_CONNECT_PROVIDER: Operation<GetOpenIDConnectProviderRequest, GetOpenIDConnectProviderResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "GetOpenIDConnectProvider",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::GET_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+        output: &schema::GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE,
+        action: "iam:GetOpenIDConnectProvider",
+        open: false,
+        resources: &["{OpenIDConnectProviderArn}"],
+        pass_role: &[],
+        errors: &[&INVALID_INPUT_EXCEPTION, &NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
         unsigned: false,
     });
 
@@ -602,6 +1117,30 @@ pub static GET_ROLE_POLICY: Operation<GetRolePolicyRequest, GetRolePolicyRespons
     unsigned: false,
 });
 
+pub static GET_SERVICE_LINKED_ROLE_DELETION_STATUS: Operation<
+    GetServiceLinkedRoleDeletionStatusRequest,
+    GetServiceLinkedRoleDeletionStatusResponse,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "GetServiceLinkedRoleDeletionStatus",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST,
+    output: &schema::GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE,
+    action: "iam:GetServiceLinkedRoleDeletionStatus",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &INVALID_INPUT_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static GET_USER: Operation<GetUserRequest, GetUserResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "GetUser",
@@ -620,6 +1159,27 @@ pub static GET_USER: Operation<GetUserRequest, GetUserResponse> = Operation::new
     idempotency_token: None,
     pagination: None,
     waiter: true,
+    unsigned: false,
+});
+
+pub static GET_USER_POLICY: Operation<GetUserPolicyRequest, GetUserPolicyResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "GetUserPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::GET_USER_POLICY_REQUEST,
+    output: &schema::GET_USER_POLICY_RESPONSE,
+    action: "iam:GetUserPolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
     unsigned: false,
 });
 
@@ -650,6 +1210,64 @@ pub static LIST_ACCESS_KEYS: Operation<ListAccessKeysRequest, ListAccessKeysResp
     unsigned: false,
 });
 
+pub static LIST_ACCOUNT_ALIASES: Operation<ListAccountAliasesRequest, ListAccountAliasesResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListAccountAliases",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::LIST_ACCOUNT_ALIASES_REQUEST,
+        output: &schema::LIST_ACCOUNT_ALIASES_RESPONSE,
+        action: "iam:ListAccountAliases",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_keys: &["AccountAliases"],
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_ATTACHED_GROUP_POLICIES: Operation<
+    ListAttachedGroupPoliciesRequest,
+    ListAttachedGroupPoliciesResponse,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListAttachedGroupPolicies",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_ATTACHED_GROUP_POLICIES_REQUEST,
+    output: &schema::LIST_ATTACHED_GROUP_POLICIES_RESPONSE,
+    action: "iam:ListAttachedGroupPolicies",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &INVALID_INPUT_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_keys: &["AttachedPolicies"],
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
 pub static LIST_ATTACHED_ROLE_POLICIES: Operation<ListAttachedRolePoliciesRequest, ListAttachedRolePoliciesResponse> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -662,6 +1280,34 @@ pub static LIST_ATTACHED_ROLE_POLICIES: Operation<ListAttachedRolePoliciesReques
         action: "iam:ListAttachedRolePolicies",
         open: false,
         resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &INVALID_INPUT_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_keys: &["AttachedPolicies"],
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_ATTACHED_USER_POLICIES: Operation<ListAttachedUserPoliciesRequest, ListAttachedUserPoliciesResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListAttachedUserPolicies",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::LIST_ATTACHED_USER_POLICIES_REQUEST,
+        output: &schema::LIST_ATTACHED_USER_POLICIES_RESPONSE,
+        action: "iam:ListAttachedUserPolicies",
+        open: false,
+        resources: &["arn:aws:iam::{account}:user/{UserName}"],
         pass_role: &[],
         errors: &[&NO_SUCH_ENTITY_EXCEPTION, &INVALID_INPUT_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
         invalid: Code::Common(Common::Validation),
@@ -700,6 +1346,89 @@ pub static LIST_ENTITIES_FOR_POLICY: Operation<ListEntitiesForPolicyRequest, Lis
             output_token: "Marker",
             limit_key: Some("MaxItems"),
             result_keys: &["PolicyGroups", "PolicyUsers", "PolicyRoles"],
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_GROUP_POLICIES: Operation<ListGroupPoliciesRequest, ListGroupPoliciesResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListGroupPolicies",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::LIST_GROUP_POLICIES_REQUEST,
+        output: &schema::LIST_GROUP_POLICIES_RESPONSE,
+        action: "iam:ListGroupPolicies",
+        open: false,
+        resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_keys: &["PolicyNames"],
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_GROUPS: Operation<ListGroupsRequest, ListGroupsResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListGroups",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_GROUPS_REQUEST,
+    output: &schema::LIST_GROUPS_RESPONSE,
+    action: "iam:ListGroups",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group{PathPrefix|/}*"],
+    pass_role: &[],
+    errors: &[&SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_keys: &["Groups"],
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static LIST_GROUPS_FOR_USER: Operation<ListGroupsForUserRequest, ListGroupsForUserResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListGroupsForUser",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::LIST_GROUPS_FOR_USER_REQUEST,
+        output: &schema::LIST_GROUPS_FOR_USER_RESPONSE,
+        action: "iam:ListGroupsForUser",
+        open: false,
+        resources: &["arn:aws:iam::{account}:user/{UserName}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_keys: &["Groups"],
             more_results: Some("IsTruncated"),
         }),
         waiter: false,
@@ -788,6 +1517,60 @@ pub static LIST_INSTANCE_PROFILES_FOR_ROLE: Operation<
         result_keys: &["InstanceProfiles"],
         more_results: Some("IsTruncated"),
     }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS: Operation<
+    ListOpenIDConnectProviderTagsRequest,
+    ListOpenIDConnectProviderTagsResponse,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListOpenIDConnectProviderTags",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST,
+    output: &schema::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE,
+    action: "iam:ListOpenIDConnectProviderTags",
+    open: false,
+    resources: &["{OpenIDConnectProviderArn}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION, &INVALID_INPUT_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_keys: &["Tags"],
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static LIST_OPEN_ID_CONNECT_PROVIDERS: Operation<
+    ListOpenIDConnectProvidersRequest,
+    ListOpenIDConnectProvidersResponse,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListOpenIDConnectProviders",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST,
+    output: &schema::LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE,
+    action: "iam:ListOpenIDConnectProviders",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[&SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
     waiter: false,
     unsigned: false,
 });
@@ -956,6 +1739,61 @@ pub static LIST_ROLES: Operation<ListRolesRequest, ListRolesResponse> = Operatio
     unsigned: false,
 });
 
+pub static LIST_USER_POLICIES: Operation<ListUserPoliciesRequest, ListUserPoliciesResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ListUserPolicies",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::LIST_USER_POLICIES_REQUEST,
+        output: &schema::LIST_USER_POLICIES_RESPONSE,
+        action: "iam:ListUserPolicies",
+        open: false,
+        resources: &["arn:aws:iam::{account}:user/{UserName}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_keys: &["PolicyNames"],
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static LIST_USER_TAGS: Operation<ListUserTagsRequest, ListUserTagsResponse> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ListUserTags",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::LIST_USER_TAGS_REQUEST,
+    output: &schema::LIST_USER_TAGS_RESPONSE,
+    action: "iam:ListUserTags",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "Marker",
+        output_token: "Marker",
+        limit_key: Some("MaxItems"),
+        result_keys: &["Tags"],
+        more_results: Some("IsTruncated"),
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
 pub static LIST_USERS: Operation<ListUsersRequest, ListUsersResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "ListUsers",
@@ -983,6 +1821,32 @@ pub static LIST_USERS: Operation<ListUsersRequest, ListUsersResponse> = Operatio
     unsigned: false,
 });
 
+pub static PUT_GROUP_POLICY: Operation<PutGroupPolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "PutGroupPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::PUT_GROUP_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:PutGroupPolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+    pass_role: &[],
+    errors: &[
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static PUT_ROLE_POLICY: Operation<PutRolePolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "PutRolePolicy",
@@ -1000,6 +1864,61 @@ pub static PUT_ROLE_POLICY: Operation<PutRolePolicyRequest, ()> = Operation::new
         &MALFORMED_POLICY_DOCUMENT_EXCEPTION,
         &NO_SUCH_ENTITY_EXCEPTION,
         &UNMODIFIABLE_ENTITY_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static PUT_USER_POLICY: Operation<PutUserPolicyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "PutUserPolicy",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::PUT_USER_POLICY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:PutUserPolicy",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &MALFORMED_POLICY_DOCUMENT_EXCEPTION,
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER: Operation<
+    RemoveClientIDFromOpenIDConnectProviderRequest,
+    (),
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "RemoveClientIDFromOpenIDConnectProvider",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:RemoveClientIDFromOpenIDConnectProvider",
+    open: false,
+    resources: &["{OpenIDConnectProviderArn}"],
+    pass_role: &[],
+    errors: &[
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &NO_SUCH_ENTITY_EXCEPTION,
         &SERVICE_FAILURE_EXCEPTION,
     ],
     invalid: Code::Common(Common::Validation),
@@ -1036,6 +1955,27 @@ pub static REMOVE_ROLE_FROM_INSTANCE_PROFILE: Operation<RemoveRoleFromInstancePr
         waiter: false,
         unsigned: false,
     });
+
+pub static REMOVE_USER_FROM_GROUP: Operation<RemoveUserFromGroupRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "RemoveUserFromGroup",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::REMOVE_USER_FROM_GROUP_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:RemoveUserFromGroup",
+    open: false,
+    resources: &["arn:aws:iam::{account}:group/{GroupName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &LIMIT_EXCEEDED_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
 
 pub static SET_DEFAULT_POLICY_VERSION: Operation<SetDefaultPolicyVersionRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -1089,6 +2029,34 @@ pub static TAG_INSTANCE_PROFILE: Operation<TagInstanceProfileRequest, ()> = Oper
     waiter: false,
     unsigned: false,
 });
+
+pub static TAG_OPEN_ID_CONNECT_PROVIDER: Operation<TagOpenIDConnectProviderRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "TagOpenIDConnectProvider",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:TagOpenIDConnectProvider",
+        open: false,
+        resources: &["{OpenIDConnectProviderArn}"],
+        pass_role: &[],
+        errors: &[
+            &NO_SUCH_ENTITY_EXCEPTION,
+            &LIMIT_EXCEEDED_EXCEPTION,
+            &INVALID_INPUT_EXCEPTION,
+            &CONCURRENT_MODIFICATION_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static TAG_POLICY: Operation<TagPolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -1144,6 +2112,33 @@ pub static TAG_ROLE: Operation<TagRoleRequest, ()> = Operation::new(AnyOperation
     unsigned: false,
 });
 
+pub static TAG_USER: Operation<TagUserRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "TagUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::TAG_USER_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:TagUser",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static UNTAG_INSTANCE_PROFILE: Operation<UntagInstanceProfileRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "UntagInstanceProfile",
@@ -1169,6 +2164,33 @@ pub static UNTAG_INSTANCE_PROFILE: Operation<UntagInstanceProfileRequest, ()> = 
     waiter: false,
     unsigned: false,
 });
+
+pub static UNTAG_OPEN_ID_CONNECT_PROVIDER: Operation<UntagOpenIDConnectProviderRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "UntagOpenIDConnectProvider",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:UntagOpenIDConnectProvider",
+        open: false,
+        resources: &["{OpenIDConnectProviderArn}"],
+        pass_role: &[],
+        errors: &[
+            &NO_SUCH_ENTITY_EXCEPTION,
+            &INVALID_INPUT_EXCEPTION,
+            &CONCURRENT_MODIFICATION_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static UNTAG_POLICY: Operation<UntagPolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -1217,6 +2239,53 @@ pub static UNTAG_ROLE: Operation<UntagRoleRequest, ()> = Operation::new(AnyOpera
     unsigned: false,
 });
 
+pub static UNTAG_USER: Operation<UntagUserRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UntagUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::UNTAG_USER_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:UntagUser",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[&NO_SUCH_ENTITY_EXCEPTION, &CONCURRENT_MODIFICATION_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static UPDATE_ACCESS_KEY: Operation<UpdateAccessKeyRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UpdateAccessKey",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::UPDATE_ACCESS_KEY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:UpdateAccessKey",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+        &INVALID_INPUT_EXCEPTION,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static UPDATE_ASSUME_ROLE_POLICY: Operation<UpdateAssumeRolePolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "UpdateAssumeRolePolicy",
@@ -1244,6 +2313,33 @@ pub static UPDATE_ASSUME_ROLE_POLICY: Operation<UpdateAssumeRolePolicyRequest, (
     unsigned: false,
 });
 
+pub static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT: Operation<UpdateOpenIDConnectProviderThumbprintRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "UpdateOpenIDConnectProviderThumbprint",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:UpdateOpenIDConnectProviderThumbprint",
+        open: false,
+        resources: &["{OpenIDConnectProviderArn}"],
+        pass_role: &[],
+        errors: &[
+            &CONCURRENT_MODIFICATION_EXCEPTION,
+            &INVALID_INPUT_EXCEPTION,
+            &NO_SUCH_ENTITY_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static UPDATE_ROLE: Operation<UpdateRoleRequest, UpdateRoleResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "UpdateRole",
@@ -1257,6 +2353,34 @@ pub static UPDATE_ROLE: Operation<UpdateRoleRequest, UpdateRoleResponse> = Opera
     resources: &["arn:aws:iam::{account}:role/{RoleName}"],
     pass_role: &[],
     errors: &[&UNMODIFIABLE_ENTITY_EXCEPTION, &NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static UPDATE_USER: Operation<UpdateUserRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "UpdateUser",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::UPDATE_USER_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "iam:UpdateUser",
+    open: false,
+    resources: &["arn:aws:iam::{account}:user/{UserName}"],
+    pass_role: &[],
+    errors: &[
+        &NO_SUCH_ENTITY_EXCEPTION,
+        &LIMIT_EXCEEDED_EXCEPTION,
+        &ENTITY_ALREADY_EXISTS_EXCEPTION,
+        &ENTITY_TEMPORARILY_UNMODIFIABLE_EXCEPTION,
+        &CONCURRENT_MODIFICATION_EXCEPTION,
+        &SERVICE_FAILURE_EXCEPTION,
+    ],
     invalid: Code::Common(Common::Validation),
     readonly: false,
     idempotency_token: None,
@@ -1289,6 +2413,14 @@ pub static ENTITY_ALREADY_EXISTS_EXCEPTION: ErrorShape = ErrorShape {
     schema: &schema::ENTITY_ALREADY_EXISTS_EXCEPTION,
 };
 
+pub static ENTITY_TEMPORARILY_UNMODIFIABLE_EXCEPTION: ErrorShape = ErrorShape {
+    name: "EntityTemporarilyUnmodifiableException",
+    code: "EntityTemporarilyUnmodifiable",
+    status: 409,
+    sender: true,
+    schema: &schema::ENTITY_TEMPORARILY_UNMODIFIABLE_EXCEPTION,
+};
+
 pub static INVALID_INPUT_EXCEPTION: ErrorShape = ErrorShape {
     name: "InvalidInputException",
     code: "InvalidInput",
@@ -1319,6 +2451,14 @@ pub static NO_SUCH_ENTITY_EXCEPTION: ErrorShape = ErrorShape {
     status: 404,
     sender: true,
     schema: &schema::NO_SUCH_ENTITY_EXCEPTION,
+};
+
+pub static OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION: ErrorShape = ErrorShape {
+    name: "OpenIdIdpCommunicationErrorException",
+    code: "OpenIdIdpCommunicationError",
+    status: 400,
+    sender: true,
+    schema: &schema::OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION,
 };
 
 pub static POLICY_NOT_ATTACHABLE_EXCEPTION: ErrorShape = ErrorShape {
@@ -1382,6 +2522,19 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct AddClientIDToOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub client_id: String,
+}
+
+shape!(
+    AddClientIDToOpenIDConnectProviderRequest = schema::ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST {
+        open_id_connect_provider_arn: "OpenIDConnectProviderArn",
+        client_id: "ClientID",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct AddRoleToInstanceProfileRequest {
     pub instance_profile_name: String,
     pub role_name: String,
@@ -1395,12 +2548,38 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct AddUserToGroupRequest {
+    pub group_name: String,
+    pub user_name: String,
+}
+
+shape!(AddUserToGroupRequest = schema::ADD_USER_TO_GROUP_REQUEST { group_name: "GroupName", user_name: "UserName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AttachGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_arn: String,
+}
+
+shape!(
+    AttachGroupPolicyRequest = schema::ATTACH_GROUP_POLICY_REQUEST { group_name: "GroupName", policy_arn: "PolicyArn" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct AttachRolePolicyRequest {
     pub role_name: String,
     pub policy_arn: String,
 }
 
 shape!(AttachRolePolicyRequest = schema::ATTACH_ROLE_POLICY_REQUEST { role_name: "RoleName", policy_arn: "PolicyArn" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AttachUserPolicyRequest {
+    pub user_name: String,
+    pub policy_arn: String,
+}
+
+shape!(AttachUserPolicyRequest = schema::ATTACH_USER_POLICY_REQUEST { user_name: "UserName", policy_arn: "PolicyArn" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct AttachedPermissionsBoundary {
@@ -1438,6 +2617,28 @@ pub struct CreateAccessKeyResponse {
 shape!(CreateAccessKeyResponse = schema::CREATE_ACCESS_KEY_RESPONSE { access_key: "AccessKey" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct CreateAccountAliasRequest {
+    pub account_alias: String,
+}
+
+shape!(CreateAccountAliasRequest = schema::CREATE_ACCOUNT_ALIAS_REQUEST { account_alias: "AccountAlias" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateGroupRequest {
+    pub path: Option<String>,
+    pub group_name: String,
+}
+
+shape!(CreateGroupRequest = schema::CREATE_GROUP_REQUEST { path: "Path", group_name: "GroupName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateGroupResponse {
+    pub group: Group,
+}
+
+shape!(CreateGroupResponse = schema::CREATE_GROUP_RESPONSE { group: "Group" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct CreateInstanceProfileRequest {
     pub instance_profile_name: String,
     pub path: Option<String>,
@@ -1459,6 +2660,36 @@ pub struct CreateInstanceProfileResponse {
 
 shape!(
     CreateInstanceProfileResponse = schema::CREATE_INSTANCE_PROFILE_RESPONSE { instance_profile: "InstanceProfile" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateOpenIDConnectProviderRequest {
+    pub url: String,
+    pub client_id_list: Option<Vec<String>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+shape!(
+    CreateOpenIDConnectProviderRequest = schema::CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST {
+        url: "Url",
+        client_id_list: "ClientIDList",
+        thumbprint_list: "ThumbprintList",
+        tags: "Tags",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateOpenIDConnectProviderResponse {
+    pub open_id_connect_provider_arn: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+shape!(
+    CreateOpenIDConnectProviderResponse = schema::CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE {
+        open_id_connect_provider_arn: "OpenIDConnectProviderArn",
+        tags: "Tags",
+    }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -1540,6 +2771,28 @@ pub struct CreateRoleResponse {
 shape!(CreateRoleResponse = schema::CREATE_ROLE_RESPONSE { role: "Role" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct CreateServiceLinkedRoleRequest {
+    pub aws_service_name: String,
+    pub description: Option<String>,
+    pub custom_suffix: Option<String>,
+}
+
+shape!(
+    CreateServiceLinkedRoleRequest = schema::CREATE_SERVICE_LINKED_ROLE_REQUEST {
+        aws_service_name: "AWSServiceName",
+        description: "Description",
+        custom_suffix: "CustomSuffix",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateServiceLinkedRoleResponse {
+    pub role: Option<Role>,
+}
+
+shape!(CreateServiceLinkedRoleResponse = schema::CREATE_SERVICE_LINKED_ROLE_RESPONSE { role: "Role" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct CreateUserRequest {
     pub path: Option<String>,
     pub user_name: String,
@@ -1574,6 +2827,31 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DeleteAccountAliasRequest {
+    pub account_alias: String,
+}
+
+shape!(DeleteAccountAliasRequest = schema::DELETE_ACCOUNT_ALIAS_REQUEST { account_alias: "AccountAlias" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_name: String,
+}
+
+shape!(
+    DeleteGroupPolicyRequest =
+        schema::DELETE_GROUP_POLICY_REQUEST { group_name: "GroupName", policy_name: "PolicyName" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteGroupRequest {
+    pub group_name: String,
+}
+
+shape!(DeleteGroupRequest = schema::DELETE_GROUP_REQUEST { group_name: "GroupName" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DeleteInstanceProfileRequest {
     pub instance_profile_name: String,
 }
@@ -1581,6 +2859,16 @@ pub struct DeleteInstanceProfileRequest {
 shape!(
     DeleteInstanceProfileRequest =
         schema::DELETE_INSTANCE_PROFILE_REQUEST { instance_profile_name: "InstanceProfileName" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+}
+
+shape!(
+    DeleteOpenIDConnectProviderRequest =
+        schema::DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST { open_id_connect_provider_arn: "OpenIDConnectProviderArn" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -1619,11 +2907,61 @@ pub struct DeleteRoleRequest {
 shape!(DeleteRoleRequest = schema::DELETE_ROLE_REQUEST { role_name: "RoleName" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DeleteServiceLinkedRoleRequest {
+    pub role_name: String,
+}
+
+shape!(DeleteServiceLinkedRoleRequest = schema::DELETE_SERVICE_LINKED_ROLE_REQUEST { role_name: "RoleName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteServiceLinkedRoleResponse {
+    pub deletion_task_id: String,
+}
+
+shape!(
+    DeleteServiceLinkedRoleResponse =
+        schema::DELETE_SERVICE_LINKED_ROLE_RESPONSE { deletion_task_id: "DeletionTaskId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteUserPolicyRequest {
+    pub user_name: String,
+    pub policy_name: String,
+}
+
+shape!(
+    DeleteUserPolicyRequest = schema::DELETE_USER_POLICY_REQUEST { user_name: "UserName", policy_name: "PolicyName" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DeleteUserRequest {
     pub user_name: String,
 }
 
 shape!(DeleteUserRequest = schema::DELETE_USER_REQUEST { user_name: "UserName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeletionTaskFailureReasonType {
+    pub reason: Option<String>,
+    pub role_usage_list: Option<Vec<RoleUsageType>>,
+}
+
+shape!(
+    DeletionTaskFailureReasonType =
+        schema::DELETION_TASK_FAILURE_REASON_TYPE { reason: "Reason", role_usage_list: "RoleUsageList" }
+);
+
+string_enum!(DeletionTaskStatusType { Succeeded = "SUCCEEDED", InProgress = "IN_PROGRESS", Failed = "FAILED", NotStarted = "NOT_STARTED",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DetachGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_arn: String,
+}
+
+shape!(
+    DetachGroupPolicyRequest = schema::DETACH_GROUP_POLICY_REQUEST { group_name: "GroupName", policy_arn: "PolicyArn" }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DetachRolePolicyRequest {
@@ -1633,7 +2971,62 @@ pub struct DetachRolePolicyRequest {
 
 shape!(DetachRolePolicyRequest = schema::DETACH_ROLE_POLICY_REQUEST { role_name: "RoleName", policy_arn: "PolicyArn" });
 
+#[derive(Clone, Default, PartialEq)]
+pub struct DetachUserPolicyRequest {
+    pub user_name: String,
+    pub policy_arn: String,
+}
+
+shape!(DetachUserPolicyRequest = schema::DETACH_USER_POLICY_REQUEST { user_name: "UserName", policy_arn: "PolicyArn" });
+
 string_enum!(EntityType { User = "User", Role = "Role", Group = "Group", LocalManagedPolicy = "LocalManagedPolicy", AwsManagedPolicy = "AWSManagedPolicy",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_name: String,
+}
+
+shape!(GetGroupPolicyRequest = schema::GET_GROUP_POLICY_REQUEST { group_name: "GroupName", policy_name: "PolicyName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetGroupPolicyResponse {
+    pub group_name: String,
+    pub policy_name: String,
+    pub policy_document: String,
+}
+
+shape!(
+    GetGroupPolicyResponse = schema::GET_GROUP_POLICY_RESPONSE {
+        group_name: "GroupName",
+        policy_name: "PolicyName",
+        policy_document: "PolicyDocument",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetGroupRequest {
+    pub group_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    GetGroupRequest = schema::GET_GROUP_REQUEST { group_name: "GroupName", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetGroupResponse {
+    pub group: Group,
+    pub users: Vec<User>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    GetGroupResponse =
+        schema::GET_GROUP_RESPONSE { group: "Group", users: "Users", is_truncated: "IsTruncated", marker: "Marker" }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct GetInstanceProfileRequest {
@@ -1650,6 +3043,35 @@ pub struct GetInstanceProfileResponse {
 }
 
 shape!(GetInstanceProfileResponse = schema::GET_INSTANCE_PROFILE_RESPONSE { instance_profile: "InstanceProfile" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+}
+
+shape!(
+    GetOpenIDConnectProviderRequest =
+        schema::GET_OPEN_ID_CONNECT_PROVIDER_REQUEST { open_id_connect_provider_arn: "OpenIDConnectProviderArn" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetOpenIDConnectProviderResponse {
+    pub url: Option<String>,
+    pub client_id_list: Option<Vec<String>>,
+    pub thumbprint_list: Option<Vec<String>>,
+    pub create_date: Option<Millis>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+shape!(
+    GetOpenIDConnectProviderResponse = schema::GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE {
+        url: "Url",
+        client_id_list: "ClientIDList",
+        thumbprint_list: "ThumbprintList",
+        create_date: "CreateDate",
+        tags: "Tags",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct GetPolicyRequest {
@@ -1720,6 +3142,50 @@ pub struct GetRoleResponse {
 shape!(GetRoleResponse = schema::GET_ROLE_RESPONSE { role: "Role" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct GetServiceLinkedRoleDeletionStatusRequest {
+    pub deletion_task_id: String,
+}
+
+shape!(
+    GetServiceLinkedRoleDeletionStatusRequest =
+        schema::GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST { deletion_task_id: "DeletionTaskId" }
+);
+
+#[derive(Clone, PartialEq)]
+pub struct GetServiceLinkedRoleDeletionStatusResponse {
+    pub status: DeletionTaskStatusType,
+    pub reason: Option<DeletionTaskFailureReasonType>,
+}
+
+shape!(
+    GetServiceLinkedRoleDeletionStatusResponse =
+        schema::GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE { status: "Status", reason: "Reason" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetUserPolicyRequest {
+    pub user_name: String,
+    pub policy_name: String,
+}
+
+shape!(GetUserPolicyRequest = schema::GET_USER_POLICY_REQUEST { user_name: "UserName", policy_name: "PolicyName" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetUserPolicyResponse {
+    pub user_name: String,
+    pub policy_name: String,
+    pub policy_document: String,
+}
+
+shape!(
+    GetUserPolicyResponse = schema::GET_USER_POLICY_RESPONSE {
+        user_name: "UserName",
+        policy_name: "PolicyName",
+        policy_document: "PolicyDocument",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct GetUserRequest {
     pub user_name: Option<String>,
 }
@@ -1732,6 +3198,25 @@ pub struct GetUserResponse {
 }
 
 shape!(GetUserResponse = schema::GET_USER_RESPONSE { user: "User" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Group {
+    pub path: String,
+    pub group_name: String,
+    pub group_id: String,
+    pub arn: String,
+    pub create_date: Millis,
+}
+
+shape!(
+    Group = schema::GROUP {
+        path: "Path",
+        group_name: "GroupName",
+        group_id: "GroupId",
+        arn: "Arn",
+        create_date: "CreateDate",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct InstanceProfile {
@@ -1784,6 +3269,61 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ListAccountAliasesRequest {
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(ListAccountAliasesRequest = schema::LIST_ACCOUNT_ALIASES_REQUEST { marker: "Marker", max_items: "MaxItems" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAccountAliasesResponse {
+    pub account_aliases: Vec<String>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListAccountAliasesResponse = schema::LIST_ACCOUNT_ALIASES_RESPONSE {
+        account_aliases: "AccountAliases",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAttachedGroupPoliciesRequest {
+    pub group_name: String,
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListAttachedGroupPoliciesRequest = schema::LIST_ATTACHED_GROUP_POLICIES_REQUEST {
+        group_name: "GroupName",
+        path_prefix: "PathPrefix",
+        marker: "Marker",
+        max_items: "MaxItems",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAttachedGroupPoliciesResponse {
+    pub attached_policies: Option<Vec<AttachedPolicy>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListAttachedGroupPoliciesResponse = schema::LIST_ATTACHED_GROUP_POLICIES_RESPONSE {
+        attached_policies: "AttachedPolicies",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ListAttachedRolePoliciesRequest {
     pub role_name: String,
     pub path_prefix: Option<String>,
@@ -1809,6 +3349,38 @@ pub struct ListAttachedRolePoliciesResponse {
 
 shape!(
     ListAttachedRolePoliciesResponse = schema::LIST_ATTACHED_ROLE_POLICIES_RESPONSE {
+        attached_policies: "AttachedPolicies",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAttachedUserPoliciesRequest {
+    pub user_name: String,
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListAttachedUserPoliciesRequest = schema::LIST_ATTACHED_USER_POLICIES_REQUEST {
+        user_name: "UserName",
+        path_prefix: "PathPrefix",
+        marker: "Marker",
+        max_items: "MaxItems",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListAttachedUserPoliciesResponse {
+    pub attached_policies: Option<Vec<AttachedPolicy>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListAttachedUserPoliciesResponse = schema::LIST_ATTACHED_USER_POLICIES_RESPONSE {
         attached_policies: "AttachedPolicies",
         is_truncated: "IsTruncated",
         marker: "Marker",
@@ -1853,6 +3425,81 @@ shape!(
         is_truncated: "IsTruncated",
         marker: "Marker",
     }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListGroupPoliciesRequest {
+    pub group_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListGroupPoliciesRequest =
+        schema::LIST_GROUP_POLICIES_REQUEST { group_name: "GroupName", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListGroupPoliciesResponse {
+    pub policy_names: Vec<String>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListGroupPoliciesResponse = schema::LIST_GROUP_POLICIES_RESPONSE {
+        policy_names: "PolicyNames",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListGroupsForUserRequest {
+    pub user_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListGroupsForUserRequest =
+        schema::LIST_GROUPS_FOR_USER_REQUEST { user_name: "UserName", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListGroupsForUserResponse {
+    pub groups: Vec<Group>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListGroupsForUserResponse =
+        schema::LIST_GROUPS_FOR_USER_RESPONSE { groups: "Groups", is_truncated: "IsTruncated", marker: "Marker" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListGroupsRequest {
+    pub path_prefix: Option<String>,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListGroupsRequest =
+        schema::LIST_GROUPS_REQUEST { path_prefix: "PathPrefix", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListGroupsResponse {
+    pub groups: Vec<Group>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListGroupsResponse =
+        schema::LIST_GROUPS_RESPONSE { groups: "Groups", is_truncated: "IsTruncated", marker: "Marker" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -1937,6 +3584,51 @@ shape!(
         is_truncated: "IsTruncated",
         marker: "Marker",
     }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListOpenIDConnectProviderTagsRequest {
+    pub open_id_connect_provider_arn: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListOpenIDConnectProviderTagsRequest = schema::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST {
+        open_id_connect_provider_arn: "OpenIDConnectProviderArn",
+        marker: "Marker",
+        max_items: "MaxItems",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListOpenIDConnectProviderTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListOpenIDConnectProviderTagsResponse = schema::LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE {
+        tags: "Tags",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListOpenIDConnectProvidersRequest {}
+
+shape!(ListOpenIDConnectProvidersRequest = schema::LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST {});
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListOpenIDConnectProvidersResponse {
+    pub open_id_connect_provider_list: Option<Vec<OpenIDConnectProviderListEntry>>,
+}
+
+shape!(
+    ListOpenIDConnectProvidersResponse =
+        schema::LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE { open_id_connect_provider_list: "OpenIDConnectProviderList" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -2095,6 +3787,57 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ListUserPoliciesRequest {
+    pub user_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListUserPoliciesRequest =
+        schema::LIST_USER_POLICIES_REQUEST { user_name: "UserName", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListUserPoliciesResponse {
+    pub policy_names: Vec<String>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListUserPoliciesResponse = schema::LIST_USER_POLICIES_RESPONSE {
+        policy_names: "PolicyNames",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListUserTagsRequest {
+    pub user_name: String,
+    pub marker: Option<String>,
+    pub max_items: Option<i32>,
+}
+
+shape!(
+    ListUserTagsRequest =
+        schema::LIST_USER_TAGS_REQUEST { user_name: "UserName", marker: "Marker", max_items: "MaxItems" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ListUserTagsResponse {
+    pub tags: Vec<Tag>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    ListUserTagsResponse =
+        schema::LIST_USER_TAGS_RESPONSE { tags: "Tags", is_truncated: "IsTruncated", marker: "Marker" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ListUsersRequest {
     pub path_prefix: Option<String>,
     pub marker: Option<String>,
@@ -2116,6 +3859,13 @@ pub struct ListUsersResponse {
 shape!(
     ListUsersResponse = schema::LIST_USERS_RESPONSE { users: "Users", is_truncated: "IsTruncated", marker: "Marker" }
 );
+
+#[derive(Clone, Default, PartialEq)]
+pub struct OpenIDConnectProviderListEntry {
+    pub arn: Option<String>,
+}
+
+shape!(OpenIDConnectProviderListEntry = schema::OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY { arn: "Arn" });
 
 string_enum!(PermissionsBoundaryAttachmentType { PermissionsBoundaryPolicy = "PermissionsBoundaryPolicy",  });
 
@@ -2196,6 +3946,21 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct PutGroupPolicyRequest {
+    pub group_name: String,
+    pub policy_name: String,
+    pub policy_document: String,
+}
+
+shape!(
+    PutGroupPolicyRequest = schema::PUT_GROUP_POLICY_REQUEST {
+        group_name: "GroupName",
+        policy_name: "PolicyName",
+        policy_document: "PolicyDocument",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct PutRolePolicyRequest {
     pub role_name: String,
     pub policy_name: String,
@@ -2211,6 +3976,34 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct PutUserPolicyRequest {
+    pub user_name: String,
+    pub policy_name: String,
+    pub policy_document: String,
+}
+
+shape!(
+    PutUserPolicyRequest = schema::PUT_USER_POLICY_REQUEST {
+        user_name: "UserName",
+        policy_name: "PolicyName",
+        policy_document: "PolicyDocument",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RemoveClientIDFromOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub client_id: String,
+}
+
+shape!(
+    RemoveClientIDFromOpenIDConnectProviderRequest = schema::REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST {
+        open_id_connect_provider_arn: "OpenIDConnectProviderArn",
+        client_id: "ClientID",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct RemoveRoleFromInstanceProfileRequest {
     pub instance_profile_name: String,
     pub role_name: String,
@@ -2221,6 +4014,17 @@ shape!(
         instance_profile_name: "InstanceProfileName",
         role_name: "RoleName",
     }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RemoveUserFromGroupRequest {
+    pub group_name: String,
+    pub user_name: String,
+}
+
+shape!(
+    RemoveUserFromGroupRequest =
+        schema::REMOVE_USER_FROM_GROUP_REQUEST { group_name: "GroupName", user_name: "UserName" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -2265,6 +4069,14 @@ pub struct RoleLastUsed {
 shape!(RoleLastUsed = schema::ROLE_LAST_USED { last_used_date: "LastUsedDate", region: "Region" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct RoleUsageType {
+    pub region: Option<String>,
+    pub resources: Option<Vec<String>>,
+}
+
+shape!(RoleUsageType = schema::ROLE_USAGE_TYPE { region: "Region", resources: "Resources" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct SetDefaultPolicyVersionRequest {
     pub policy_arn: String,
     pub version_id: String,
@@ -2306,6 +4118,19 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct TagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub tags: Vec<Tag>,
+}
+
+shape!(
+    TagOpenIDConnectProviderRequest = schema::TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST {
+        open_id_connect_provider_arn: "OpenIDConnectProviderArn",
+        tags: "Tags",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct TagPolicyRequest {
     pub policy_arn: String,
     pub tags: Vec<Tag>,
@@ -2322,6 +4147,14 @@ pub struct TagRoleRequest {
 shape!(TagRoleRequest = schema::TAG_ROLE_REQUEST { role_name: "RoleName", tags: "Tags" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct TagUserRequest {
+    pub user_name: String,
+    pub tags: Vec<Tag>,
+}
+
+shape!(TagUserRequest = schema::TAG_USER_REQUEST { user_name: "UserName", tags: "Tags" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct UntagInstanceProfileRequest {
     pub instance_profile_name: String,
     pub tag_keys: Vec<String>,
@@ -2330,6 +4163,19 @@ pub struct UntagInstanceProfileRequest {
 shape!(
     UntagInstanceProfileRequest =
         schema::UNTAG_INSTANCE_PROFILE_REQUEST { instance_profile_name: "InstanceProfileName", tag_keys: "TagKeys" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UntagOpenIDConnectProviderRequest {
+    pub open_id_connect_provider_arn: String,
+    pub tag_keys: Vec<String>,
+}
+
+shape!(
+    UntagOpenIDConnectProviderRequest = schema::UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST {
+        open_id_connect_provider_arn: "OpenIDConnectProviderArn",
+        tag_keys: "TagKeys",
+    }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -2349,6 +4195,26 @@ pub struct UntagRoleRequest {
 shape!(UntagRoleRequest = schema::UNTAG_ROLE_REQUEST { role_name: "RoleName", tag_keys: "TagKeys" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct UntagUserRequest {
+    pub user_name: String,
+    pub tag_keys: Vec<String>,
+}
+
+shape!(UntagUserRequest = schema::UNTAG_USER_REQUEST { user_name: "UserName", tag_keys: "TagKeys" });
+
+#[derive(Clone, PartialEq)]
+pub struct UpdateAccessKeyRequest {
+    pub user_name: Option<String>,
+    pub access_key_id: String,
+    pub status: StatusType,
+}
+
+shape!(
+    UpdateAccessKeyRequest =
+        schema::UPDATE_ACCESS_KEY_REQUEST { user_name: "UserName", access_key_id: "AccessKeyId", status: "Status" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct UpdateAssumeRolePolicyRequest {
     pub role_name: String,
     pub policy_document: String,
@@ -2357,6 +4223,19 @@ pub struct UpdateAssumeRolePolicyRequest {
 shape!(
     UpdateAssumeRolePolicyRequest =
         schema::UPDATE_ASSUME_ROLE_POLICY_REQUEST { role_name: "RoleName", policy_document: "PolicyDocument" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateOpenIDConnectProviderThumbprintRequest {
+    pub open_id_connect_provider_arn: String,
+    pub thumbprint_list: Vec<String>,
+}
+
+shape!(
+    UpdateOpenIDConnectProviderThumbprintRequest = schema::UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST {
+        open_id_connect_provider_arn: "OpenIDConnectProviderArn",
+        thumbprint_list: "ThumbprintList",
+    }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -2378,6 +4257,18 @@ shape!(
 pub struct UpdateRoleResponse {}
 
 shape!(UpdateRoleResponse = schema::UPDATE_ROLE_RESPONSE {});
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UpdateUserRequest {
+    pub user_name: String,
+    pub new_path: Option<String>,
+    pub new_user_name: Option<String>,
+}
+
+shape!(
+    UpdateUserRequest =
+        schema::UPDATE_USER_REQUEST { user_name: "UserName", new_path: "NewPath", new_user_name: "NewUserName" }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct User {
@@ -2432,6 +4323,14 @@ mod schema {
         ]),
     );
 
+    pub static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::structure(
+        "AddClientIDToOpenIDConnectProviderRequest",
+        &Structure::new(&[
+            Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+            Member::new("ClientID", &CLIENT_ID_TYPE).required(),
+        ]),
+    );
+
     pub static ADD_ROLE_TO_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
         "AddRoleToInstanceProfileRequest",
         &Structure::new(&[
@@ -2440,10 +4339,36 @@ mod schema {
         ]),
     );
 
+    pub static ADD_USER_TO_GROUP_REQUEST: Schema = Schema::structure(
+        "AddUserToGroupRequest",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+        ]),
+    );
+
+    pub static ARN_LIST_TYPE: Schema = Schema::list("ArnListType", &List::of(Member::new("member", &ARN_TYPE)));
+
+    pub static ATTACH_GROUP_POLICY_REQUEST: Schema = Schema::structure(
+        "AttachGroupPolicyRequest",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+        ]),
+    );
+
     pub static ATTACH_ROLE_POLICY_REQUEST: Schema = Schema::structure(
         "AttachRolePolicyRequest",
         &Structure::new(&[
             Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+        ]),
+    );
+
+    pub static ATTACH_USER_POLICY_REQUEST: Schema = Schema::structure(
+        "AttachUserPolicyRequest",
+        &Structure::new(&[
+            Member::new("UserName", &USER_NAME_TYPE).required(),
             Member::new("PolicyArn", &ARN_TYPE).required(),
         ]),
     );
@@ -2478,6 +4403,19 @@ mod schema {
         &Structure::new(&[Member::new("AccessKey", &ACCESS_KEY).required()]),
     );
 
+    pub static CREATE_ACCOUNT_ALIAS_REQUEST: Schema = Schema::structure(
+        "CreateAccountAliasRequest",
+        &Structure::new(&[Member::new("AccountAlias", &ACCOUNT_ALIAS_TYPE).required()]),
+    );
+
+    pub static CREATE_GROUP_REQUEST: Schema = Schema::structure(
+        "CreateGroupRequest",
+        &Structure::new(&[Member::new("Path", &PATH_TYPE), Member::new("GroupName", &GROUP_NAME_TYPE).required()]),
+    );
+
+    pub static CREATE_GROUP_RESPONSE: Schema =
+        Schema::structure("CreateGroupResponse", &Structure::new(&[Member::new("Group", &GROUP).required()]));
+
     pub static CREATE_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
         "CreateInstanceProfileRequest",
         &Structure::new(&[
@@ -2490,6 +4428,21 @@ mod schema {
     pub static CREATE_INSTANCE_PROFILE_RESPONSE: Schema = Schema::structure(
         "CreateInstanceProfileResponse",
         &Structure::new(&[Member::new("InstanceProfile", &INSTANCE_PROFILE).required()]),
+    );
+
+    pub static CREATE_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::structure(
+        "CreateOpenIDConnectProviderRequest",
+        &Structure::new(&[
+            Member::new("Url", &OPEN_ID_CONNECT_PROVIDER_URL_TYPE).required(),
+            Member::new("ClientIDList", &CLIENT_ID_LIST_TYPE),
+            Member::new("ThumbprintList", &THUMBPRINT_LIST_TYPE),
+            Member::new("Tags", &TAG_LIST_TYPE),
+        ]),
+    );
+
+    pub static CREATE_OPEN_ID_CONNECT_PROVIDER_RESPONSE: Schema = Schema::structure(
+        "CreateOpenIDConnectProviderResponse",
+        &Structure::new(&[Member::new("OpenIDConnectProviderArn", &ARN_TYPE), Member::new("Tags", &TAG_LIST_TYPE)]),
     );
 
     pub static CREATE_POLICY_REQUEST: Schema = Schema::structure(
@@ -2536,6 +4489,18 @@ mod schema {
     pub static CREATE_ROLE_RESPONSE: Schema =
         Schema::structure("CreateRoleResponse", &Structure::new(&[Member::new("Role", &ROLE).required()]));
 
+    pub static CREATE_SERVICE_LINKED_ROLE_REQUEST: Schema = Schema::structure(
+        "CreateServiceLinkedRoleRequest",
+        &Structure::new(&[
+            Member::new("AWSServiceName", &GROUP_NAME_TYPE).required(),
+            Member::new("Description", &ROLE_DESCRIPTION_TYPE),
+            Member::new("CustomSuffix", &CUSTOM_SUFFIX_TYPE),
+        ]),
+    );
+
+    pub static CREATE_SERVICE_LINKED_ROLE_RESPONSE: Schema =
+        Schema::structure("CreateServiceLinkedRoleResponse", &Structure::new(&[Member::new("Role", &ROLE)]));
+
     pub static CREATE_USER_REQUEST: Schema = Schema::structure(
         "CreateUserRequest",
         &Structure::new(&[
@@ -2557,14 +4522,37 @@ mod schema {
         ]),
     );
 
+    pub static DELETE_ACCOUNT_ALIAS_REQUEST: Schema = Schema::structure(
+        "DeleteAccountAliasRequest",
+        &Structure::new(&[Member::new("AccountAlias", &ACCOUNT_ALIAS_TYPE).required()]),
+    );
+
     pub static DELETE_CONFLICT_EXCEPTION: Schema = Schema::structure(
         "DeleteConflictException",
         &Structure::new(&[Member::new("message", &DELETE_CONFLICT_MESSAGE)]),
     );
 
+    pub static DELETE_GROUP_POLICY_REQUEST: Schema = Schema::structure(
+        "DeleteGroupPolicyRequest",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        ]),
+    );
+
+    pub static DELETE_GROUP_REQUEST: Schema = Schema::structure(
+        "DeleteGroupRequest",
+        &Structure::new(&[Member::new("GroupName", &GROUP_NAME_TYPE).required()]),
+    );
+
     pub static DELETE_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
         "DeleteInstanceProfileRequest",
         &Structure::new(&[Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required()]),
+    );
+
+    pub static DELETE_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::structure(
+        "DeleteOpenIDConnectProviderRequest",
+        &Structure::new(&[Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required()]),
     );
 
     pub static DELETE_POLICY_REQUEST: Schema =
@@ -2589,9 +4577,45 @@ mod schema {
     pub static DELETE_ROLE_REQUEST: Schema =
         Schema::structure("DeleteRoleRequest", &Structure::new(&[Member::new("RoleName", &ROLE_NAME_TYPE).required()]));
 
+    pub static DELETE_SERVICE_LINKED_ROLE_REQUEST: Schema = Schema::structure(
+        "DeleteServiceLinkedRoleRequest",
+        &Structure::new(&[Member::new("RoleName", &ROLE_NAME_TYPE).required()]),
+    );
+
+    pub static DELETE_SERVICE_LINKED_ROLE_RESPONSE: Schema = Schema::structure(
+        "DeleteServiceLinkedRoleResponse",
+        &Structure::new(&[Member::new("DeletionTaskId", &DELETION_TASK_ID_TYPE).required()]),
+    );
+
+    pub static DELETE_USER_POLICY_REQUEST: Schema = Schema::structure(
+        "DeleteUserPolicyRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        ]),
+    );
+
     pub static DELETE_USER_REQUEST: Schema = Schema::structure(
         "DeleteUserRequest",
         &Structure::new(&[Member::new("UserName", &EXISTING_USER_NAME_TYPE).required()]),
+    );
+
+    pub static DELETION_TASK_FAILURE_REASON_TYPE: Schema = Schema::structure(
+        "DeletionTaskFailureReasonType",
+        &Structure::new(&[Member::new("Reason", &REASON_TYPE), Member::new("RoleUsageList", &ROLE_USAGE_LIST_TYPE)]),
+    );
+
+    pub static DELETION_TASK_ID_TYPE: Schema = Schema::string("DeletionTaskIdType").min(1).max(1000);
+
+    pub static DELETION_TASK_STATUS_TYPE: Schema =
+        Schema::string("DeletionTaskStatusType").one_of(&["SUCCEEDED", "IN_PROGRESS", "FAILED", "NOT_STARTED"]);
+
+    pub static DETACH_GROUP_POLICY_REQUEST: Schema = Schema::structure(
+        "DetachGroupPolicyRequest",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+        ]),
     );
 
     pub static DETACH_ROLE_POLICY_REQUEST: Schema = Schema::structure(
@@ -2602,13 +4626,62 @@ mod schema {
         ]),
     );
 
+    pub static DETACH_USER_POLICY_REQUEST: Schema = Schema::structure(
+        "DetachUserPolicyRequest",
+        &Structure::new(&[
+            Member::new("UserName", &USER_NAME_TYPE).required(),
+            Member::new("PolicyArn", &ARN_TYPE).required(),
+        ]),
+    );
+
     pub static ENTITY_ALREADY_EXISTS_EXCEPTION: Schema = Schema::structure(
         "EntityAlreadyExistsException",
         &Structure::new(&[Member::new("message", &ENTITY_ALREADY_EXISTS_MESSAGE)]),
     );
 
+    pub static ENTITY_TEMPORARILY_UNMODIFIABLE_EXCEPTION: Schema = Schema::structure(
+        "EntityTemporarilyUnmodifiableException",
+        &Structure::new(&[Member::new("message", &ENTITY_TEMPORARILY_UNMODIFIABLE_MESSAGE)]),
+    );
+
     pub static ENTITY_TYPE: Schema =
         Schema::string("EntityType").one_of(&["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"]);
+
+    pub static GET_GROUP_POLICY_REQUEST: Schema = Schema::structure(
+        "GetGroupPolicyRequest",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        ]),
+    );
+
+    pub static GET_GROUP_POLICY_RESPONSE: Schema = Schema::structure(
+        "GetGroupPolicyResponse",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+            Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        ]),
+    );
+
+    pub static GET_GROUP_REQUEST: Schema = Schema::structure(
+        "GetGroupRequest",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static GET_GROUP_RESPONSE: Schema = Schema::structure(
+        "GetGroupResponse",
+        &Structure::new(&[
+            Member::new("Group", &GROUP).required(),
+            Member::new("Users", &USER_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
 
     pub static GET_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
         "GetInstanceProfileRequest",
@@ -2618,6 +4691,22 @@ mod schema {
     pub static GET_INSTANCE_PROFILE_RESPONSE: Schema = Schema::structure(
         "GetInstanceProfileResponse",
         &Structure::new(&[Member::new("InstanceProfile", &INSTANCE_PROFILE).required()]),
+    );
+
+    pub static GET_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::structure(
+        "GetOpenIDConnectProviderRequest",
+        &Structure::new(&[Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required()]),
+    );
+
+    pub static GET_OPEN_ID_CONNECT_PROVIDER_RESPONSE: Schema = Schema::structure(
+        "GetOpenIDConnectProviderResponse",
+        &Structure::new(&[
+            Member::new("Url", &OPEN_ID_CONNECT_PROVIDER_URL_TYPE),
+            Member::new("ClientIDList", &CLIENT_ID_LIST_TYPE),
+            Member::new("ThumbprintList", &THUMBPRINT_LIST_TYPE),
+            Member::new("CreateDate", &DATE_TYPE),
+            Member::new("Tags", &TAG_LIST_TYPE),
+        ]),
     );
 
     pub static GET_POLICY_REQUEST: Schema =
@@ -2662,11 +4751,52 @@ mod schema {
     pub static GET_ROLE_RESPONSE: Schema =
         Schema::structure("GetRoleResponse", &Structure::new(&[Member::new("Role", &ROLE).required()]));
 
+    pub static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_REQUEST: Schema = Schema::structure(
+        "GetServiceLinkedRoleDeletionStatusRequest",
+        &Structure::new(&[Member::new("DeletionTaskId", &DELETION_TASK_ID_TYPE).required()]),
+    );
+
+    pub static GET_SERVICE_LINKED_ROLE_DELETION_STATUS_RESPONSE: Schema = Schema::structure(
+        "GetServiceLinkedRoleDeletionStatusResponse",
+        &Structure::new(&[
+            Member::new("Status", &DELETION_TASK_STATUS_TYPE).required(),
+            Member::new("Reason", &DELETION_TASK_FAILURE_REASON_TYPE),
+        ]),
+    );
+
+    pub static GET_USER_POLICY_REQUEST: Schema = Schema::structure(
+        "GetUserPolicyRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+        ]),
+    );
+
+    pub static GET_USER_POLICY_RESPONSE: Schema = Schema::structure(
+        "GetUserPolicyResponse",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+            Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        ]),
+    );
+
     pub static GET_USER_REQUEST: Schema =
         Schema::structure("GetUserRequest", &Structure::new(&[Member::new("UserName", &EXISTING_USER_NAME_TYPE)]));
 
     pub static GET_USER_RESPONSE: Schema =
         Schema::structure("GetUserResponse", &Structure::new(&[Member::new("User", &USER).required()]));
+
+    pub static GROUP: Schema = Schema::structure(
+        "Group",
+        &Structure::new(&[
+            Member::new("Path", &PATH_TYPE).required(),
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("GroupId", &ID_TYPE).required(),
+            Member::new("Arn", &ARN_TYPE).required(),
+            Member::new("CreateDate", &DATE_TYPE).required(),
+        ]),
+    );
 
     pub static INSTANCE_PROFILE: Schema = Schema::structure(
         "InstanceProfile",
@@ -2707,6 +4837,39 @@ mod schema {
         ]),
     );
 
+    pub static LIST_ACCOUNT_ALIASES_REQUEST: Schema = Schema::structure(
+        "ListAccountAliasesRequest",
+        &Structure::new(&[Member::new("Marker", &MARKER_TYPE), Member::new("MaxItems", &MAX_ITEMS_TYPE)]),
+    );
+
+    pub static LIST_ACCOUNT_ALIASES_RESPONSE: Schema = Schema::structure(
+        "ListAccountAliasesResponse",
+        &Structure::new(&[
+            Member::new("AccountAliases", &ACCOUNT_ALIAS_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_ATTACHED_GROUP_POLICIES_REQUEST: Schema = Schema::structure(
+        "ListAttachedGroupPoliciesRequest",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("PathPrefix", &POLICY_PATH_TYPE),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_ATTACHED_GROUP_POLICIES_RESPONSE: Schema = Schema::structure(
+        "ListAttachedGroupPoliciesResponse",
+        &Structure::new(&[
+            Member::new("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
     pub static LIST_ATTACHED_ROLE_POLICIES_REQUEST: Schema = Schema::structure(
         "ListAttachedRolePoliciesRequest",
         &Structure::new(&[
@@ -2719,6 +4882,25 @@ mod schema {
 
     pub static LIST_ATTACHED_ROLE_POLICIES_RESPONSE: Schema = Schema::structure(
         "ListAttachedRolePoliciesResponse",
+        &Structure::new(&[
+            Member::new("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_ATTACHED_USER_POLICIES_REQUEST: Schema = Schema::structure(
+        "ListAttachedUserPoliciesRequest",
+        &Structure::new(&[
+            Member::new("UserName", &USER_NAME_TYPE).required(),
+            Member::new("PathPrefix", &POLICY_PATH_TYPE),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_ATTACHED_USER_POLICIES_RESPONSE: Schema = Schema::structure(
+        "ListAttachedUserPoliciesResponse",
         &Structure::new(&[
             Member::new("AttachedPolicies", &ATTACHED_POLICIES_LIST_TYPE),
             Member::new("IsTruncated", &BOOLEAN_TYPE),
@@ -2744,6 +4926,60 @@ mod schema {
             Member::new("PolicyGroups", &POLICY_GROUP_LIST_TYPE),
             Member::new("PolicyUsers", &POLICY_USER_LIST_TYPE),
             Member::new("PolicyRoles", &POLICY_ROLE_LIST_TYPE),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_GROUP_POLICIES_REQUEST: Schema = Schema::structure(
+        "ListGroupPoliciesRequest",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_GROUP_POLICIES_RESPONSE: Schema = Schema::structure(
+        "ListGroupPoliciesResponse",
+        &Structure::new(&[
+            Member::new("PolicyNames", &POLICY_NAME_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_GROUPS_FOR_USER_REQUEST: Schema = Schema::structure(
+        "ListGroupsForUserRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_GROUPS_FOR_USER_RESPONSE: Schema = Schema::structure(
+        "ListGroupsForUserResponse",
+        &Structure::new(&[
+            Member::new("Groups", &GROUP_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_GROUPS_REQUEST: Schema = Schema::structure(
+        "ListGroupsRequest",
+        &Structure::new(&[
+            Member::new("PathPrefix", &PATH_PREFIX_TYPE),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_GROUPS_RESPONSE: Schema = Schema::structure(
+        "ListGroupsResponse",
+        &Structure::new(&[
+            Member::new("Groups", &GROUP_LIST_TYPE).required(),
             Member::new("IsTruncated", &BOOLEAN_TYPE),
             Member::new("Marker", &RESPONSE_MARKER_TYPE),
         ]),
@@ -2801,6 +5037,32 @@ mod schema {
             Member::new("IsTruncated", &BOOLEAN_TYPE),
             Member::new("Marker", &RESPONSE_MARKER_TYPE),
         ]),
+    );
+
+    pub static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_REQUEST: Schema = Schema::structure(
+        "ListOpenIDConnectProviderTagsRequest",
+        &Structure::new(&[
+            Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_OPEN_ID_CONNECT_PROVIDER_TAGS_RESPONSE: Schema = Schema::structure(
+        "ListOpenIDConnectProviderTagsResponse",
+        &Structure::new(&[
+            Member::new("Tags", &TAG_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_OPEN_ID_CONNECT_PROVIDERS_REQUEST: Schema =
+        Schema::structure("ListOpenIDConnectProvidersRequest", &Structure::new(&[]));
+
+    pub static LIST_OPEN_ID_CONNECT_PROVIDERS_RESPONSE: Schema = Schema::structure(
+        "ListOpenIDConnectProvidersResponse",
+        &Structure::new(&[Member::new("OpenIDConnectProviderList", &OPEN_ID_CONNECT_PROVIDER_LIST_TYPE)]),
     );
 
     pub static LIST_POLICIES_REQUEST: Schema = Schema::structure(
@@ -2914,6 +5176,42 @@ mod schema {
         ]),
     );
 
+    pub static LIST_USER_POLICIES_REQUEST: Schema = Schema::structure(
+        "ListUserPoliciesRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_USER_POLICIES_RESPONSE: Schema = Schema::structure(
+        "ListUserPoliciesResponse",
+        &Structure::new(&[
+            Member::new("PolicyNames", &POLICY_NAME_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static LIST_USER_TAGS_REQUEST: Schema = Schema::structure(
+        "ListUserTagsRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+            Member::new("Marker", &MARKER_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+        ]),
+    );
+
+    pub static LIST_USER_TAGS_RESPONSE: Schema = Schema::structure(
+        "ListUserTagsResponse",
+        &Structure::new(&[
+            Member::new("Tags", &TAG_LIST_TYPE).required(),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
     pub static LIST_USERS_REQUEST: Schema = Schema::structure(
         "ListUsersRequest",
         &Structure::new(&[
@@ -2939,6 +5237,22 @@ mod schema {
 
     pub static NO_SUCH_ENTITY_EXCEPTION: Schema =
         Schema::structure("NoSuchEntityException", &Structure::new(&[Member::new("message", &NO_SUCH_ENTITY_MESSAGE)]));
+
+    pub static OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY: Schema =
+        Schema::structure("OpenIDConnectProviderListEntry", &Structure::new(&[Member::new("Arn", &ARN_TYPE)]));
+
+    pub static OPEN_ID_CONNECT_PROVIDER_LIST_TYPE: Schema = Schema::list(
+        "OpenIDConnectProviderListType",
+        &List::of(Member::new("member", &OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY)),
+    );
+
+    pub static OPEN_ID_CONNECT_PROVIDER_URL_TYPE: Schema =
+        Schema::string("OpenIDConnectProviderUrlType").min(1).max(255);
+
+    pub static OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION: Schema = Schema::structure(
+        "OpenIdIdpCommunicationErrorException",
+        &Structure::new(&[Member::new("message", &OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION_MESSAGE)]),
+    );
 
     pub static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Schema =
         Schema::string("PermissionsBoundaryAttachmentType").one_of(&["PermissionsBoundaryPolicy"]);
@@ -3003,6 +5317,15 @@ mod schema {
         ]),
     );
 
+    pub static PUT_GROUP_POLICY_REQUEST: Schema = Schema::structure(
+        "PutGroupPolicyRequest",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+            Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        ]),
+    );
+
     pub static PUT_ROLE_POLICY_REQUEST: Schema = Schema::structure(
         "PutRolePolicyRequest",
         &Structure::new(&[
@@ -3012,11 +5335,40 @@ mod schema {
         ]),
     );
 
+    pub static PUT_USER_POLICY_REQUEST: Schema = Schema::structure(
+        "PutUserPolicyRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+            Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        ]),
+    );
+
+    pub static REASON_TYPE: Schema = Schema::string("ReasonType").max(1000);
+
+    pub static REGION_NAME_TYPE: Schema = Schema::string("RegionNameType").min(1).max(100);
+
+    pub static REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::structure(
+        "RemoveClientIDFromOpenIDConnectProviderRequest",
+        &Structure::new(&[
+            Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+            Member::new("ClientID", &CLIENT_ID_TYPE).required(),
+        ]),
+    );
+
     pub static REMOVE_ROLE_FROM_INSTANCE_PROFILE_REQUEST: Schema = Schema::structure(
         "RemoveRoleFromInstanceProfileRequest",
         &Structure::new(&[
             Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
             Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+        ]),
+    );
+
+    pub static REMOVE_USER_FROM_GROUP_REQUEST: Schema = Schema::structure(
+        "RemoveUserFromGroupRequest",
+        &Structure::new(&[
+            Member::new("GroupName", &GROUP_NAME_TYPE).required(),
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
         ]),
     );
 
@@ -3041,6 +5393,14 @@ mod schema {
     pub static ROLE_LAST_USED: Schema = Schema::structure(
         "RoleLastUsed",
         &Structure::new(&[Member::new("LastUsedDate", &DATE_TYPE), Member::new("Region", &STRING_TYPE)]),
+    );
+
+    pub static ROLE_USAGE_LIST_TYPE: Schema =
+        Schema::list("RoleUsageListType", &List::of(Member::new("member", &ROLE_USAGE_TYPE)));
+
+    pub static ROLE_USAGE_TYPE: Schema = Schema::structure(
+        "RoleUsageType",
+        &Structure::new(&[Member::new("Region", &REGION_NAME_TYPE), Member::new("Resources", &ARN_LIST_TYPE)]),
     );
 
     pub static SERVICE_FAILURE_EXCEPTION: Schema = Schema::structure(
@@ -3080,6 +5440,14 @@ mod schema {
         ]),
     );
 
+    pub static TAG_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::structure(
+        "TagOpenIDConnectProviderRequest",
+        &Structure::new(&[
+            Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+            Member::new("Tags", &TAG_LIST_TYPE).required(),
+        ]),
+    );
+
     pub static TAG_POLICY_REQUEST: Schema = Schema::structure(
         "TagPolicyRequest",
         &Structure::new(&[
@@ -3096,6 +5464,14 @@ mod schema {
         ]),
     );
 
+    pub static TAG_USER_REQUEST: Schema = Schema::structure(
+        "TagUserRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+            Member::new("Tags", &TAG_LIST_TYPE).required(),
+        ]),
+    );
+
     pub static UNMODIFIABLE_ENTITY_EXCEPTION: Schema = Schema::structure(
         "UnmodifiableEntityException",
         &Structure::new(&[Member::new("message", &UNMODIFIABLE_ENTITY_MESSAGE)]),
@@ -3105,6 +5481,14 @@ mod schema {
         "UntagInstanceProfileRequest",
         &Structure::new(&[
             Member::new("InstanceProfileName", &INSTANCE_PROFILE_NAME_TYPE).required(),
+            Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+        ]),
+    );
+
+    pub static UNTAG_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::structure(
+        "UntagOpenIDConnectProviderRequest",
+        &Structure::new(&[
+            Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
             Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
         ]),
     );
@@ -3125,11 +5509,36 @@ mod schema {
         ]),
     );
 
+    pub static UNTAG_USER_REQUEST: Schema = Schema::structure(
+        "UntagUserRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+            Member::new("TagKeys", &TAG_KEY_LIST_TYPE).required(),
+        ]),
+    );
+
+    pub static UPDATE_ACCESS_KEY_REQUEST: Schema = Schema::structure(
+        "UpdateAccessKeyRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE),
+            Member::new("AccessKeyId", &ACCESS_KEY_ID_TYPE).required(),
+            Member::new("Status", &STATUS_TYPE).required(),
+        ]),
+    );
+
     pub static UPDATE_ASSUME_ROLE_POLICY_REQUEST: Schema = Schema::structure(
         "UpdateAssumeRolePolicyRequest",
         &Structure::new(&[
             Member::new("RoleName", &ROLE_NAME_TYPE).required(),
             Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        ]),
+    );
+
+    pub static UPDATE_OPEN_ID_CONNECT_PROVIDER_THUMBPRINT_REQUEST: Schema = Schema::structure(
+        "UpdateOpenIDConnectProviderThumbprintRequest",
+        &Structure::new(&[
+            Member::new("OpenIDConnectProviderArn", &ARN_TYPE).required(),
+            Member::new("ThumbprintList", &THUMBPRINT_LIST_TYPE).required(),
         ]),
     );
 
@@ -3143,6 +5552,15 @@ mod schema {
     );
 
     pub static UPDATE_ROLE_RESPONSE: Schema = Schema::structure("UpdateRoleResponse", &Structure::new(&[]));
+
+    pub static UPDATE_USER_REQUEST: Schema = Schema::structure(
+        "UpdateUserRequest",
+        &Structure::new(&[
+            Member::new("UserName", &EXISTING_USER_NAME_TYPE).required(),
+            Member::new("NewPath", &PATH_TYPE),
+            Member::new("NewUserName", &USER_NAME_TYPE),
+        ]),
+    );
 
     pub static USER: Schema = Schema::structure(
         "User",
@@ -3165,6 +5583,12 @@ mod schema {
 
     pub static ACCESS_KEY_SECRET_TYPE: Schema = Schema::string("accessKeySecretType").sensitive();
 
+    pub static ACCOUNT_ALIAS_LIST_TYPE: Schema =
+        Schema::list("accountAliasListType", &List::of(Member::new("member", &ACCOUNT_ALIAS_TYPE)));
+
+    pub static ACCOUNT_ALIAS_TYPE: Schema =
+        Schema::string("accountAliasType").min(3).max(63).pattern("^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$");
+
     pub static ARN_TYPE: Schema = Schema::string("arnType").min(20).max(2048);
 
     pub static ATTACHED_POLICIES_LIST_TYPE: Schema =
@@ -3174,14 +5598,25 @@ mod schema {
 
     pub static BOOLEAN_TYPE: Schema = Schema::new("booleanType", Kind::Boolean);
 
+    pub static CLIENT_ID_LIST_TYPE: Schema =
+        Schema::list("clientIDListType", &List::of(Member::new("member", &CLIENT_ID_TYPE)));
+
+    pub static CLIENT_ID_TYPE: Schema = Schema::string("clientIDType").min(1).max(255);
+
+    pub static CUSTOM_SUFFIX_TYPE: Schema = Schema::string("customSuffixType").min(1).max(64).pattern("[\\w+=,.@-]+");
+
     pub static DATE_TYPE: Schema = Schema::new("dateType", Kind::Timestamp);
 
     pub static DELETE_CONFLICT_MESSAGE: Schema = Schema::string("deleteConflictMessage");
 
     pub static ENTITY_ALREADY_EXISTS_MESSAGE: Schema = Schema::string("entityAlreadyExistsMessage");
 
+    pub static ENTITY_TEMPORARILY_UNMODIFIABLE_MESSAGE: Schema = Schema::string("entityTemporarilyUnmodifiableMessage");
+
     pub static EXISTING_USER_NAME_TYPE: Schema =
         Schema::string("existingUserNameType").min(1).max(128).pattern("[\\w+=,.@-]+");
+
+    pub static GROUP_LIST_TYPE: Schema = Schema::list("groupListType", &List::of(Member::new("member", &GROUP)));
 
     pub static GROUP_NAME_TYPE: Schema = Schema::string("groupNameType").min(1).max(128).pattern("[\\w+=,.@-]+");
 
@@ -3206,6 +5641,9 @@ mod schema {
     pub static MAX_ITEMS_TYPE: Schema = Schema::new("maxItemsType", Kind::Integer).min(1).max(1000);
 
     pub static NO_SUCH_ENTITY_MESSAGE: Schema = Schema::string("noSuchEntityMessage");
+
+    pub static OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION_MESSAGE: Schema =
+        Schema::string("openIdIdpCommunicationErrorExceptionMessage");
 
     pub static PATH_PREFIX_TYPE: Schema =
         Schema::string("pathPrefixType").min(1).max(512).pattern("\\u002F[\\u0021-\\u007F]*");
@@ -3267,6 +5705,11 @@ mod schema {
 
     pub static TAG_VALUE_TYPE: Schema =
         Schema::string("tagValueType").min(0).max(256).pattern("[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*");
+
+    pub static THUMBPRINT_LIST_TYPE: Schema =
+        Schema::list("thumbprintListType", &List::of(Member::new("member", &THUMBPRINT_TYPE)));
+
+    pub static THUMBPRINT_TYPE: Schema = Schema::string("thumbprintType").min(40).max(40);
 
     pub static UNMODIFIABLE_ENTITY_MESSAGE: Schema = Schema::string("unmodifiableEntityMessage");
 

@@ -40,6 +40,10 @@ pub struct Holder<'a> {
 /// Who may have policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// A user.
+    User,
+    /// A group.
+    Group,
     /// A role.
     Role,
 }
@@ -47,6 +51,8 @@ pub enum Kind {
 impl Kind {
     fn word(self) -> &'static str {
         match self {
+            Kind::User => "user",
+            Kind::Group => "group",
             Kind::Role => "role",
         }
     }
@@ -54,6 +60,8 @@ impl Kind {
     /// As quotas name it.
     fn title(self) -> &'static str {
         match self {
+            Kind::User => "User",
+            Kind::Group => "Group",
             Kind::Role => "Role",
         }
     }
@@ -61,6 +69,8 @@ impl Kind {
     /// IAM quota "total size of inline policies", characters without white space.
     fn longest(self) -> usize {
         match self {
+            Kind::User => 2048,
+            Kind::Group => 5120,
             Kind::Role => 10_240,
         }
     }

@@ -16,6 +16,8 @@ ROLE = "arn:aws:iam::111122223333:role/path/eks"
 REPOSITORY = "arn:aws:ecr:us-east-1:111122223333:repository/team/web"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 POLICY = "arn:aws:iam::111122223333:policy/team/read"
+PROVIDER = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/0123"
+THUMBPRINT = "9e99a48a9960b14926bb7f3b02e22da2b0ab7280"
 DOCUMENT = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow"}]}'
 
 CALLS = {
@@ -182,10 +184,64 @@ CALLS = {
         "TagPolicy": {"PolicyArn": POLICY, "Tags": [{"Key": "k", "Value": "ü"}]},
         "UntagPolicy": {"PolicyArn": POLICY, "TagKeys": ["k", "a b"]},
         "ListPolicyTags": {"PolicyArn": POLICY},
+        "CreateOpenIDConnectProvider": {
+            "Url": "https://oidc.eks.us-east-1.amazonaws.com/id/0123",
+            "ClientIDList": ["sts.amazonaws.com", "a b"],
+            "ThumbprintList": [THUMBPRINT],
+            "Tags": [{"Key": "k", "Value": "v"}],
+        },
+        "GetOpenIDConnectProvider": {"OpenIDConnectProviderArn": PROVIDER},
+        "ListOpenIDConnectProviders": {},
+        "DeleteOpenIDConnectProvider": {"OpenIDConnectProviderArn": PROVIDER},
+        "UpdateOpenIDConnectProviderThumbprint": {
+            "OpenIDConnectProviderArn": PROVIDER,
+            "ThumbprintList": [THUMBPRINT, THUMBPRINT],
+        },
+        "AddClientIDToOpenIDConnectProvider": {"OpenIDConnectProviderArn": PROVIDER, "ClientID": "mine"},
+        "RemoveClientIDFromOpenIDConnectProvider": {"OpenIDConnectProviderArn": PROVIDER, "ClientID": "mine"},
+        "TagOpenIDConnectProvider": {"OpenIDConnectProviderArn": PROVIDER, "Tags": [{"Key": "k", "Value": ""}]},
+        "UntagOpenIDConnectProvider": {"OpenIDConnectProviderArn": PROVIDER, "TagKeys": ["k"]},
+        "ListOpenIDConnectProviderTags": {"OpenIDConnectProviderArn": PROVIDER, "MaxItems": 5},
+        "CreateServiceLinkedRole": {
+            "AWSServiceName": "autoscaling.amazonaws.com",
+            "Description": "of node groups",
+            "CustomSuffix": "mine",
+        },
+        "DeleteServiceLinkedRole": {"RoleName": "AWSServiceRoleForAmazonEKS"},
+        "GetServiceLinkedRoleDeletionStatus": {"DeletionTaskId": "task/aws-service-role/eks.amazonaws.com/R/0-1"},
         "GetUser": {},
         "ListUsers": {"MaxItems": 3},
         "DeleteUser": {"UserName": "ada"},
         "ListAccessKeys": {"UserName": "ada"},
+        "UpdateAccessKey": {"UserName": "ada", "AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "Status": "Inactive"},
+        "UpdateUser": {"UserName": "ada", "NewPath": "/team/", "NewUserName": "eve"},
+        "TagUser": {"UserName": "ada", "Tags": [{"Key": "k", "Value": "v"}]},
+        "UntagUser": {"UserName": "ada", "TagKeys": ["k"]},
+        "ListUserTags": {"UserName": "ada", "MaxItems": 1},
+        "AttachUserPolicy": {"UserName": "ada", "PolicyArn": POLICY},
+        "DetachUserPolicy": {"UserName": "ada", "PolicyArn": POLICY},
+        "ListAttachedUserPolicies": {"UserName": "ada", "PathPrefix": "/team/"},
+        "PutUserPolicy": {"UserName": "ada", "PolicyName": "inline", "PolicyDocument": DOCUMENT},
+        "GetUserPolicy": {"UserName": "ada", "PolicyName": "inline"},
+        "ListUserPolicies": {"UserName": "ada"},
+        "DeleteUserPolicy": {"UserName": "ada", "PolicyName": "inline"},
+        "CreateGroup": {"GroupName": "readers", "Path": "/team/"},
+        "GetGroup": {"GroupName": "readers", "MaxItems": 10},
+        "ListGroups": {"PathPrefix": "/team/"},
+        "DeleteGroup": {"GroupName": "readers"},
+        "AddUserToGroup": {"GroupName": "readers", "UserName": "ada"},
+        "RemoveUserFromGroup": {"GroupName": "readers", "UserName": "ada"},
+        "ListGroupsForUser": {"UserName": "ada"},
+        "AttachGroupPolicy": {"GroupName": "readers", "PolicyArn": POLICY},
+        "DetachGroupPolicy": {"GroupName": "readers", "PolicyArn": POLICY},
+        "ListAttachedGroupPolicies": {"GroupName": "readers"},
+        "PutGroupPolicy": {"GroupName": "readers", "PolicyName": "inline", "PolicyDocument": DOCUMENT},
+        "GetGroupPolicy": {"GroupName": "readers", "PolicyName": "inline"},
+        "ListGroupPolicies": {"GroupName": "readers"},
+        "DeleteGroupPolicy": {"GroupName": "readers", "PolicyName": "inline"},
+        "CreateAccountAlias": {"AccountAlias": "example"},
+        "ListAccountAliases": {},
+        "DeleteAccountAlias": {"AccountAlias": "example"},
     },
     "autoscaling": {
         "CompleteLifecycleAction": {

@@ -275,6 +275,8 @@ fn compiled(pattern: &'static str) -> Option<Arc<Regex>> {
 fn whole(pattern: &str) -> String {
     // Java's way to write what lies above the basic plane: pairs of surrogates, which are no characters here.
     let pattern = &pattern.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\u{10000}-\u{10FFFF}");
+    // The same without a look ahead, which is Java's: no two dashes in a row. How long the text is, the shape says, too.
+    let pattern = &pattern.replace("([a-z0-9]|-(?!-)){1,61}[a-z0-9]", "(-?[a-z0-9])+");
     format!(r"\A(?:{})\z", ascii_classes(pattern))
 }
 

@@ -8,7 +8,7 @@ pub use model::AccessKey;
 use crate::iam::unique_id;
 use crate::iam::user::User;
 use roadstead_hostspec::Principal;
-use roadstead_store::{Index, Read, Tx};
+use roadstead_store::{Index, Read, Record, Tx};
 use roadstead_types::Sealed;
 
 /// An access key id is one character shorter than IAM's other ids: `AKIAIOSFODNN7EXAMPLE`.
@@ -23,8 +23,13 @@ pub fn new_id(tx: &mut Tx, prefix: &str) -> String {
 
 /// A user's access keys, by id.
 pub fn of(read: &impl Read, user: &User) -> Vec<AccessKey> {
-    let all = read.list(Index::<AccessKey>::by("user", format!("{}/{}", user.account, user.name.to_lowercase())));
-    all.into_iter().filter(|record| record.deleting.is_none()).map(|record| record.body).collect()
+    let all = records_of(read, user).into_iter();
+    all.filter(|record| record.deleting.is_none()).map(|record| record.body).collect()
+}
+
+/// The same as records, those that are being deleted included.
+pub fn records_of(read: &impl Read, user: &User) -> Vec<Record<AccessKey>> {
+    read.list(Index::<AccessKey>::by("user", format!("{}/{}", user.account, user.name.to_lowercase())))
 }
 
 /// Makes a user's access key.

@@ -4,8 +4,8 @@ use super::{AccessKey, new_id};
 use crate::iam::{listing, user};
 use roadstead_kernel::{Caller, Mint};
 use roadstead_shapes::iam as api;
-use roadstead_shapes::iam::{LIMIT_EXCEEDED_EXCEPTION, NO_SUCH_ENTITY_EXCEPTION};
-use roadstead_store::{Read as _, Tx, View};
+use roadstead_shapes::iam::{INVALID_INPUT_EXCEPTION, LIMIT_EXCEEDED_EXCEPTION, NO_SUCH_ENTITY_EXCEPTION};
+use roadstead_store::{Read, Record, Tx, View};
 use roadstead_wire::fault::Fault;
 
 /// IAM quota "access keys per user".
@@ -35,16 +35,26 @@ pub fn create(
     Ok(api::CreateAccessKeyResponse { access_key })
 }
 
+/// IAM UpdateAccessKey: no signature by an inactive one is good.
+pub fn update(tx: &mut Tx, caller: &Caller, input: api::UpdateAccessKeyRequest) -> Result<(), Fault> {
+    let mut record = find(tx, caller, input.user_name, &input.access_key_id)?;
+    record.body.active = match input.status {
+        api::StatusType::Active => true,
+        api::StatusType::Inactive => false,
+        api::StatusType::Expired => {
+            return Err(
+                INVALID_INPUT_EXCEPTION.fault("An access key is made Active or Inactive: nobody makes it expire.")
+            );
+        }
+    };
+    tx.put(record);
+    Ok(())
+}
+
 /// IAM DeleteAccessKey: no signature by it is good from here on.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteAccessKeyRequest) -> Result<(), Fault> {
-    let user = user::ops::find(tx, caller, input.user_name)?.body;
-    let key = AccessKey::key(&input.access_key_id);
-    let owned = tx.get(&key).filter(|r| r.deleting.is_none() && r.body.principal.arn == user.arn().to_string());
-    if owned.is_none() {
-        let why = format!("The Access Key with id {} cannot be found.", input.access_key_id);
-        return Err(NO_SUCH_ENTITY_EXCEPTION.fault(why));
-    }
-    tx.delete(&key);
+    let record = find(tx, caller, input.user_name, &input.access_key_id)?;
+    tx.delete(&record.key);
     Ok(())
 }
 
@@ -69,4 +79,11 @@ pub fn list(
         is_truncated: Some(page.next.is_some()),
         marker: page.next,
     })
+}
+
+/// The access key of that id, if it is the named user's, or the caller's.
+fn find(read: &impl Read, caller: &Caller, user: Option<String>, id: &str) -> Result<Record<AccessKey>, Fault> {
+    let owner = user::ops::find(read, caller, user)?.body.arn().to_string();
+    let found = read.get(&AccessKey::key(id)).filter(|r| r.deleting.is_none() && r.body.principal.arn == owner);
+    found.ok_or_else(|| NO_SUCH_ENTITY_EXCEPTION.fault(format!("The Access Key with id {id} cannot be found.")))
 }

@@ -80,7 +80,7 @@ pub fn list_for_role(
 /// IAM AddRoleToInstanceProfile: one role, and no other.
 pub fn add_role(tx: &mut Tx, caller: &Caller, input: api::AddRoleToInstanceProfileRequest) -> Result<(), Fault> {
     let mut record = find(tx, caller, &input.instance_profile_name)?;
-    let role = role::ops::find(tx, caller, &input.role_name)?.body;
+    let role = role::ops::find_modifiable(tx, caller, &input.role_name)?.body;
     if record.body.role.is_some() {
         let why = "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1";
         return Err(LIMIT_EXCEEDED_EXCEPTION.fault(why));

@@ -2,8 +2,10 @@
 
 use super::find;
 use crate::iam::grants::index_value;
+use crate::iam::group::Group;
 use crate::iam::listing;
 use crate::iam::role::Role;
+use crate::iam::user::User;
 use roadstead_kernel::Caller;
 use roadstead_shapes::iam as api;
 use roadstead_store::{Index, Read, View};
@@ -11,13 +13,17 @@ use roadstead_wire::fault::Fault;
 
 /// Somebody who has it.
 enum Entity {
+    Group(api::PolicyGroup),
+    User(api::PolicyUser),
     Role(api::PolicyRole),
 }
 
 /// How many in the account have it.
 pub fn count(read: &impl Read, account: &str, arn: &str) -> usize {
     let value = index_value(account, arn);
-    read.count(Index::<Role>::by("policy", value))
+    read.count(Index::<Role>::by("policy", value.clone()))
+        + read.count(Index::<User>::by("policy", value.clone()))
+        + read.count(Index::<Group>::by("policy", value))
 }
 
 /// IAM ListEntitiesForPolicy, by kind and name.
@@ -44,6 +50,8 @@ pub fn list(
     };
     for entity in page.items {
         match entity {
+            Entity::Group(group) => answer.policy_groups.get_or_insert_default().push(group),
+            Entity::User(user) => answer.policy_users.get_or_insert_default().push(user),
             Entity::Role(role) => answer.policy_roles.get_or_insert_default().push(role),
         }
     }
@@ -58,12 +66,24 @@ fn holders(view: &View, caller: &Caller, arn: &str, prefix: &str) -> Vec<(String
         let shown = api::PolicyRole { role_name: Some(role.name.clone()), role_id: Some(role.id) };
         (format!("role/{}", role.name), Entity::Role(shown))
     });
-    roles.collect()
+    let users = view.list(Index::<User>::by("policy", value.clone())).into_iter().map(|record| record.body);
+    let users = users.filter(|user| user.path.starts_with(prefix)).map(|user| {
+        let shown = api::PolicyUser { user_name: Some(user.name.clone()), user_id: Some(user.id) };
+        (format!("user/{}", user.name), Entity::User(shown))
+    });
+    let groups = view.list(Index::<Group>::by("policy", value)).into_iter().map(|record| record.body);
+    let groups = groups.filter(|group| group.path.starts_with(prefix)).map(|group| {
+        let shown = api::PolicyGroup { group_name: Some(group.name.clone()), group_id: Some(group.id) };
+        (format!("group/{}", group.name), Entity::Group(shown))
+    });
+    groups.chain(roles).chain(users).collect()
 }
 
 impl Entity {
     fn kind(&self) -> api::EntityType {
         match self {
+            Entity::Group(_) => api::EntityType::Group,
+            Entity::User(_) => api::EntityType::User,
             Entity::Role(_) => api::EntityType::Role,
         }
     }

@@ -3,6 +3,7 @@
 mod model;
 pub mod ops;
 pub mod policies;
+pub mod service_linked;
 mod view;
 
 pub use model::Role;

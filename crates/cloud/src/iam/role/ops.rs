@@ -1,7 +1,7 @@
 //! The role operations.
 
-use super::Role;
 use super::view::view;
+use super::{Role, service_linked};
 use crate::iam::instance_profile::InstanceProfile;
 use crate::iam::user::User;
 use crate::iam::{listing, policy, tags, trust};
@@ -22,6 +22,7 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateRoleRequest) -> Re
         let why = format!("Role with name {} already exists.", input.role_name);
         return Err(ENTITY_ALREADY_EXISTS_EXCEPTION.fault(why));
     }
+    service_linked::check_path(input.path.as_deref().unwrap_or("/"))?;
     check_trust_policy(tx, caller, &input.assume_role_policy_document)?;
     policy::no_boundary(input.permissions_boundary.as_deref())?;
     let tags = tags::given(input.tags)?;
@@ -56,7 +57,7 @@ pub fn list(view_: &View, caller: &Caller, input: api::ListRolesRequest) -> Resu
 
 /// IAM DeleteRole: only one that has no policies and is in no instance profile. Its sessions end.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteRoleRequest) -> Result<(), Fault> {
-    let record = find(tx, caller, &input.role_name)?;
+    let record = find_modifiable(tx, caller, &input.role_name)?;
     if tx.any(Index::<InstanceProfile>::by("role", record.body.arn().to_string())) {
         let why = "Cannot delete entity, must remove roles from instance profile first.";
         return Err(DELETE_CONFLICT_EXCEPTION.fault(why));
@@ -66,10 +67,12 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteRoleRequest) -> Re
     Ok(())
 }
 
-/// IAM UpdateRole: what is not given stays as it is.
+/// IAM UpdateRole: what is not given stays as it is. Of a service-linked role only the description is anybody's to
+/// change.
 pub fn update(tx: &mut Tx, caller: &Caller, input: api::UpdateRoleRequest) -> Result<api::UpdateRoleResponse, Fault> {
     let mut record = find(tx, caller, &input.role_name)?;
     if let Some(seconds) = input.max_session_duration {
+        service_linked::check_modifiable(&record.body)?;
         record.body.max_session_seconds = seconds.into();
     }
     if input.description.is_some() {
@@ -85,7 +88,7 @@ pub fn update_trust_policy(
     caller: &Caller,
     input: api::UpdateAssumeRolePolicyRequest,
 ) -> Result<(), Fault> {
-    let mut record = find(tx, caller, &input.role_name)?;
+    let mut record = find_modifiable(tx, caller, &input.role_name)?;
     check_trust_policy(tx, caller, &input.policy_document)?;
     record.body.trust_policy = input.policy_document;
     tx.put(record);
@@ -124,6 +127,13 @@ pub fn list_tags(
 pub fn find(read: &impl Read, caller: &Caller, name: &str) -> Result<Record<Role>, Fault> {
     let missing = || NO_SUCH_ENTITY_EXCEPTION.fault(format!("The role with name {name} cannot be found."));
     read.get(&Role::key(&caller.identity.account, name)).ok_or_else(missing)
+}
+
+/// The same of one that its users may change.
+pub fn find_modifiable(read: &impl Read, caller: &Caller, name: &str) -> Result<Record<Role>, Fault> {
+    let record = find(read, caller, name)?;
+    service_linked::check_modifiable(&record.body)?;
+    Ok(record)
 }
 
 /// A trust policy whose principals in this account are there. (Those of other accounts nobody here can know.)

@@ -1,7 +1,7 @@
 //! The operations on a role's policies, attached and inline.
 
 use super::Role;
-use super::ops::find;
+use super::ops::{find, find_modifiable};
 use crate::iam::grants::{Holder, Kind};
 use roadstead_kernel::Caller;
 use roadstead_shapes::iam as api;
@@ -10,7 +10,7 @@ use roadstead_wire::fault::Fault;
 
 /// IAM AttachRolePolicy: twice is once.
 pub fn attach(tx: &mut Tx, caller: &Caller, input: api::AttachRolePolicyRequest) -> Result<(), Fault> {
-    let mut record = find(tx, caller, &input.role_name)?;
+    let mut record = find_modifiable(tx, caller, &input.role_name)?;
     let Role { account, name, grants, .. } = &mut record.body;
     grants.attach(tx, Holder { kind: Kind::Role, account, name }, &input.policy_arn)?;
     tx.put(record);
@@ -19,7 +19,7 @@ pub fn attach(tx: &mut Tx, caller: &Caller, input: api::AttachRolePolicyRequest)
 
 /// IAM DetachRolePolicy.
 pub fn detach(tx: &mut Tx, caller: &Caller, input: api::DetachRolePolicyRequest) -> Result<(), Fault> {
-    let mut record = find(tx, caller, &input.role_name)?;
+    let mut record = find_modifiable(tx, caller, &input.role_name)?;
     record.body.grants.detach(&input.policy_arn)?;
     tx.put(record);
     Ok(())
@@ -44,7 +44,7 @@ pub fn list_attached(
 
 /// IAM PutRolePolicy: a policy of that name is replaced.
 pub fn put(tx: &mut Tx, caller: &Caller, input: api::PutRolePolicyRequest) -> Result<(), Fault> {
-    let mut record = find(tx, caller, &input.role_name)?;
+    let mut record = find_modifiable(tx, caller, &input.role_name)?;
     let Role { account, name, grants, .. } = &mut record.body;
     grants.put(Holder { kind: Kind::Role, account, name }, input.policy_name, input.policy_document)?;
     tx.put(record);
@@ -83,7 +83,7 @@ pub fn list(
 
 /// IAM DeleteRolePolicy.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteRolePolicyRequest) -> Result<(), Fault> {
-    let mut record = find(tx, caller, &input.role_name)?;
+    let mut record = find_modifiable(tx, caller, &input.role_name)?;
     record.body.grants.remove(Kind::Role, &input.policy_name)?;
     tx.put(record);
     Ok(())

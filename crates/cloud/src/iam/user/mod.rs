@@ -2,12 +2,15 @@
 
 mod model;
 pub mod ops;
+pub mod policies;
 
 pub use model::User;
 
-use crate::iam::unique_id;
-use roadstead_store::{Read as _, Tx};
+use crate::iam::grants::Grants;
+use crate::iam::{access_key, unique_id};
+use roadstead_store::{Read as _, Record, Tx};
 use roadstead_types::Tags;
+use std::collections::BTreeSet;
 
 /// Makes a user.
 pub fn create(tx: &mut Tx, account: &str, name: &str, path: &str) -> User {
@@ -16,9 +19,29 @@ pub fn create(tx: &mut Tx, account: &str, name: &str, path: &str) -> User {
         id: unique_id(tx, "AIDA"),
         account: account.into(),
         path: path.into(),
+        grants: Grants::default(),
+        groups: BTreeSet::new(),
         tags: Tags::new(),
         created: tx.now(),
     };
     tx.create(User::key(account, name), None, user.clone());
     user
+}
+
+/// Gives a user another name or path. Its access keys are still its own; sessions that it began for itself end.
+fn rename(tx: &mut Tx, record: Record<User>, user: User) {
+    let key = User::key(&user.account, &user.name);
+    let access_keys = access_key::records_of(tx, &record.body);
+    if key == record.key {
+        tx.put(Record { body: user.clone(), ..record });
+    } else {
+        tx.remove(&record.key);
+        tx.create(key.clone(), None, user.clone());
+    }
+    for mut access_key in access_keys {
+        access_key.owner = Some(key.any());
+        access_key.body.user.clone_from(&user.name);
+        access_key.body.principal.arn = user.arn().to_string();
+        tx.put(access_key);
+    }
 }

@@ -1,6 +1,8 @@
+use crate::iam::grants::Grants;
 use roadstead_store::{Key, Object};
 use roadstead_types::{Arn, Millis, Tags};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +15,12 @@ pub struct User {
     pub account: String,
     /// `/` or `/a/b/`.
     pub path: String,
+    /// Its policies.
+    #[serde(flatten)]
+    pub grants: Grants,
+    /// Names of the records of the groups that it is in.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
     /// Its tags.
     pub tags: Tags,
     /// When it was made.
@@ -21,6 +29,10 @@ pub struct User {
 
 impl Object for User {
     const KIND: &'static str = "iam/user";
+    fn index(&self) -> Vec<(&'static str, String)> {
+        let groups = self.groups.iter().map(|group| ("group", group.clone()));
+        self.grants.index(&self.account).into_iter().chain(groups).collect()
+    }
 }
 
 impl User {

@@ -44,12 +44,60 @@ pub fn list(view_: &View, caller: &Caller, input: api::ListUsersRequest) -> Resu
     })
 }
 
-/// IAM DeleteUser: only one without access keys.
+/// IAM UpdateUser: another name, another path.
+pub fn update(tx: &mut Tx, caller: &Caller, input: api::UpdateUserRequest) -> Result<(), Fault> {
+    let record = find(tx, caller, Some(input.user_name))?;
+    let mut user = record.body.clone();
+    if let Some(name) = input.new_user_name {
+        let key = User::key(&user.account, &name);
+        if key != record.key && tx.shared(&key).is_some() {
+            return Err(ENTITY_ALREADY_EXISTS_EXCEPTION.fault(format!("User with name {name} already exists.")));
+        }
+        user.name = name;
+    }
+    user.path = input.new_path.unwrap_or(user.path);
+    super::rename(tx, record, user);
+    Ok(())
+}
+
+/// IAM TagUser.
+pub fn tag(tx: &mut Tx, caller: &Caller, input: api::TagUserRequest) -> Result<(), Fault> {
+    let mut record = find(tx, caller, Some(input.user_name))?;
+    record.body.tags = tags::add(&record.body.tags, input.tags)?;
+    tx.put(record);
+    Ok(())
+}
+
+/// IAM UntagUser: a key that is not there is no error.
+pub fn untag(tx: &mut Tx, caller: &Caller, input: api::UntagUserRequest) -> Result<(), Fault> {
+    let mut record = find(tx, caller, Some(input.user_name))?;
+    record.body.tags = tags::remove(&record.body.tags, &input.tag_keys);
+    tx.put(record);
+    Ok(())
+}
+
+/// IAM ListUserTags, by key.
+pub fn list_tags(
+    view: &View,
+    caller: &Caller,
+    input: api::ListUserTagsRequest,
+) -> Result<api::ListUserTagsResponse, Fault> {
+    let record = find(view, caller, Some(input.user_name))?;
+    let scope = format!("iam:ListUserTags/{}", record.key.name());
+    let page = tags::page(&scope, &record.body.tags, input.max_items, input.marker.as_deref())?;
+    Ok(api::ListUserTagsResponse { tags: page.items, is_truncated: Some(page.next.is_some()), marker: page.next })
+}
+
+/// IAM DeleteUser: only one without access keys, groups and policies.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteUserRequest) -> Result<(), Fault> {
     let record = find(tx, caller, Some(input.user_name))?;
     if !access_key::of(tx, &record.body).is_empty() {
         return Err(DELETE_CONFLICT_EXCEPTION.fault("Cannot delete entity, must delete access keys first."));
     }
+    if !record.body.groups.is_empty() {
+        return Err(DELETE_CONFLICT_EXCEPTION.fault("Cannot delete entity, must remove users from group first."));
+    }
+    record.body.grants.check_none()?;
     tx.remove(&record.key);
     Ok(())
 }
@@ -64,7 +112,8 @@ pub fn find(read: &impl Read, caller: &Caller, name: Option<String>) -> Result<R
     read.get(&User::key(&caller.identity.account, &name)).ok_or_else(missing)
 }
 
-fn view(user: &User) -> api::User {
+/// As IAM shows it.
+pub fn view(user: &User) -> api::User {
     api::User {
         path: user.path.clone(),
         user_name: user.name.clone(),

@@ -34,9 +34,12 @@ use crate::iam::role::Role;
 use crate::iam::role::service_linked::Deletion;
 use crate::iam::user::User;
 use crate::keys::{KeySpec, KeyState};
+use crate::kms::alias::Alias;
+use crate::kms::key::{KeyPlanner, KmsKey};
+use crate::logs::log_group::LogGroup;
 use crate::settings::Settings;
 use crate::sts::session::{Session, SessionPlanner};
-use crate::{autoscaling, ec2, ecr, eks, iam, ssm, sts};
+use crate::{autoscaling, ec2, ecr, eks, iam, kms, logs, ssm, sts};
 use roadstead_hostspec as hostspec;
 use roadstead_kernel::Service;
 use roadstead_kernel::planner::Planners;
@@ -88,6 +91,9 @@ pub fn registry() -> Registry {
     registry.add::<Image>();
     registry.add::<Manifest>();
     registry.add::<Layer>();
+    registry.add::<KmsKey>();
+    registry.add::<Alias>();
+    registry.add::<LogGroup>();
     registry.add::<KeySpec>();
     registry.add::<KeyState>();
     host_item::<hostspec::Network>(&mut registry);
@@ -122,6 +128,7 @@ pub fn planners() -> Planners {
         .add(AutoScalingGroupPlanner)
         .add(SessionPlanner)
         .add(LayerPlanner)
+        .add(KeyPlanner)
         .add(fabric::NetworkPlanner)
         .add(fabric::PortPlanner)
         .add(fabric::SecurityGroupPlanner)
@@ -141,6 +148,8 @@ pub fn services() -> Vec<Service> {
         ec2::service(),
         ecr::service(),
         iam::service(),
+        kms::service(),
+        logs::service(),
         sts::service(),
         ssm::service(),
     ]

@@ -8,5 +8,7 @@ pub mod ec2;
 pub mod ecr;
 pub mod eks;
 pub mod iam;
+pub mod kms;
+pub mod logs;
 pub mod ssm;
 pub mod sts;

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{Request, Response};
 use proptest::prelude::*;
-use roadstead_shapes::{autoscaling, ec2, ecr, eks, iam, ssm, sts};
+use roadstead_shapes::{autoscaling, ec2, ecr, eks, iam, kms, logs, ssm, sts};
 use roadstead_types::{AccountId, Millis, Region};
 use roadstead_wire::fault::{Common, Fault};
 use roadstead_wire::schema::{AnyOperation, Data, Kind, Schema, Shape, Struct, Value, canonical, is_supported};
@@ -20,6 +20,8 @@ fn operations() -> impl Iterator<Item = &'static AnyOperation> {
         ecr::OPERATIONS,
         eks::OPERATIONS,
         iam::OPERATIONS,
+        kms::OPERATIONS,
+        logs::OPERATIONS,
         ssm::OPERATIONS,
         sts::OPERATIONS,
     ];

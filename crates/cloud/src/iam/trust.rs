@@ -83,7 +83,7 @@ fn names_identity(principal: &str, identity: &Identity) -> bool {
 }
 
 /// Whether the text is of the pattern: `*` is any characters, `?` is one.
-fn wild(pattern: &str, text: &str) -> bool {
+pub fn wild(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     // The place behind the last star, and how much of the text that star has taken.
     let (mut p, mut t, mut star) = (0, 0, None);

@@ -18,6 +18,8 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
 POLICY = "arn:aws:iam::111122223333:policy/team/read"
 PROVIDER = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.us-east-1.amazonaws.com/id/0123"
 THUMBPRINT = "9e99a48a9960b14926bb7f3b02e22da2b0ab7280"
+KEY = "01234567-0123-4123-8123-0123456789ab"
+LOG_GROUP = "arn:aws:logs:us-east-1:111122223333:log-group:/aws/eks/prod/cluster"
 DOCUMENT = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow"}]}'
 
 CALLS = {
@@ -340,6 +342,56 @@ CALLS = {
         "PutImageTagMutability": {"repositoryName": "team/web", "imageTagMutability": "MUTABLE"},
         "TagResource": {"resourceArn": REPOSITORY, "tags": [{"Key": "empty", "Value": ""}]},
         "UntagResource": {"resourceArn": REPOSITORY, "tagKeys": ["empty"]},
+    },
+    "kms": {
+        "CancelKeyDeletion": {"KeyId": KEY},
+        "CreateAlias": {"AliasName": "alias/eks", "TargetKeyId": KEY},
+        "CreateKey": {
+            "Policy": DOCUMENT,
+            "Description": "of secrets",
+            "KeyUsage": "ENCRYPT_DECRYPT",
+            "KeySpec": "SYMMETRIC_DEFAULT",
+            "Origin": "AWS_KMS",
+            "BypassPolicyLockoutSafetyCheck": False,
+            "Tags": [{"TagKey": "team", "TagValue": "a b+c"}],
+            "MultiRegion": False,
+        },
+        "DeleteAlias": {"AliasName": "alias/eks"},
+        "DescribeKey": {"KeyId": "alias/eks", "GrantTokens": []},
+        "DisableKey": {"KeyId": KEY},
+        "DisableKeyRotation": {"KeyId": KEY},
+        "EnableKeyRotation": {"KeyId": KEY, "RotationPeriodInDays": 90},
+        "EnableKey": {"KeyId": KEY},
+        "GetKeyPolicy": {"KeyId": KEY, "PolicyName": "default"},
+        "GetKeyRotationStatus": {"KeyId": KEY},
+        "ListAliases": {"KeyId": KEY, "Limit": 10, "Marker": "m"},
+        "ListKeyPolicies": {"KeyId": KEY},
+        "ListKeys": {"Limit": 1000},
+        "ListResourceTags": {"KeyId": KEY, "Limit": 50},
+        "PutKeyPolicy": {"KeyId": KEY, "PolicyName": "default", "Policy": DOCUMENT},
+        "ScheduleKeyDeletion": {"KeyId": KEY, "PendingWindowInDays": 7},
+        "TagResource": {"KeyId": KEY, "Tags": [{"TagKey": "ü", "TagValue": ""}]},
+        "UntagResource": {"KeyId": KEY, "TagKeys": ["ü"]},
+        "UpdateAlias": {"AliasName": "alias/eks", "TargetKeyId": KEY},
+        "UpdateKeyDescription": {"KeyId": KEY, "Description": ""},
+    },
+    "logs": {
+        "CreateLogGroup": {
+            "logGroupName": "/aws/eks/prod/cluster",
+            "kmsKeyId": "arn:aws:kms:us-east-1:111122223333:key/" + KEY,
+            "tags": {"team": "a b+c"},
+            "logGroupClass": "STANDARD",
+            "deletionProtectionEnabled": False,
+        },
+        "DeleteLogGroup": {"logGroupName": "/aws/eks/prod/cluster"},
+        "DeleteRetentionPolicy": {"logGroupName": "/aws/eks/prod/cluster"},
+        "DescribeLogGroups": {"logGroupNamePrefix": "/aws/eks/", "limit": 50, "nextToken": "a/b+c=="},
+        "ListTagsForResource": {"resourceArn": LOG_GROUP},
+        "ListTagsLogGroup": {"logGroupName": "/aws/eks/prod/cluster"},
+        "PutLogGroupDeletionProtection": {"logGroupIdentifier": LOG_GROUP, "deletionProtectionEnabled": True},
+        "PutRetentionPolicy": {"logGroupName": "/aws/eks/prod/cluster", "retentionInDays": 90},
+        "TagResource": {"resourceArn": LOG_GROUP, "tags": {"team": "a b+c"}},
+        "UntagResource": {"resourceArn": LOG_GROUP, "tagKeys": ["team", "a b"]},
     },
     "ssm": {
         "GetParameter": {"Name": "/aws/service/ü", "WithDecryption": True},

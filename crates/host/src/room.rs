@@ -3,15 +3,47 @@
 
 use nix::sys::statvfs::statvfs;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Bytes of the disk that new work leaves free: thousands of times what a record takes.
 const DISK: u64 = 64 << 20;
 /// Bytes of memory that new work leaves free: what one kube-apiserver takes to start again.
 const MEMORY: u64 = 256 << 20;
 
+/// A look holds for so long: it costs more than a small request does, and nothing fills up sooner.
+const LOOK_HOLDS: Duration = Duration::from_millis(100);
+
+/// What is missing, and how much of it there is.
+pub type Shortage = (&'static str, String);
+
+/// The room of a folder for those who ask often.
+pub struct Room {
+    folder: PathBuf,
+    looked: Mutex<Option<(Instant, Option<Shortage>)>>,
+}
+
+impl Room {
+    /// Of this folder.
+    pub fn new(folder: PathBuf) -> Room {
+        Room { folder, looked: Mutex::default() }
+    }
+
+    /// As the function [`shortage`], as it was a moment ago.
+    pub fn shortage(&self) -> Option<Shortage> {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, last)) = looked.as_ref().filter(|(at, _)| at.elapsed() < LOOK_HOLDS) {
+            return last.clone();
+        }
+        let now = shortage(&self.folder);
+        *looked = Some((Instant::now(), now.clone()));
+        now
+    }
+}
+
 /// What is missing, of the disk which `folder` is on or of this machine, and how much of it there is.
-pub fn shortage(folder: &Path) -> Option<(&'static str, String)> {
+pub fn shortage(folder: &Path) -> Option<Shortage> {
     let disk = statvfs(folder).map_or(u64::MAX, |s| s.blocks_available() * s.fragment_size());
     let memory = available_memory().unwrap_or(u64::MAX);
     if disk < DISK {

@@ -76,9 +76,9 @@ impl Credentials {
 
     /// Whose the access key of that id is: an active one of a user, or that of a session, also one that is over.
     pub fn find(&self, view: &View, id: &str) -> Option<Signer> {
-        if let Some(record) = view.get(&AccessKey::key(id)) {
-            let key = Some(record).filter(|r| r.deleting.is_none() && r.body.active)?.body;
-            return Some(Signer { principal: key.principal, secret: self.open(&key.secret)?, session: None });
+        if let Some(record) = view.shared(&AccessKey::key(id)) {
+            let key = Some(&record).filter(|r| r.deleting.is_none() && r.body.active).map(|r| &r.body)?;
+            return Some(Signer { principal: key.principal.clone(), secret: self.open(&key.secret)?, session: None });
         }
         let session = view.get(&Session::key_of(id)).filter(|r| r.deleting.is_none())?.body;
         let issued = session.issued?;

@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use roadstead_cloud::iam::OwnAccount;
-use roadstead_host::room;
+use roadstead_host::room::{self, Room};
 use roadstead_inspect::Metrics;
 use roadstead_kernel::region::{Handle, WriteError};
 use roadstead_kernel::{Caller, Kernel};
@@ -28,7 +28,7 @@ use roadstead_wire::{Call, MAX_BODY, Router, Unrouted, is_waiter, request_id};
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -56,7 +56,7 @@ struct Api {
     credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
     region: String,
-    data: PathBuf,
+    room: Room,
     commits: watch::Receiver<u64>,
 }
 
@@ -84,7 +84,7 @@ pub async fn serve(
         credentials,
         metrics,
         region: config.region.clone(),
-        data: config.data_dir.clone(),
+        room: Room::new(config.data_dir.clone()),
         commits: revisions(handle, |_| true),
     });
     loop {
@@ -141,8 +141,7 @@ impl Api {
 
     fn count(&self, call: &Call, request: &http::Request<Bytes>, outcome: &Result<Value, Fault>, began: Instant) {
         let operation = call.operation();
-        let agent = request.headers().get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-        let held = operation.waiter && is_waiter(agent);
+        let held = operation.waiter && is_waiter(user_agent(request));
         let code = outcome.as_ref().err().map(|fault| fault.code.name(operation.service.protocols[0]));
         let name = (operation.service.name, operation.name);
         self.metrics.request(name, code, (!held).then(|| began.elapsed()));
@@ -182,10 +181,9 @@ impl Api {
         peer: SocketAddr,
         request_id: &str,
     ) -> Result<Caller, Fault> {
-        let (parts, body) = request.clone().into_parts();
         let view = self.handle.view();
         let mut found = None;
-        let verified = self.verify(operation, &sigv4::Request::new(&parts, &body), |id| {
+        let verified = self.verify(operation, &sigv4::Request::new(request), |id| {
             let signer = self.credentials.find(&view, id)?;
             let secret = signer.secret.clone();
             found = Some(signer);
@@ -193,14 +191,12 @@ impl Api {
         })?;
         let signer = found.ok_or_else(|| Fault::internal("a verified signature has a key"))?;
         let identity = signer.identity(verified.security_token.as_deref(), clock::now())?;
-        let header =
-            |name| parts.headers.get(name).and_then(|v: &http::HeaderValue| v.to_str().ok()).unwrap_or_default();
         Ok(Caller {
             identity,
             access_key_id: verified.access_key_id,
             region: self.region.clone(),
             source_ip: peer.ip().to_string(),
-            user_agent: header("user-agent").to_owned(),
+            user_agent: user_agent(request).to_owned(),
             request_id: request_id.to_owned(),
         })
     }
@@ -228,14 +224,16 @@ impl Api {
 
     /// A waiter's read is answered when there is nothing left to wait for, or after [`HOLD`].
     async fn read(&self, operation: &AnyOperation, caller: Caller, input: Value) -> Result<Value, Fault> {
+        let read = |input| self.kernel.read(&self.handle.view().at(clock::now()), operation, &caller, input);
+        if !(operation.waiter && is_waiter(&caller.user_agent)) {
+            return Ok(read(input)?.value);
+        }
         let until = Instant::now() + HOLD;
         let mut commits = self.commits.clone();
-        let waits = operation.waiter && is_waiter(&caller.user_agent);
         loop {
             commits.mark_unchanged();
-            let view = self.handle.view().at(clock::now());
-            let answer = self.kernel.read(&view, operation, &caller, input.clone())?;
-            let changed = waits && answer.hold && matches!(timeout_at(until, commits.changed()).await, Ok(Ok(())));
+            let answer = read(input.clone())?;
+            let changed = answer.hold && matches!(timeout_at(until, commits.changed()).await, Ok(Ok(())));
             if !changed {
                 return Ok(answer.value);
             }
@@ -246,7 +244,7 @@ impl Api {
     fn has_room(&self, operation: &AnyOperation) -> Result<(), Fault> {
         let makes_room =
             ["BatchDelete", "Delete", "Detach", "Untag"].iter().any(|verb| operation.name.starts_with(verb));
-        match room::shortage(&self.data) {
+        match self.room.shortage() {
             Some((of, why)) if !makes_room => {
                 let text = format!(
                     "The region is short of {of} and takes no new work until its operator frees some. What runs goes on, \
@@ -285,6 +283,10 @@ impl Api {
             roadstead_kernel::failed(tx, operation, &caller, &input, &fault);
         });
     }
+}
+
+fn user_agent(request: &http::Request<Bytes>) -> &str {
+    request.headers().get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default()
 }
 
 fn report(operation: &AnyOperation, fault: &Fault, request_id: &str) {

@@ -1,12 +1,15 @@
 //! JSON of a document and back, guided by its schema. One walk serves the JSON protocols and the canonical form;
-//! they differ in names, in the form of instants and in what happens to secrets.
+//! they differ in names, in the form of instants and in what happens to secrets. Writing goes straight into serde's
+//! serializer: no tree of JSON stands between a document and its text.
 
 use crate::schema::canonical::Sensitive;
-use crate::schema::{Kind, Member, Schema, Struct, TimestampFormat, Value};
+use crate::schema::{Kind, Location, Member, Schema, Struct, TimestampFormat, Value};
 use crate::timestamp;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Number, Value as J};
+use roadstead_types::Millis;
+use serde::{Serialize, Serializer};
+use serde_json::Value as J;
 use std::collections::BTreeMap;
 
 /// What stands in place of a secret.
@@ -44,39 +47,18 @@ impl Json {
     }
 
     /// `value` as JSON.
-    pub fn write(&self, schema: &Schema, value: &Value) -> J {
-        self.write_as(schema, self.timestamps, value)
+    pub fn write<'a>(self, schema: &'a Schema, value: &'a Value) -> Written<'a> {
+        Written { json: self, schema, format: self.timestamps, value }
     }
 
     /// A member's value as JSON.
-    pub fn write_member(&self, member: &Member, value: &Value) -> J {
-        self.write_as(member.schema, self.timestamp_of(member), value)
-    }
-
-    fn write_as(&self, schema: &Schema, format: TimestampFormat, value: &Value) -> J {
-        if schema.sensitive && self.sensitive == Sensitive::Hidden {
-            return J::from(HIDDEN);
-        }
-        match (value, &schema.kind) {
-            (Value::List(elements), Kind::List(list)) => {
-                elements.iter().map(|e| self.write_member(&list.member, e)).collect()
-            }
-            (Value::Map(entries), Kind::Map(map)) => {
-                J::Object(entries.iter().map(|(k, v)| (k.clone(), self.write_member(&map.value, v))).collect())
-            }
-            (Value::Struct(members), Kind::Structure(_)) => self.write_struct(schema.members(), members),
-            (Value::Timestamp(at), _) => match format {
-                TimestampFormat::Epoch => epoch(at.0),
-                format => J::from(timestamp::format(*at, format)),
-            },
-            _ => write_free(value),
-        }
+    pub fn write_member<'a>(self, member: &'a Member, value: &'a Value) -> Written<'a> {
+        Written { json: self, schema: member.schema, format: self.timestamp_of(member), value }
     }
 
     /// Those of `members` that are present in `values`, as a JSON object.
-    pub fn write_struct(&self, members: &[Member], values: &Struct) -> J {
-        let present = members.iter().filter_map(|m| Some((m, values.get(m.name)?)));
-        J::Object(present.map(|(m, v)| (self.name_of(m).to_owned(), self.write_member(m, v))).collect())
+    pub fn write_struct<'a>(self, members: Members<'a>, values: &'a Struct) -> WrittenStruct<'a> {
+        WrittenStruct { json: self, members, values }
     }
 
     /// The document that `json` is.
@@ -104,15 +86,17 @@ impl Json {
                 .map(|(k, v)| Ok((k.clone(), self.read_element(&map.value, v)?)))
                 .collect::<Result<BTreeMap<_, _>, _>>()
                 .map(Value::Map),
-            (J::Object(entries), Kind::Structure(_)) => self.read_struct(schema.members(), entries).map(Value::Struct),
+            (J::Object(entries), Kind::Structure(structure)) => {
+                self.read_struct(Members::All(structure.members), entries).map(Value::Struct)
+            }
             _ => read_plain(schema, format, json).ok_or_else(|| misfit(json, schema)),
         }
     }
 
     /// Those of `members` that a JSON object has; null is absent, what is unknown is left aside.
-    pub fn read_struct(&self, members: &[Member], entries: &serde_json::Map<String, J>) -> Result<Struct, ReadError> {
+    pub fn read_struct(&self, members: Members<'_>, entries: &serde_json::Map<String, J>) -> Result<Struct, ReadError> {
         let mut values = Struct::new();
-        for member in members {
+        for member in members.iter() {
             if let Some(json) = entries.get(self.name_of(member)).filter(|json| !json.is_null()) {
                 values.put(member.name, self.read_member(member, json)?);
             }
@@ -133,29 +117,102 @@ impl Json {
     }
 }
 
-/// Whole seconds are written without a fraction.
-fn epoch(millis: u64) -> J {
-    if millis.is_multiple_of(1000) {
-        J::from(millis / 1000)
-    } else {
-        J::from(roadstead_types::Millis(millis).as_secs_f64())
-    }
+/// A document as JSON, for serde.
+pub(crate) struct Written<'a> {
+    json: Json,
+    schema: &'a Schema,
+    /// Of an instant.
+    format: TimestampFormat,
+    value: &'a Value,
+}
+
+/// Members of a structure as a JSON object, for serde.
+pub(crate) struct WrittenStruct<'a> {
+    json: Json,
+    members: Members<'a>,
+    values: &'a Struct,
+}
+
+/// Which members of a structure are meant.
+#[derive(Clone, Copy)]
+pub(crate) enum Members<'a> {
+    /// All of these.
+    All(&'a [Member]),
+    /// Those that travel in the body.
+    InBody(&'a [Member]),
 }
 
 /// A value as JSON where no schema tells more.
-fn write_free(value: &Value) -> J {
-    match value {
-        Value::Null => J::Null,
-        Value::Boolean(v) => J::from(*v),
-        Value::Integer(v) => J::from(*v),
-        Value::Double(v) => Number::from_f64(*v).map_or_else(|| J::from(unusual(*v)), J::Number),
-        Value::String(v) => J::from(v.as_str()),
-        Value::Blob(v) => J::from(STANDARD.encode(v)),
-        Value::Timestamp(at) => epoch(at.0),
-        Value::List(elements) => elements.iter().map(write_free).collect(),
-        Value::Map(entries) => J::Object(entries.iter().map(|(k, v)| (k.clone(), write_free(v))).collect()),
-        Value::Struct(members) => J::Object(members.iter().map(|(k, v)| (k.to_owned(), write_free(v))).collect()),
+struct Free<'a>(&'a Value);
+
+impl<'a> Members<'a> {
+    fn iter(self) -> impl Iterator<Item = &'a Member> {
+        let (members, all) = match self {
+            Members::All(members) => (members, true),
+            Members::InBody(members) => (members, false),
+        };
+        members.iter().filter(move |member| all || member.location == Location::Body)
     }
+}
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let json = self.json;
+        if self.schema.sensitive && json.sensitive == Sensitive::Hidden {
+            return to.serialize_str(HIDDEN);
+        }
+        match (self.value, &self.schema.kind) {
+            (Value::List(elements), Kind::List(list)) => {
+                to.collect_seq(elements.iter().map(|e| json.write_member(&list.member, e)))
+            }
+            (Value::Map(entries), Kind::Map(map)) => {
+                to.collect_map(entries.iter().map(|(k, v)| (k, json.write_member(&map.value, v))))
+            }
+            (Value::Struct(values), Kind::Structure(structure)) => {
+                json.write_struct(Members::All(structure.members), values).serialize(to)
+            }
+            (Value::Timestamp(at), _) => match self.format {
+                TimestampFormat::Epoch => epoch(*at, to),
+                format => to.serialize_str(&timestamp::format(*at, format)),
+            },
+            _ => Free(self.value).serialize(to),
+        }
+    }
+}
+
+impl Serialize for WrittenStruct<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let present = self.members.iter().filter_map(|m| Some((m, self.values.get(m.name)?)));
+        to.collect_map(present.map(|(m, v)| (self.json.name_of(m), self.json.write_member(m, v))))
+    }
+}
+
+impl Serialize for Free<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => to.serialize_unit(),
+            Value::Boolean(v) => to.serialize_bool(*v),
+            Value::Integer(v) => to.serialize_i64(*v),
+            Value::Double(v) if v.is_finite() => to.serialize_f64(*v),
+            Value::Double(v) => to.serialize_str(unusual(*v)),
+            Value::String(v) => to.serialize_str(v),
+            Value::Blob(v) => to.serialize_str(&STANDARD.encode(v)),
+            Value::Timestamp(at) => epoch(*at, to),
+            Value::List(elements) => to.collect_seq(elements.iter().map(Free)),
+            Value::Map(entries) => to.collect_map(entries.iter().map(|(k, v)| (k, Free(v)))),
+            Value::Struct(members) => to.collect_map(members.iter().map(|(k, v)| (k, Free(v)))),
+        }
+    }
+}
+
+/// The text of what is made of documents: their keys are texts, so nothing can go wrong.
+pub(crate) fn text(json: &impl Serialize) -> String {
+    serde_json::to_string(json).expect("a document is JSON")
+}
+
+/// Whole seconds are written without a fraction.
+fn epoch<S: Serializer>(at: Millis, to: S) -> Result<S::Ok, S::Error> {
+    if at.0.is_multiple_of(1000) { to.serialize_u64(at.0 / 1000) } else { to.serialize_f64(at.as_secs_f64()) }
 }
 
 fn read_plain(schema: &Schema, format: TimestampFormat, json: &J) -> Option<Value> {

@@ -1,5 +1,7 @@
 //! What every request has, whatever it asks.
 
+use crate::sigv4::hex;
+
 /// Whether a waiter of an SDK asks: botocore says so by feature `B` among `m/…` of the user agent.
 pub fn is_waiter(user_agent: &str) -> bool {
     let features = user_agent.split_whitespace().filter_map(|part| part.strip_prefix("m/"));
@@ -12,8 +14,8 @@ pub fn request_id() -> String {
     let _ = aws_lc_rs::rand::fill(&mut bytes);
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    let hex = hex(&bytes);
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use crate::protocol::MAX_BODY;
 use crate::protocol::form::Form;
 use crate::schema::{AnyOperation, Protocol, Service};
 use crate::sigv4::normal_path;
-use crate::template::Template;
+use crate::template::{Template, segments};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, header};
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Finds operations: by the target header, by a form's `Action`, by method and path, in this order.
@@ -90,7 +91,7 @@ impl Router {
         Some(Call::new(operation, json_version(request.headers()), Input::Body))
     }
 
-    fn by_action(&self, form: Form, hint: &Hint, request: &Request<Bytes>) -> Result<Call, Fault> {
+    fn by_action(&self, form: Form, hint: &Hint<'_>, request: &Request<Bytes>) -> Result<Call, Fault> {
         let missing = || Common::MissingAction.fault("The request must contain the parameter Action");
         let action = form.get("Action").ok_or_else(missing)?.to_owned();
         let version = form.get("Version");
@@ -108,20 +109,24 @@ impl Router {
         Ok(Call::new(operation, protocol, Input::Form { form, json: wants_json(request.headers()) && !ec2 }))
     }
 
-    fn by_path(&self, method: &str, path: &str, query: Form, hint: &Hint) -> Option<Call> {
-        let found = self
+    fn by_path(&self, method: &str, path: &str, query: Form, hint: &Hint<'_>) -> Option<Call> {
+        let segments: Vec<&str> = segments(path).collect();
+        let mut found = self
             .paths
             .iter()
-            .filter_map(|(template, operation)| Some((template.matches(method, path, &query)?, *operation)));
-        // The first is the most special; another service's may stand behind it.
-        let mut found: Vec<_> = found.collect();
-        found.sort_by_key(|(_, operation)| !hint.is(operation.service));
-        let (labels, operation) = found.into_iter().next()?;
+            .filter_map(|(template, operation)| Some((template.matches(method, &segments, &query)?, *operation)));
+        let mut first = found.next()?;
+        // It is the most special; another service's may stand behind it.
+        if !hint.is(first.1.service) {
+            first = found.find(|(_, operation)| hint.is(operation.service)).unwrap_or(first);
+        }
+        let (labels, operation) = first;
+        drop(found);
         Some(Call::new(operation, Protocol::RestJson1, Input::Rest { labels, query }))
     }
 
     fn unrouted(&self, headers: &HeaderMap, query: Option<&str>, fault: Fault) -> Unrouted {
-        let service = Hint::of(headers, query).0.and_then(|name| self.services.get(name.as_str()).copied());
+        let service = Hint::of(headers, query).0.and_then(|name| self.services.get(&*name).copied());
         let is_form = || is_form(headers) || query.is_some_and(|q| q.split('&').any(|p| p.starts_with("Action=")));
         let protocol = match service.and_then(|s| s.protocols.first()) {
             _ if headers.contains_key("x-amz-target") => json_version(headers),
@@ -134,18 +139,19 @@ impl Router {
 }
 
 /// The service that a request says it is signed for.
-struct Hint(Option<String>);
+struct Hint<'r>(Option<Cow<'r, str>>);
 
-impl Hint {
+impl<'r> Hint<'r> {
     /// From `Credential=KEY/DATE/REGION/SERVICE/aws4_request` of the header or the query.
-    fn of(headers: &HeaderMap, query: Option<&str>) -> Hint {
+    fn of(headers: &'r HeaderMap, query: Option<&'r str>) -> Hint<'r> {
         let header = text(headers, header::AUTHORIZATION.as_str())
-            .and_then(|value| value.split_once("Credential=").map(|(_, scope)| scope.to_owned()));
+            .and_then(|value| Some(Cow::Borrowed(value.split_once("Credential=")?.1.split('/').nth(3)?)));
         let parameter = || {
             let scope = query?.split('&').find_map(|pair| pair.strip_prefix("X-Amz-Credential="))?;
-            Some(percent_decode_str(scope).decode_utf8().ok()?.into_owned())
+            let scope = percent_decode_str(scope).decode_utf8().ok()?;
+            Some(Cow::Owned(scope.split('/').nth(3)?.to_owned()))
         };
-        Hint(header.or_else(parameter).and_then(|scope| scope.split('/').nth(3).map(str::to_owned)))
+        Hint(header.or_else(parameter))
     }
 
     fn is(&self, service: &Service) -> bool {

@@ -37,9 +37,9 @@ impl Template {
         }
     }
 
-    /// The labels of a request that it fits. Labels are cut out of the raw path and decoded afterwards: an ARN's slashes
-    /// arrive encoded and cut nothing.
-    pub fn matches(&self, method: &str, path: &str, query: &Form) -> Option<Labels> {
+    /// The labels of a request that it fits, whose path has these [`segments`]. Labels are cut out of the raw path and
+    /// decoded afterwards: an ARN's slashes arrive encoded and cut nothing.
+    pub fn matches(&self, method: &str, path: &[&str], query: &Form) -> Option<Labels> {
         if method != self.method {
             return None;
         }
@@ -47,8 +47,7 @@ impl Template {
             Some(value) => query.iter().any(|pair| pair == (name, value)),
             None => query.get(name).is_some(),
         };
-        let parts: Vec<&str> = segments(path).collect();
-        let labels = fit(&self.segments, &parts)?;
+        let labels = fit(&self.segments, path)?;
         self.fixed.0.iter().all(given).then_some(labels)
     }
 }
@@ -62,7 +61,8 @@ impl Segment {
     }
 }
 
-fn segments(path: &str) -> impl Iterator<Item = &str> {
+/// The parts of a path between its slashes.
+pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
     let trimmed = path.strip_prefix('/').unwrap_or(path);
     let trimmed = trimmed.strip_suffix('/').unwrap_or(trimmed);
     trimmed.split('/').filter(|s| !s.is_empty())
@@ -92,7 +92,8 @@ mod tests {
 
     fn labels(uri: &'static str, path: &str) -> Option<Labels> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        Template::of("GET", uri).matches("GET", path, &Form::read(&[query.as_bytes()]).unwrap())
+        let path: Vec<&str> = segments(path).collect();
+        Template::of("GET", uri).matches("GET", &path, &Form::read(&[query.as_bytes()]).unwrap())
     }
 
     #[test]

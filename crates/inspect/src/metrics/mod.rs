@@ -22,7 +22,7 @@ pub struct Metrics(Mutex<Counts>);
 
 struct Counts {
     /// By service, operation and error code.
-    requests: BTreeMap<(&'static str, &'static str, String), u64>,
+    requests: BTreeMap<(&'static str, &'static str, &'static str), u64>,
     /// By service and operation.
     spans: BTreeMap<(&'static str, &'static str), Histogram>,
     batches: Histogram,
@@ -52,11 +52,11 @@ impl Metrics {
     pub fn request(
         &self,
         (service, operation): (&'static str, &'static str),
-        code: Option<&str>,
+        code: Option<&'static str>,
         took: Option<Duration>,
     ) {
         let mut counts = self.counts();
-        *counts.requests.entry((service, operation, code.unwrap_or("OK").to_owned())).or_default() += 1;
+        *counts.requests.entry((service, operation, code.unwrap_or("OK"))).or_default() += 1;
         if let Some(took) = took {
             counts.spans.entry((service, operation)).or_insert_with(|| Histogram::new(SPANS)).observe_span(took);
         }

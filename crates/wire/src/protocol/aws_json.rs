@@ -3,7 +3,7 @@
 use super::{answer, parse_json};
 use crate::ReadError;
 use crate::fault::Fault;
-use crate::json::Json;
+use crate::json::{Json, text};
 use crate::schema::canonical::Sensitive;
 use crate::schema::{AnyOperation, Protocol, Service, TimestampFormat, Value};
 use bytes::Bytes;
@@ -26,7 +26,7 @@ pub(crate) fn respond(
     output: &Value,
     request_id: &str,
 ) -> Response<Bytes> {
-    let body = DIALECT.write(operation.output, output).to_string();
+    let body = text(&DIALECT.write(operation.output, output));
     answer(operation.status, content_type(protocol), request_id, body)
 }
 

@@ -191,7 +191,7 @@ pub(crate) fn respond_json(operation: &AnyOperation, output: &Value, request_id:
     let mut parts = serde_json::Map::new();
     if operation.has_output() {
         let json = Json { wire_names: true, timestamps: TimestampFormat::Epoch, sensitive: Sensitive::Shown };
-        parts.insert(format!("{}Result", operation.name), json.write(operation.output, output));
+        parts.insert(format!("{}Result", operation.name), json!(json.write(operation.output, output)));
     }
     parts.insert("ResponseMetadata".into(), json!({ "RequestId": request_id }));
     let body = json!({ format!("{}Response", operation.name): parts });

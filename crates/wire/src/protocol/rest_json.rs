@@ -5,10 +5,11 @@ use super::rest::{self, Parts};
 use super::{answer, parse_json};
 use crate::ReadError;
 use crate::fault::Fault;
+use crate::json::{Members, text};
 use crate::schema::{AnyOperation, Kind, Location, Member, Protocol, Schema, Service, Struct, Value};
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
-use serde_json::{Map, Value as J};
+use serde_json::{Map, Value as J, json};
 
 const JSON: &str = "application/json";
 
@@ -40,18 +41,13 @@ fn read_payload(member: &Member, body: &Bytes) -> Result<Struct, ReadError> {
 }
 
 fn read_body(members: &[Member], body: &Bytes) -> Result<Struct, ReadError> {
-    let inside = in_body(members);
-    if inside.is_empty() {
+    if members.iter().all(|member| member.location != Location::Body) {
         return Ok(Struct::new());
     }
     match parse_json(body)? {
-        J::Object(entries) => DIALECT.read_struct(&inside, &entries),
+        J::Object(entries) => DIALECT.read_struct(Members::InBody(members), &entries),
         _ => Err(ReadError::new("Expected a JSON object.")),
     }
-}
-
-fn in_body(members: &[Member]) -> Vec<Member> {
-    members.iter().filter(|m| m.location == Location::Body).copied().collect()
 }
 
 /// An operation's output.
@@ -61,7 +57,7 @@ pub(crate) fn respond(operation: &AnyOperation, output: &Value, request_id: &str
     let members = operation.output.members();
     let (content_type, body) = match payload(operation.output) {
         Some(member) => write_payload(member, values.get(member.name)),
-        None => (JSON, DIALECT.write_struct(&in_body(members), values).to_string().into()),
+        None => (JSON, text(&DIALECT.write_struct(Members::InBody(members), values)).into()),
     };
     let mut response = answer(operation.status, content_type, request_id, body);
     let status = rest::write(members, values, response.headers_mut());
@@ -78,7 +74,7 @@ fn write_payload(member: &Member, value: Option<&Value>) -> (&'static str, Bytes
         Some(Value::String(text)) if matches!(member.schema.kind, Kind::String) => {
             ("text/plain", Bytes::copy_from_slice(text.as_bytes()))
         }
-        Some(value) => (JSON, DIALECT.write_member(member, value).to_string().into()),
+        Some(value) => (JSON, text(&DIALECT.write_member(member, value)).into()),
     }
 }
 
@@ -99,7 +95,7 @@ pub(super) fn error_body(service: Option<&Service>, fault: &Fault) -> Map<String
     let nulls = service.is_some_and(|s| s.null_error_members);
     for member in fault.schema().members().iter().filter(|m| m.location == Location::Body && !is_message(m)) {
         match fault.members.get(member.name) {
-            Some(value) => drop(body.insert(member.wire_name().into(), DIALECT.write_member(member, value))),
+            Some(value) => drop(body.insert(member.wire_name().into(), json!(DIALECT.write_member(member, value)))),
             None if nulls => drop(body.insert(member.wire_name().into(), J::Null)),
             None => {}
         }

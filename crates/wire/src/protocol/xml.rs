@@ -3,6 +3,7 @@
 use crate::schema::{Kind, List, Map, Member, Schema, Struct, TimestampFormat, Value};
 use crate::text;
 use quick_xml::escape::escape;
+use std::borrow::Cow;
 
 /// An XML text in the making.
 #[derive(Debug, Default)]
@@ -18,17 +19,16 @@ impl Xml {
 
     /// A start tag.
     pub fn open(&mut self, name: &str, attributes: &[(&str, &str)]) {
-        self.text.push('<');
-        self.text.push_str(name);
+        self.text.extend(["<", name]);
         for (name, value) in attributes {
-            self.text.push_str(&format!(" {name}=\"{}\"", escaped(value)));
+            self.text.extend([" ", name, "=\"", &escaped(value), "\""]);
         }
         self.text.push('>');
     }
 
     /// An end tag.
     pub fn close(&mut self, name: &str) {
-        self.text.push_str(&format!("</{name}>"));
+        self.text.extend(["</", name, ">"]);
     }
 
     /// An element with a text.
@@ -79,6 +79,7 @@ impl Xml {
             (Value::Map(entries), Kind::Map(map)) => {
                 entries.iter().for_each(|(k, v)| self.entry("entry", map, k, v));
             }
+            (Value::String(text), _) => self.text.push_str(&escaped(text)),
             _ => self.text.push_str(&escaped(&text::write_member(member, TimestampFormat::Iso8601, value))),
         }
     }
@@ -107,8 +108,13 @@ fn attributes(member: &Member, value: &Value) -> Vec<(String, String)> {
 
 /// A carriage return must be written as a reference: XML readers make a line feed of it. Characters that XML 1.0 has no
 /// place for are replaced.
-fn escaped(text: &str) -> String {
+fn escaped(text: &str) -> Cow<'_, str> {
+    // Nearly all texts are of these only.
+    let plain = |b: u8| matches!(b, b' '..=b'~') && !matches!(b, b'<' | b'>' | b'&' | b'"' | b'\'');
+    if text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
     let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
     let text: String = text.chars().map(|c| if allowed(c) { c } else { char::REPLACEMENT_CHARACTER }).collect();
-    escape(&text).replace('\r', "&#xD;")
+    Cow::Owned(escape(&text).replace('\r', "&#xD;"))
 }

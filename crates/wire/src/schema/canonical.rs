@@ -4,8 +4,8 @@
 //! instants are ISO 8601 in UTC, blobs base64, numbers that JSON lacks are texts (`"NaN"`).
 
 use super::{Schema, Shape, Value};
-use crate::json::{Json, ReadError};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use crate::json::{Json, ReadError, text};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
 /// What becomes of sensitive members.
@@ -19,7 +19,7 @@ pub enum Sensitive {
 
 /// The canonical JSON of `value`.
 pub fn write(schema: &Schema, value: &Value, sensitive: Sensitive) -> String {
-    Json::canonical(sensitive).write(schema, value).to_string()
+    text(&Json::canonical(sensitive).write(schema, value))
 }
 
 /// The value of a canonical JSON that was written with [`Sensitive::Shown`].
@@ -38,7 +38,7 @@ pub fn debug<T: Shape>(shape: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// # Errors
 /// Those of the serializer.
 pub fn serialize<T: Shape, S: Serializer>(shape: &T, to: S) -> Result<S::Ok, S::Error> {
-    Json::canonical(Sensitive::Shown).write(T::SCHEMA, &shape.to_value()).serialize(to).map_err(ser::Error::custom)
+    Json::canonical(Sensitive::Shown).write(T::SCHEMA, &shape.to_value()).serialize(to)
 }
 
 /// serde's `Deserialize` of a generated structure.

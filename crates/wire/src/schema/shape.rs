@@ -52,9 +52,9 @@ impl Struct {
         }
     }
 
-    /// Sets a member from a field.
+    /// Adds a member from a field; a structure's fields are all different.
     pub fn put_field(&mut self, name: &'static str, field: &impl Data) {
-        self.put(name, field.to_value());
+        self.add(name, field.to_value());
     }
 
     /// Takes a member out as a field.

@@ -16,7 +16,7 @@ impl AnyOperation {
     pub fn validate(&self, input: &Value) -> Result<(), Fault> {
         let ec2 = self.service.protocols.first() == Some(&Protocol::Ec2Query);
         let mut found = Vec::new();
-        check(self.input, input, &Path { text: String::new(), ec2 }, &mut found);
+        check(self.input, input, &Path { ec2, above: None }, &mut found);
         match found.first() {
             None => Ok(()),
             Some(first) if ec2 => Err(first.ec2()),
@@ -51,55 +51,69 @@ enum Measure {
     Length,
 }
 
-/// The place of a value.
-struct Path {
-    text: String,
+/// The place of a value. It has a text only if something is wrong there.
+#[derive(Clone, Copy)]
+struct Path<'a> {
     ec2: bool,
+    above: Option<(&'a Path<'a>, Step<'a>)>,
 }
 
-impl Path {
-    fn member(&self, member: &Member) -> Path {
-        self.join(&lower_first(if self.ec2 { member.wire_name() } else { member.name }))
+/// From a place to one inside of it.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Member(&'a Member),
+    /// Of a list, from 0.
+    Element(usize),
+    /// Of a map.
+    Entry(&'a str),
+}
+
+impl<'a> Path<'a> {
+    fn to(&'a self, step: Step<'a>) -> Path<'a> {
+        Path { ec2: self.ec2, above: Some((self, step)) }
     }
 
-    fn element(&self, index: usize) -> Path {
-        self.join(&if self.ec2 { format!("{}", index + 1) } else { format!("{}.member", index + 1) })
-    }
-
-    fn join(&self, name: &str) -> Path {
-        let text = if self.text.is_empty() { name.to_owned() } else { format!("{}.{name}", self.text) };
-        Path { text, ec2: self.ec2 }
+    fn text(&self) -> String {
+        let Some((above, step)) = &self.above else { return String::new() };
+        let own = match step {
+            Step::Member(member) => lower_first(if self.ec2 { member.wire_name() } else { member.name }),
+            Step::Element(index) if self.ec2 => (index + 1).to_string(),
+            Step::Element(index) => format!("{}.member", index + 1),
+            Step::Entry(key) => format!("{key}.member"),
+        };
+        let above = above.text();
+        if above.is_empty() { own } else { format!("{above}.{own}") }
     }
 }
 
-fn check(schema: &Schema, value: &Value, path: &Path, found: &mut Vec<Violation>) {
-    let shown = (!schema.sensitive).then(|| show(schema, value));
-    let violation = |constraint| Violation { path: path.text.clone(), shown: shown.clone(), constraint };
-    found.extend(broken(schema, value).into_iter().map(violation));
+fn check(schema: &Schema, value: &Value, path: &Path<'_>, found: &mut Vec<Violation>) {
+    let shown = || (!schema.sensitive).then(|| show(schema, value));
+    let violation = |constraint| Violation { path: path.text(), shown: shown(), constraint };
+    found.extend(broken(schema, value).map(violation));
     match (value, &schema.kind) {
         (Value::Struct(values), Kind::Structure(_)) => {
             for member in schema.members() {
-                check_member(member, values.get(member.name), &path.member(member), found);
+                check_member(member, values.get(member.name), &path.to(Step::Member(member)), found);
             }
         }
         (Value::List(elements), Kind::List(list)) => {
             found.extend(inside("Member", list.member.schema, elements.iter()).map(violation));
             let nested = elements.iter().enumerate().filter(|_| is_nested(list.member.schema));
-            nested.for_each(|(i, e)| check(list.member.schema, e, &path.element(i), found));
+            nested.for_each(|(i, e)| check(list.member.schema, e, &path.to(Step::Element(i)), found));
         }
         (Value::Map(entries), Kind::Map(map)) => {
             let keys: Vec<Value> = entries.keys().map(|k| Value::String(k.clone())).collect();
             found.extend(inside("Map keys", map.key.schema, keys.iter()).map(violation));
             found.extend(inside("Map value", map.value.schema, entries.values()).map(violation));
             let nested = entries.iter().filter(|_| is_nested(map.value.schema));
-            nested.for_each(|(k, v)| check(map.value.schema, v, &path.join(k).join("member"), found));
+            nested.for_each(|(k, v)| check(map.value.schema, v, &path.to(Step::Entry(k)), found));
         }
         _ => {}
     }
 }
 
-fn check_member(member: &Member, value: Option<&Value>, path: &Path, found: &mut Vec<Violation>) {
-    let missing = || Violation { path: path.text.clone(), shown: None, constraint: Constraint::Missing };
+fn check_member(member: &Member, value: Option<&Value>, path: &Path<'_>, found: &mut Vec<Violation>) {
+    let missing = || Violation { path: path.text(), shown: None, constraint: Constraint::Missing };
     match value {
         // EC2 takes an empty parameter for none.
         Some(Value::String(text)) if path.ec2 && member.required && text.is_empty() => found.push(missing()),
@@ -120,33 +134,30 @@ fn inside<'a>(
     schema: &Schema,
     mut elements: impl Iterator<Item = &'a Value>,
 ) -> Option<Constraint> {
-    let wrong = !is_nested(schema) && elements.any(|e| !broken(schema, e).is_empty());
-    wrong.then(|| Constraint::Inside(what, all(schema)))
+    let wrong = !is_nested(schema) && elements.any(|e| broken(schema, e).next().is_some());
+    wrong.then(|| Constraint::Inside(what, all(schema).collect()))
 }
 
 /// Every constraint of a shape.
-fn all(schema: &Schema) -> Vec<Constraint> {
+fn all(schema: &Schema) -> impl Iterator<Item = Constraint> + use<> {
     let measure = measure(schema);
     let max = schema.max.map(|n| Constraint::Max(n, measure));
     let min = schema.min.map(|n| Constraint::Min(n, measure));
     let pattern = schema.pattern.map(Constraint::Pattern);
     let allowed = (!schema.allowed.is_empty()).then_some(Constraint::OneOf(schema.allowed));
-    [max, min, pattern, allowed].into_iter().flatten().collect()
+    [max, min, pattern, allowed].into_iter().flatten()
 }
 
 /// The constraints that the value itself breaks, not what is in it.
-fn broken(schema: &Schema, value: &Value) -> Vec<Constraint> {
+fn broken<'a>(schema: &Schema, value: &'a Value) -> impl Iterator<Item = Constraint> + use<'a> {
     let size = size(value);
-    all(schema)
-        .into_iter()
-        .filter(|constraint| match (constraint, value) {
-            (Constraint::Min(min, _), _) => size.is_some_and(|n| n < *min as f64),
-            (Constraint::Max(max, _), _) => size.is_some_and(|n| n > *max as f64),
-            (Constraint::Pattern(pattern), Value::String(text)) => !matches_whole(pattern, text),
-            (Constraint::OneOf(allowed), Value::String(text)) => !allowed.contains(&text.as_str()),
-            _ => false,
-        })
-        .collect()
+    all(schema).filter(move |constraint| match (constraint, value) {
+        (Constraint::Min(min, _), _) => size.is_some_and(|n| n < *min as f64),
+        (Constraint::Max(max, _), _) => size.is_some_and(|n| n > *max as f64),
+        (Constraint::Pattern(pattern), Value::String(text)) => !matches_whole(pattern, text),
+        (Constraint::OneOf(allowed), Value::String(text)) => !allowed.contains(&text.as_str()),
+        _ => false,
+    })
 }
 
 fn measure(schema: &Schema) -> Measure {

@@ -62,6 +62,13 @@ impl Struct {
         self.0.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
     }
 
+    /// Adds a member that was not there before.
+    pub(super) fn add(&mut self, name: &'static str, value: Value) {
+        if !matches!(value, Value::Null) {
+            self.0.push((name, value));
+        }
+    }
+
     /// Takes a member out; [`Value::Null`] if it is absent.
     pub fn take(&mut self, name: &str) -> Value {
         match self.0.iter().position(|(n, _)| *n == name) {

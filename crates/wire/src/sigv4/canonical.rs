@@ -23,14 +23,15 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// A request that a server received.
-    pub fn new(parts: &'a http::request::Parts, body: &'a [u8]) -> Request<'a> {
-        let mut headers: Vec<_> = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    pub fn new(request: &'a http::Request<impl AsRef<[u8]>>) -> Request<'a> {
+        let (uri, fields) = (request.uri(), request.headers());
+        let mut headers: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         // HTTP/2, and the absolute form of HTTP/1.1, have the host in the target.
-        if let (Some(authority), false) = (parts.uri.authority(), parts.headers.contains_key(http::header::HOST)) {
+        if let (Some(authority), false) = (uri.authority(), fields.contains_key(http::header::HOST)) {
             headers.push(("host", authority.as_str().as_bytes()));
         }
-        let query = parts.uri.query().unwrap_or_default();
-        Request { method: parts.method.as_str(), path: parts.uri.path(), query, headers, body }
+        let (query, body) = (uri.query().unwrap_or_default(), request.body().as_ref());
+        Request { method: request.method().as_str(), path: uri.path(), query, headers, body }
     }
 
     /// The value of a header that may be there once.
@@ -176,7 +177,12 @@ fn write_header(text: &mut Vec<u8>, request: &Request<'_>, name: &str) {
     for (n, (_, value)) in values.enumerate() {
         text.push(if n == 0 { b':' } else { b',' });
         let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        text.extend_from_slice(&words.collect::<Vec<_>>().join(&b' '));
+        for (n, word) in words.enumerate() {
+            if n > 0 {
+                text.push(b' ');
+            }
+            text.extend_from_slice(word);
+        }
     }
     text.push(b'\n');
 }

@@ -26,6 +26,7 @@ mod tests;
 
 pub use canonical::{Request, normal_path};
 pub use error::Error;
+pub(crate) use key::hex;
 pub use sign::{Signer, presign_get_caller_identity};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -163,7 +164,7 @@ fn check<S: AsRef<str>>(
     let secret = secret_of(&claim.access_key_id).ok_or(Error::UnknownKey)?;
     let key = key_of(secret.as_ref(), &claim);
     let string = string_to_sign(request, &pairs, &claim, &payload, expect.paths);
-    let signature = key::hex(hmac::sign(&key, string.as_bytes()).as_ref());
+    let signature = hex(hmac::sign(&key, string.as_bytes()).as_ref());
     verify_slices_are_equal(signature.as_bytes(), claim.signature.as_bytes()).map_err(|_| Error::Mismatch)?;
     Ok(Verified {
         access_key_id: claim.access_key_id,

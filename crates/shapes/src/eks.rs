@@ -160,6 +160,7 @@ pub static CREATE_NODEGROUP: Operation<CreateNodegroupRequest, CreateNodegroupRe
             &CLIENT_EXCEPTION,
             &SERVER_EXCEPTION,
             &SERVICE_UNAVAILABLE_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
         ],
         invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
         readonly: false,

@@ -21,6 +21,7 @@ use crate::eks::etcd::{EtcdSpec, EtcdState};
 use crate::eks::kube::{KubeSpec, KubeState};
 use crate::eks::node::{Node, NodesPlanner, NodesSpec, NodesState};
 use crate::eks::nodegroup::{Nodegroup, NodegroupPlanner};
+use crate::eks::registered_cluster::RegisteredCluster;
 use crate::eks::update::Update;
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{self, HostItem, Saw, Want};
@@ -74,6 +75,7 @@ pub fn registry() -> Registry {
     registry.add::<Activity>();
     registry.add::<LoadBalancer>();
     registry.add::<Cluster>();
+    registry.add::<RegisteredCluster>();
     registry.add::<EtcdSpec>();
     registry.add::<EtcdState>();
     registry.add::<KubeSpec>();

@@ -29,6 +29,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DELETE_ADDON.any(),
     DELETE_CLUSTER.any(),
     DELETE_NODEGROUP.any(),
+    DEREGISTER_CLUSTER.any(),
     DESCRIBE_ACCESS_ENTRY.any(),
     DESCRIBE_ADDON.any(),
     DESCRIBE_ADDON_CONFIGURATION.any(),
@@ -43,6 +44,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     LIST_NODEGROUPS.any(),
     LIST_TAGS_FOR_RESOURCE.any(),
     LIST_UPDATES.any(),
+    REGISTER_CLUSTER.any(),
     TAG_RESOURCE.any(),
     UNTAG_RESOURCE.any(),
     UPDATE_ACCESS_ENTRY.any(),
@@ -267,6 +269,35 @@ pub static DELETE_NODEGROUP: Operation<DeleteNodegroupRequest, DeleteNodegroupRe
             &CLIENT_EXCEPTION,
             &SERVER_EXCEPTION,
             &SERVICE_UNAVAILABLE_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DEREGISTER_CLUSTER: Operation<DeregisterClusterRequest, DeregisterClusterResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeregisterCluster",
+        method: "DELETE",
+        uri: "/cluster-registrations/{name}",
+        status: 200,
+        input: &schema::DEREGISTER_CLUSTER_REQUEST,
+        output: &schema::DEREGISTER_CLUSTER_RESPONSE,
+        action: "eks:DeregisterCluster",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:cluster/{name}"],
+        pass_role: &[],
+        errors: &[
+            &RESOURCE_IN_USE_EXCEPTION,
+            &RESOURCE_NOT_FOUND_EXCEPTION,
+            &CLIENT_EXCEPTION,
+            &SERVER_EXCEPTION,
+            &SERVICE_UNAVAILABLE_EXCEPTION,
+            &ACCESS_DENIED_EXCEPTION,
         ],
         invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
         readonly: false,
@@ -651,6 +682,37 @@ pub static LIST_UPDATES: Operation<ListUpdatesRequest, ListUpdatesResponse> = Op
     unsigned: false,
 });
 
+pub static REGISTER_CLUSTER: Operation<RegisterClusterRequest, RegisterClusterResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "RegisterCluster",
+        method: "POST",
+        uri: "/cluster-registrations",
+        status: 200,
+        input: &schema::REGISTER_CLUSTER_REQUEST,
+        output: &schema::REGISTER_CLUSTER_RESPONSE,
+        action: "eks:RegisterCluster",
+        open: false,
+        resources: &["arn:aws:eks:{region}:{account}:cluster/{name}"],
+        pass_role: &[],
+        errors: &[
+            &RESOURCE_LIMIT_EXCEEDED_EXCEPTION,
+            &INVALID_PARAMETER_EXCEPTION,
+            &CLIENT_EXCEPTION,
+            &SERVER_EXCEPTION,
+            &SERVICE_UNAVAILABLE_EXCEPTION,
+            &ACCESS_DENIED_EXCEPTION,
+            &RESOURCE_IN_USE_EXCEPTION,
+            &RESOURCE_PROPAGATION_DELAY_EXCEPTION,
+        ],
+        invalid: Code::Modelled(&INVALID_PARAMETER_EXCEPTION),
+        readonly: false,
+        idempotency_token: Some("clientRequestToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static TAG_RESOURCE: Operation<TagResourceRequest, TagResourceResponse> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "TagResource",
@@ -867,6 +929,14 @@ pub static UPDATE_NODEGROUP_VERSION: Operation<UpdateNodegroupVersionRequest, Up
         unsigned: false,
     });
 
+pub static ACCESS_DENIED_EXCEPTION: ErrorShape = ErrorShape {
+    name: "AccessDeniedException",
+    code: "AccessDeniedException",
+    status: 403,
+    sender: true,
+    schema: &schema::ACCESS_DENIED_EXCEPTION,
+};
+
 pub static BAD_REQUEST_EXCEPTION: ErrorShape = ErrorShape {
     name: "BadRequestException",
     code: "BadRequestException",
@@ -937,6 +1007,14 @@ pub static RESOURCE_NOT_FOUND_EXCEPTION: ErrorShape = ErrorShape {
     status: 404,
     sender: true,
     schema: &schema::RESOURCE_NOT_FOUND_EXCEPTION,
+};
+
+pub static RESOURCE_PROPAGATION_DELAY_EXCEPTION: ErrorShape = ErrorShape {
+    name: "ResourcePropagationDelayException",
+    code: "ResourcePropagationDelayException",
+    status: 428,
+    sender: true,
+    schema: &schema::RESOURCE_PROPAGATION_DELAY_EXCEPTION,
 };
 
 pub static SERVER_EXCEPTION: ErrorShape = ErrorShape {
@@ -1374,6 +1452,16 @@ shape!(
         schema::COMPUTE_CONFIG_RESPONSE { enabled: "enabled", node_pools: "nodePools", node_role_arn: "nodeRoleArn" }
 );
 
+string_enum!(ConnectorConfigProvider { EksAnywhere = "EKS_ANYWHERE", Anthos = "ANTHOS", Gke = "GKE", Aks = "AKS", Openshift = "OPENSHIFT", Tanzu = "TANZU", Rancher = "RANCHER", Ec2 = "EC2", Other = "OTHER",  });
+
+#[derive(Clone, PartialEq)]
+pub struct ConnectorConfigRequest {
+    pub role_arn: String,
+    pub provider: ConnectorConfigProvider,
+}
+
+shape!(ConnectorConfigRequest = schema::CONNECTOR_CONFIG_REQUEST { role_arn: "roleArn", provider: "provider" });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct ConnectorConfigResponse {
     pub activation_id: Option<String>,
@@ -1726,6 +1814,20 @@ pub struct DeleteNodegroupResponse {
 }
 
 shape!(DeleteNodegroupResponse = schema::DELETE_NODEGROUP_RESPONSE { nodegroup: "nodegroup" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeregisterClusterRequest {
+    pub name: String,
+}
+
+shape!(DeregisterClusterRequest = schema::DEREGISTER_CLUSTER_REQUEST { name: "name" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeregisterClusterResponse {
+    pub cluster: Option<Cluster>,
+}
+
+shape!(DeregisterClusterResponse = schema::DEREGISTER_CLUSTER_RESPONSE { cluster: "cluster" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DescribeAccessEntryRequest {
@@ -2634,6 +2736,30 @@ shape!(Provider = schema::PROVIDER { key_arn: "keyArn" });
 
 string_enum!(ProvisionedControlPlaneTier { Standard = "standard", TierXl = "tier-xl", Tier2xl = "tier-2xl", Tier4xl = "tier-4xl", Tier8xl = "tier-8xl",  });
 
+#[derive(Clone, PartialEq)]
+pub struct RegisterClusterRequest {
+    pub name: String,
+    pub connector_config: ConnectorConfigRequest,
+    pub client_request_token: Option<String>,
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+shape!(
+    RegisterClusterRequest = schema::REGISTER_CLUSTER_REQUEST {
+        name: "name",
+        connector_config: "connectorConfig",
+        client_request_token: "clientRequestToken",
+        tags: "tags",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RegisterClusterResponse {
+    pub cluster: Option<Cluster>,
+}
+
+shape!(RegisterClusterResponse = schema::REGISTER_CLUSTER_RESPONSE { cluster: "cluster" });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct RemoteAccessConfig {
     pub ec2_ssh_key: Option<String>,
@@ -3203,6 +3329,9 @@ mod schema {
         ]),
     );
 
+    pub static ACCESS_DENIED_EXCEPTION: Schema =
+        Schema::structure("AccessDeniedException", &Structure::new(&[Member::new("message", &STRING)]));
+
     pub static ACCESS_ENTRY: Schema = Schema::structure(
         "AccessEntry",
         &Structure::new(&[
@@ -3541,6 +3670,26 @@ mod schema {
         ]),
     );
 
+    pub static CONNECTOR_CONFIG_PROVIDER: Schema = Schema::string("ConnectorConfigProvider").one_of(&[
+        "EKS_ANYWHERE",
+        "ANTHOS",
+        "GKE",
+        "AKS",
+        "OPENSHIFT",
+        "TANZU",
+        "RANCHER",
+        "EC2",
+        "OTHER",
+    ]);
+
+    pub static CONNECTOR_CONFIG_REQUEST: Schema = Schema::structure(
+        "ConnectorConfigRequest",
+        &Structure::new(&[
+            Member::new("roleArn", &STRING).required(),
+            Member::new("provider", &CONNECTOR_CONFIG_PROVIDER).required(),
+        ]),
+    );
+
     pub static CONNECTOR_CONFIG_RESPONSE: Schema = Schema::structure(
         "ConnectorConfigResponse",
         &Structure::new(&[
@@ -3741,6 +3890,14 @@ mod schema {
 
     pub static DELETE_NODEGROUP_RESPONSE: Schema =
         Schema::structure("DeleteNodegroupResponse", &Structure::new(&[Member::new("nodegroup", &NODEGROUP)]));
+
+    pub static DEREGISTER_CLUSTER_REQUEST: Schema = Schema::structure(
+        "DeregisterClusterRequest",
+        &Structure::new(&[Member::new("name", &STRING).required().at(Location::Uri)]),
+    );
+
+    pub static DEREGISTER_CLUSTER_RESPONSE: Schema =
+        Schema::structure("DeregisterClusterResponse", &Structure::new(&[Member::new("cluster", &CLUSTER)]));
 
     pub static DESCRIBE_ACCESS_ENTRY_REQUEST: Schema = Schema::structure(
         "DescribeAccessEntryRequest",
@@ -4434,6 +4591,19 @@ mod schema {
     pub static PROVISIONED_CONTROL_PLANE_TIER: Schema = Schema::string("ProvisionedControlPlaneTier")
         .one_of(&["standard", "tier-xl", "tier-2xl", "tier-4xl", "tier-8xl"]);
 
+    pub static REGISTER_CLUSTER_REQUEST: Schema = Schema::structure(
+        "RegisterClusterRequest",
+        &Structure::new(&[
+            Member::new("name", &CLUSTER_NAME).required(),
+            Member::new("connectorConfig", &CONNECTOR_CONFIG_REQUEST).required(),
+            Member::new("clientRequestToken", &STRING).idempotency_token(),
+            Member::new("tags", &TAG_MAP),
+        ]),
+    );
+
+    pub static REGISTER_CLUSTER_RESPONSE: Schema =
+        Schema::structure("RegisterClusterResponse", &Structure::new(&[Member::new("cluster", &CLUSTER)]));
+
     pub static REMOTE_ACCESS_CONFIG: Schema = Schema::structure(
         "RemoteAccessConfig",
         &Structure::new(&[Member::new("ec2SshKey", &STRING), Member::new("sourceSecurityGroups", &STRING_LIST)]),
@@ -4511,6 +4681,9 @@ mod schema {
             Member::new("message", &STRING),
         ]),
     );
+
+    pub static RESOURCE_PROPAGATION_DELAY_EXCEPTION: Schema =
+        Schema::structure("ResourcePropagationDelayException", &Structure::new(&[Member::new("message", &STRING)]));
 
     pub static RESOURCE_WEIGHT: Schema = Schema::structure(
         "ResourceWeight",

@@ -7,6 +7,7 @@ pub mod etcd;
 pub mod kube;
 pub mod node;
 pub mod nodegroup;
+pub mod registered_cluster;
 pub mod update;
 
 pub use crate::uuid::fresh as uuid;
@@ -23,6 +24,8 @@ pub fn service() -> Service {
         .write(&api::UPDATE_CLUSTER_CONFIG, cluster::config::update)
         .write(&api::UPDATE_CLUSTER_VERSION, cluster::upgrade::update)
         .write(&api::DELETE_CLUSTER, cluster::ops::delete)
+        .write(&api::REGISTER_CLUSTER, registered_cluster::ops::register)
+        .write(&api::DEREGISTER_CLUSTER, registered_cluster::ops::deregister)
         .read(&api::DESCRIBE_CLUSTER_VERSIONS, cluster::versions::describe)
         .write(&api::CREATE_NODEGROUP, nodegroup::ops::create)
         .read_held(&api::DESCRIBE_NODEGROUP, nodegroup::ops::describe, nodegroup::ops::is_passing)

@@ -60,6 +60,13 @@ CALLS = {
             "clientRequestToken": "a-token",
             "tags": TAGS,
         },
+        "RegisterCluster": {
+            "name": "theirs",
+            "connectorConfig": {"roleArn": ROLE, "provider": "GKE"},
+            "clientRequestToken": "a-token",
+            "tags": TAGS,
+        },
+        "DeregisterCluster": {"name": "theirs"},
         "DeleteAccessEntry": {"clusterName": "demo", "principalArn": ROLE},
         "DeleteAddon": {"clusterName": "demo", "addonName": "coredns", "preserve": True},
         "DeleteCluster": {"name": "demo"},

@@ -5,6 +5,7 @@ use super::{check, view};
 use crate::ec2::security_group;
 use crate::ec2::subnet::Subnet;
 use crate::eks::nodegroup;
+use crate::eks::registered_cluster::{self, RegisteredCluster};
 use crate::settings::Settings;
 use roadstead_kernel::{Caller, page};
 use roadstead_shapes::eks::{
@@ -20,7 +21,8 @@ use roadstead_wire::fault::Fault;
 /// EKS CreateCluster.
 pub fn create(tx: &mut Tx, caller: &Caller, input: CreateClusterRequest) -> Result<CreateClusterResponse, Fault> {
     let account = &caller.identity.account;
-    if tx.get(&Cluster::key(account, &input.name)).is_some() {
+    let registered = registered_cluster::find(tx, account, &input.name);
+    if tx.get(&Cluster::key(account, &input.name)).is_some() || registered.is_some() {
         return Err(RESOURCE_IN_USE_EXCEPTION
             .fault(format!("Cluster already exists with name: {}", input.name))
             .with("clusterName", input.name));
@@ -86,6 +88,10 @@ fn cluster_security_group(tx: &mut Tx, account: &str, subnet: &Subnet, cluster: 
 
 /// EKS DescribeCluster.
 pub fn describe(view: &View, caller: &Caller, input: DescribeClusterRequest) -> Result<DescribeClusterResponse, Fault> {
+    if let Some(record) = registered_cluster::find(view, &caller.identity.account, &input.name) {
+        let cluster = registered_cluster::describe(&record.body, record.created);
+        return Ok(DescribeClusterResponse { cluster: Some(cluster) });
+    }
     let record = find(view, caller, &input.name)?;
     Ok(DescribeClusterResponse { cluster: Some(view::describe(&record.body, record.created)) })
 }
@@ -96,22 +102,50 @@ pub fn is_passing(output: &DescribeClusterResponse) -> bool {
     matches!(status, Some(ClusterStatus::Creating | ClusterStatus::Deleting | ClusterStatus::Updating))
 }
 
-/// EKS ListClusters: names, sorted.
+/// EKS ListClusters: names, sorted; of registered ones, too, if all are asked for.
 pub fn list(view: &View, caller: &Caller, input: ListClustersRequest) -> Result<ListClustersResponse, Fault> {
     let account = &caller.identity.account;
     let prefix = format!("{account}/");
+    let all = includes_all(input.include.as_deref().unwrap_or_default())?;
     let names = |after: Option<String>| {
-        let all = view.names_after::<Cluster>(&prefix, &after.unwrap_or_default());
-        all.map(|name| (name[prefix.len()..].to_owned(), name[prefix.len()..].to_owned()))
+        let after = after.unwrap_or_default();
+        let registered = view.names_after::<RegisteredCluster>(&prefix, &after).filter(move |_| all);
+        let names = merged(view.names_after::<Cluster>(&prefix, &after), registered);
+        names.map(|name| (name[prefix.len()..].to_owned(), name[prefix.len()..].to_owned()))
     };
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(100);
-    let page = page::page_of(&format!("eks:ListClusters/{account}"), names, limit, input.next_token.as_deref());
+    let page = page::page_of(&format!("eks:ListClusters/{account}/{all}"), names, limit, input.next_token.as_deref());
     let page = page.map_err(|_| INVALID_PARAMETER_EXCEPTION.fault("The nextToken parameter is not valid."))?;
     Ok(ListClustersResponse { clusters: Some(page.items), next_token: page.next })
 }
 
+/// `all` is the one thing that may be included.
+fn includes_all(include: &[String]) -> Result<bool, Fault> {
+    match include.iter().find(|what| *what != "all") {
+        None => Ok(!include.is_empty()),
+        Some(what) => {
+            Err(INVALID_PARAMETER_EXCEPTION
+                .fault(format!("The include parameter is not valid: '{what}' is not 'all'.")))
+        }
+    }
+}
+
+/// Two ascending lists as one.
+fn merged<T: Ord>(one: impl Iterator<Item = T>, other: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    let (mut one, mut other) = (one.peekable(), other.peekable());
+    std::iter::from_fn(move || match (one.peek(), other.peek()) {
+        (Some(a), Some(b)) if b < a => other.next(),
+        (None, _) => other.next(),
+        (Some(_), _) => one.next(),
+    })
+}
+
 /// EKS DeleteCluster. DELETING is durable before the answer, so a waiter never sees ACTIVE after it.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: DeleteClusterRequest) -> Result<DeleteClusterResponse, Fault> {
+    if registered_cluster::find(tx, &caller.identity.account, &input.name).is_some() {
+        let why = format!("Cluster {} is registered, and not of EKS: use DeregisterCluster", input.name);
+        return Err(INVALID_REQUEST_EXCEPTION.fault(why).with("clusterName", input.name));
+    }
     let record = find(tx, caller, &input.name)?;
     let created = record.created;
     if record.body.spec.deletion_protection && record.body.status.state == State::Active {

@@ -4,6 +4,7 @@ use super::model::Cluster;
 use crate::eks::access_entry::AccessEntry;
 use crate::eks::addon::Addon;
 use crate::eks::nodegroup::Nodegroup;
+use crate::eks::registered_cluster::{self, RegisteredCluster};
 use roadstead_kernel::Caller;
 use roadstead_shapes::eks::{
     BAD_REQUEST_EXCEPTION, ListTagsForResourceRequest, ListTagsForResourceResponse, NOT_FOUND_EXCEPTION,
@@ -58,6 +59,7 @@ pub fn list(
 /// What an ARN stands for.
 enum Tagged {
     Cluster(Box<Record<Cluster>>),
+    Registered(Box<Record<RegisteredCluster>>),
     Nodegroup(Box<Record<Nodegroup>>),
     Addon(Box<Record<Addon>>),
     AccessEntry(Box<Record<AccessEntry>>),
@@ -67,6 +69,7 @@ impl Tagged {
     fn tags(&mut self) -> &mut Tags {
         match self {
             Tagged::Cluster(record) => &mut record.body.tags,
+            Tagged::Registered(record) => &mut record.body.tags,
             Tagged::Nodegroup(record) => &mut record.body.tags,
             Tagged::Addon(record) => &mut record.body.spec.tags,
             Tagged::AccessEntry(record) => &mut record.body.tags,
@@ -76,6 +79,7 @@ impl Tagged {
     fn put(self, tx: &mut Tx) {
         match self {
             Tagged::Cluster(record) => tx.put(*record),
+            Tagged::Registered(record) => tx.put(*record),
             Tagged::Nodegroup(record) => tx.put(*record),
             Tagged::Addon(record) => tx.put(*record),
             Tagged::AccessEntry(record) => tx.put(*record),
@@ -92,7 +96,10 @@ fn find(read: &impl Read, caller: &Caller, arn: &str) -> Result<Tagged, Fault> {
     let account = &parsed.account;
     let id = |cluster: &str| read.shared(&Cluster::key(account, cluster)).map(|record| record.body.spec.id.clone());
     let found = match parsed.resource.split('/').collect::<Vec<_>>()[..] {
-        ["cluster", name] => read.get(&Cluster::key(account, name)).map(Box::new).map(Tagged::Cluster),
+        ["cluster", name] => {
+            let registered = || registered_cluster::find(read, account, name).map(Box::new).map(Tagged::Registered);
+            read.get(&Cluster::key(account, name)).map(Box::new).map(Tagged::Cluster).or_else(registered)
+        }
         ["nodegroup", cluster, name, id] => {
             let found = read.get(&Nodegroup::key(account, cluster, name));
             found.filter(|record| record.body.spec.id == id).map(Box::new).map(Tagged::Nodegroup)

@@ -1,7 +1,8 @@
-//! Networks of users: security groups and their rules, by the real clients. No machine runs here.
+//! Networks of users: security groups and their rules, route tables, gateways, by the real clients. No machine runs here.
 
-use e2e::{Answer, Region, call, steps};
+use e2e::{Answer, Region, call, steps, until};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[test]
 fn networks_are_made_as_users_say() {
@@ -10,6 +11,11 @@ fn networks_are_made_as_users_say() {
         rules_come_change_and_go,
         rules_are_found_tagged_and_described_anew,
         a_group_holds_a_thousand_rules_and_no_more,
+        a_default_vpc_has_a_way_out_and_another_one_has_none,
+        a_way_out_is_made_and_taken_apart_in_order,
+        elastic_addresses_are_kept_given_and_moved,
+        subnets_and_vpcs_change_their_attributes,
+        what_tools_ask_first_is_there,
         what_is_refused_changes_nothing,
     );
 }
@@ -151,6 +157,227 @@ fn a_group_holds_a_thousand_rules_and_no_more(region: &Region) {
     remove(region, &vpc, &web);
 }
 
+/// The main route table of a VPC.
+fn main_table(region: &Region, vpc: &str) -> Value {
+    let filters = [&format!("Name=vpc-id,Values={vpc}"), "Name=association.main,Values=true"];
+    let found = region.aws(&[&["ec2", "describe-route-tables", "--filters"], &filters[..]].concat());
+    found["RouteTables"][0].clone()
+}
+
+fn a_default_vpc_has_a_way_out_and_another_one_has_none(region: &Region) {
+    let found = region.aws(&["ec2", "describe-vpcs", "--filters", "Name=is-default,Values=true"]);
+    let vpc = text(&found["Vpcs"][0]["VpcId"]).to_owned();
+    let main = main_table(region, &vpc);
+    let gateways = region.aws(&[
+        "ec2",
+        "describe-internet-gateways",
+        "--filters",
+        &format!("Name=attachment.vpc-id,Values={vpc}"),
+    ]);
+    let gateway = &gateways["InternetGateways"][0];
+    assert_eq!(gateway["Attachments"][0]["State"], "available");
+    let out = json!({"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": gateway["InternetGatewayId"],
+        "Origin": "CreateRoute", "State": "active"});
+    assert_eq!((&main["Routes"][0]["GatewayId"], &main["Routes"][1]), (&json!("local"), &out));
+    let (other, web) = group(region, "10.20.0.0/16");
+    let main = main_table(region, &other);
+    let local = json!([{"DestinationCidrBlock": "10.20.0.0/16", "GatewayId": "local", "Origin": "CreateRouteTable", "State": "active"}]);
+    assert_eq!(main["Routes"], local);
+    remove(region, &other, &web);
+}
+
+fn a_way_out_is_made_and_taken_apart_in_order(region: &Region) {
+    let before = region.account();
+    let (vpc, web) = group(region, "10.20.0.0/16");
+    let subnet = region.aws(&["ec2", "create-subnet", "--vpc-id", &vpc, "--cidr-block", "10.20.0.0/24"]);
+    let subnet = text(&subnet["Subnet"]["SubnetId"]).to_owned();
+    let tags = "ResourceType=internet-gateway,Tags=[{Key=Name,Value=out}]";
+    let gateway = region.aws(&["ec2", "create-internet-gateway", "--tag-specifications", tags]);
+    let gateway = text(&gateway["InternetGateway"]["InternetGatewayId"]).to_owned();
+    let table = region.aws(&["ec2", "create-route-table", "--vpc-id", &vpc]);
+    let table = text(&table["RouteTable"]["RouteTableId"]).to_owned();
+    let ec2 = |operation: &str, input: Value| call("ec2", operation, input);
+    let attachment = json!({"InternetGatewayId": gateway, "VpcId": vpc});
+    let route =
+        |gateway: &str| json!({"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": gateway});
+    let to_subnet = json!({"RouteTableId": table, "SubnetId": subnet});
+    let eni = region.aws(&["ec2", "create-network-interface", "--subnet-id", &subnet]);
+    let eni = text(&eni["NetworkInterface"]["NetworkInterfaceId"]).to_owned();
+    let to_eni = json!({"RouteTableId": table, "DestinationCidrBlock": "10.99.1.1/16", "NetworkInterfaceId": eni});
+    let answers = region.gets(vec![
+        ("InvalidParameterValue", ec2("create_route", route(&gateway))),
+        ("OK", ec2("attach_internet_gateway", attachment.clone())),
+        ("Resource.AlreadyAssociated", ec2("attach_internet_gateway", attachment.clone())),
+        ("OK", ec2("create_route", route(&gateway))),
+        ("RouteAlreadyExists", ec2("create_route", route(&gateway))),
+        ("OK", ec2("create_route", to_eni)),
+        ("OK", ec2("associate_route_table", to_subnet.clone())),
+        ("Resource.AlreadyAssociated", ec2("associate_route_table", to_subnet)),
+        ("DependencyViolation", ec2("delete_route_table", json!({"RouteTableId": table}))),
+        ("DependencyViolation", ec2("delete_internet_gateway", json!({"InternetGatewayId": gateway}))),
+        ("DependencyViolation", ec2("delete_vpc", json!({"VpcId": vpc}))),
+    ]);
+    let association = answers[6].clone().value()["AssociationId"].clone();
+    let found = region.aws(&[
+        "ec2",
+        "describe-route-tables",
+        "--filters",
+        &format!("Name=association.subnet-id,Values={subnet}"),
+    ]);
+    let routes = found["RouteTables"][0]["Routes"].as_array().expect("it has some").clone();
+    let states: Vec<_> =
+        routes.iter().map(|route| (text(&route["DestinationCidrBlock"]), text(&route["State"]))).collect();
+    let expected = [("10.20.0.0/16", "active"), ("0.0.0.0/0", "active"), ("10.99.0.0/16", "blackhole")];
+    assert_eq!(states, expected, "the interface is in no instance");
+    let main = main_table(region, &vpc);
+    let own = &main["Associations"][0]["RouteTableAssociationId"];
+    let answers = region.gets(vec![
+        ("InvalidParameterValue", ec2("disassociate_route_table", json!({"AssociationId": own}))),
+        ("OK", ec2("replace_route_table_association", json!({"AssociationId": own, "RouteTableId": table}))),
+        (
+            "OK",
+            ec2(
+                "replace_route_table_association",
+                json!({"AssociationId": association, "RouteTableId": main["RouteTableId"]}),
+            ),
+        ),
+    ]);
+    assert_eq!(main_table(region, &vpc)["RouteTableId"], table.as_str());
+    let association = answers[2].clone().value()["NewAssociationId"].clone();
+    let replaced = json!({"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0", "NetworkInterfaceId": eni});
+    let (outside, inside) = (json!("0.0.0.0/0"), json!("10.20.0.0/16"));
+    let deleted = |to: &Value| json!({"RouteTableId": table, "DestinationCidrBlock": to});
+    region.gets(vec![
+        ("OK", ec2("disassociate_route_table", json!({"AssociationId": association}))),
+        ("OK", ec2("delete_route_table", json!({"RouteTableId": main["RouteTableId"]}))),
+        ("OK", ec2("replace_route", replaced)),
+        ("OK", ec2("delete_route", deleted(&outside))),
+        ("InvalidRoute.NotFound", ec2("delete_route", deleted(&outside))),
+        ("InvalidParameterValue", ec2("delete_route", deleted(&inside))),
+        ("OK", ec2("detach_internet_gateway", attachment.clone())),
+        ("Gateway.NotAttached", ec2("detach_internet_gateway", attachment)),
+        ("OK", ec2("create_tags", json!({"Resources": [table, gateway], "Tags": [{"Key": "a", "Value": "b"}]}))),
+        ("OK", ec2("delete_internet_gateway", json!({"InternetGatewayId": gateway}))),
+        ("OK", ec2("delete_network_interface", json!({"NetworkInterfaceId": eni}))),
+    ]);
+    until("the interface is gone", Duration::from_secs(20), || {
+        let deleted = region.boto(vec![ec2("delete_subnet", json!({"SubnetId": subnet}))]).remove(0);
+        (deleted.code() == "OK").then_some(())
+    });
+    remove(region, &vpc, &web);
+    assert_eq!(region.account(), before);
+}
+
+fn elastic_addresses_are_kept_given_and_moved(region: &Region) {
+    let before = region.account();
+    let ec2 = |operation: &str, input: Value| call("ec2", operation, input);
+    let allocated = region.aws(&["ec2", "allocate-address", "--domain", "vpc"]);
+    let (id, public) = (&allocated["AllocationId"], &allocated["PublicIp"]);
+    let subnet = region.default_subnets().split(',').next().expect("there are three").to_owned();
+    let eni = || {
+        let made = region.gets(vec![("OK", ec2("create_network_interface", json!({"SubnetId": subnet})))]).remove(0);
+        made.value()["NetworkInterface"]["NetworkInterfaceId"].clone()
+    };
+    let (one, two) = (eni(), eni());
+    let to =
+        |eni: &Value, more: bool| json!({"AllocationId": id, "NetworkInterfaceId": eni, "AllowReassociation": more});
+    let found = region.aws(&["ec2", "describe-internet-gateways"])["InternetGateways"][0].clone();
+    let gateway = json!({"InternetGatewayId": found["InternetGatewayId"], "VpcId": found["Attachments"][0]["VpcId"]});
+    let answers = region.gets(vec![
+        ("OK", ec2("associate_address", to(&one, false))),
+        ("Resource.AlreadyAssociated", ec2("associate_address", to(&two, false))),
+        ("InvalidIPAddress.InUse", ec2("release_address", json!({"AllocationId": id}))),
+        ("DependencyViolation", ec2("detach_internet_gateway", gateway)),
+        ("OK", ec2("describe_network_interfaces", json!({"NetworkInterfaceIds": [one]}))),
+        ("OK", ec2("associate_address", to(&two, true))),
+        ("OK", ec2("describe_addresses", json!({"PublicIps": [public]}))),
+        ("OK", ec2("create_tags", json!({"Resources": [id], "Tags": [{"Key": "a", "Value": "b"}]}))),
+    ]);
+    let shown = &answers[4].clone().value()["NetworkInterfaces"][0]["Association"];
+    assert_eq!((&shown["PublicIp"], &shown["AllocationId"]), (public, id));
+    let shown = answers[6].clone().value()["Addresses"][0].clone();
+    assert_eq!(shown["NetworkInterfaceId"], two);
+    region.gets(vec![
+        ("OK", ec2("disassociate_address", json!({"AssociationId": shown["AssociationId"]}))),
+        (
+            "InvalidAssociationID.NotFound",
+            ec2("disassociate_address", json!({"AssociationId": shown["AssociationId"]})),
+        ),
+        ("OK", ec2("associate_address", to(&two, true))),
+        ("OK", ec2("delete_network_interface", json!({"NetworkInterfaceId": two}))),
+        ("OK", ec2("release_address", json!({"AllocationId": id}))),
+        ("InvalidAllocationID.NotFound", ec2("release_address", json!({"AllocationId": id}))),
+        ("InvalidAddress.NotFound", ec2("describe_addresses", json!({"PublicIps": [public]}))),
+        ("OK", ec2("delete_network_interface", json!({"NetworkInterfaceId": one}))),
+    ]);
+    let five: Vec<Value> = (0..5).map(|_| region.aws(&["ec2", "allocate-address"])["AllocationId"].clone()).collect();
+    region.gets(vec![("AddressLimitExceeded", ec2("allocate_address", json!({})))]);
+    region.gets(five.iter().map(|id| ("OK", ec2("release_address", json!({"AllocationId": id})))).collect());
+    assert_eq!(region.account(), before);
+}
+
+fn what_tools_ask_first_is_there(region: &Region) {
+    let ec2 = |operation: &str, input: Value| call("ec2", operation, input);
+    let answers = region.gets(vec![
+        ("OK", ec2("describe_vpcs", json!({"Filters": [{"Name": "is-default", "Values": ["true"]}]}))),
+        ("OK", ec2("describe_account_attributes", json!({"AttributeNames": ["default-vpc"]}))),
+        ("OK", ec2("describe_network_acls", json!({"Filters": [{"Name": "default", "Values": ["true"]}]}))),
+        ("OK", ec2("describe_dhcp_options", json!({}))),
+        ("OK", ec2("describe_regions", json!({}))),
+        ("InvalidParameterValue", ec2("describe_regions", json!({"RegionNames": ["nowhere-1"]}))),
+        ("InvalidNetworkAclID.NotFound", ec2("describe_network_acls", json!({"NetworkAclIds": ["acl-1"]}))),
+        ("InvalidDhcpOptionsID.NotFound", ec2("describe_dhcp_options", json!({"DhcpOptionsIds": ["dopt-1"]}))),
+    ]);
+    let of = |n: usize| answers[n].clone().value();
+    let vpc = of(0)["Vpcs"][0].clone();
+    let attribute = &of(1)["AccountAttributes"][0];
+    assert_eq!(attribute["AttributeValues"][0]["AttributeValue"], vpc["VpcId"]);
+    let acl = of(2)["NetworkAcls"][0].clone();
+    assert_eq!((&acl["VpcId"], acl["Associations"].as_array().map(Vec::len)), (&vpc["VpcId"], Some(3)));
+    let options = of(3)["DhcpOptions"][0].clone();
+    assert_eq!(options["DhcpOptionsId"], vpc["DhcpOptionsId"]);
+    assert_eq!(options["DhcpConfigurations"][0]["Values"][0]["Value"], "ec2.internal");
+    assert_eq!(of(4)["Regions"].as_array().map(Vec::len), Some(1));
+    let stranger = region.client().stranger();
+    stranger.gets(vec![("AuthFailure", ec2("describe_account_attributes", json!({})))]);
+}
+
+fn subnets_and_vpcs_change_their_attributes(region: &Region) {
+    let (vpc, web) = group(region, "10.20.0.0/16");
+    let subnet = region.aws(&["ec2", "create-subnet", "--vpc-id", &vpc, "--cidr-block", "10.20.0.0/24"]);
+    let subnet = text(&subnet["Subnet"]["SubnetId"]).to_owned();
+    let shown = |attribute: &str| {
+        let asked = json!({"VpcId": vpc, "Attribute": attribute});
+        region.gets(vec![("OK", call("ec2", "describe_vpc_attribute", asked))]).remove(0).value()
+    };
+    assert_eq!(shown("enableDnsSupport")["EnableDnsSupport"]["Value"], true);
+    assert_eq!(shown("enableDnsHostnames")["EnableDnsHostnames"]["Value"], false);
+    region.aws(&["ec2", "modify-vpc-attribute", "--vpc-id", &vpc, "--enable-dns-hostnames"]);
+    assert_eq!(shown("enableDnsHostnames")["EnableDnsHostnames"]["Value"], true);
+    region.aws(&["ec2", "modify-subnet-attribute", "--subnet-id", &subnet, "--map-public-ip-on-launch"]);
+    let found = region.aws(&["ec2", "describe-subnets", "--subnet-ids", &subnet]);
+    assert_eq!(found["Subnets"][0]["MapPublicIpOnLaunch"], true);
+    let none = "subnet-00000000000000000";
+    let (yes, no_vpc) = (json!({"Value": true}), "vpc-00000000000000000");
+    region.gets(vec![
+        ("Unsupported", call("ec2", "modify_subnet_attribute", json!({"SubnetId": subnet, "EnableDns64": yes}))),
+        (
+            "InvalidSubnetID.NotFound",
+            call("ec2", "modify_subnet_attribute", json!({"SubnetId": none, "MapPublicIpOnLaunch": yes})),
+        ),
+        (
+            "InvalidVpcID.NotFound",
+            call("ec2", "modify_vpc_attribute", json!({"VpcId": no_vpc, "EnableDnsSupport": yes})),
+        ),
+        (
+            "InvalidVpcID.NotFound",
+            call("ec2", "describe_vpc_attribute", json!({"VpcId": no_vpc, "Attribute": "enableDnsSupport"})),
+        ),
+        ("OK", call("ec2", "delete_subnet", json!({"SubnetId": subnet}))),
+    ]);
+    remove(region, &vpc, &web);
+}
+
 fn what_is_refused_changes_nothing(region: &Region) {
     let ((vpc, web), (far_vpc, far)) = (group(region, "10.20.0.0/16"), group(region, "10.21.0.0/16"));
     let before = (region.account(), shown(region, &web));
@@ -170,6 +397,10 @@ fn what_is_refused_changes_nothing(region: &Region) {
         json!([{"SecurityGroupRuleId": rule, "SecurityGroupRule": {"IpProtocol": "-1", "CidrIpv4": "10.0.0.0/8"}}]);
     let mut dry = permission(ranges.clone());
     dry["DryRun"] = json!(true);
+    let many: Vec<Value> = (0..51).map(|n| json!({"Key": format!("key-{n}"), "Value": "a"})).collect();
+    let many = json!({"TagSpecifications": [{"ResourceType": "internet-gateway", "Tags": many}]});
+    let (table, gateway) = ("rtb-00000000000000000", "igw-00000000000000000");
+    let route = json!({"RouteTableId": table, "DestinationCidrBlock": "0.0.0.0/0", "GatewayId": gateway});
     let cases = vec![
         ("DryRunOperation", ec2(ingress, dry)),
         ("InvalidGroup.NotFound", ec2(ingress, json!({"GroupId": none, "IpProtocol": "-1", "CidrIp": "10.0.0.0/8"}))),
@@ -211,6 +442,35 @@ fn what_is_refused_changes_nothing(region: &Region) {
             ec2("update_security_group_rule_descriptions_ingress", permission(ranges.clone())),
         ),
         ("InvalidPermission.NotFound", ec2("update_security_group_rule_descriptions_egress", permission(ranges))),
+        ("InvalidVpcID.NotFound", ec2("create_route_table", json!({"VpcId": "vpc-00000000000000000"}))),
+        ("InvalidRouteTableID.NotFound", ec2("describe_route_tables", json!({"RouteTableIds": [table]}))),
+        ("InvalidRouteTableID.NotFound", ec2("delete_route_table", json!({"RouteTableId": table}))),
+        (
+            "InvalidRouteTableID.NotFound",
+            ec2("associate_route_table", json!({"RouteTableId": table, "SubnetId": "subnet-1"})),
+        ),
+        ("InvalidRouteTableID.NotFound", ec2("create_route", route.clone())),
+        ("InvalidRouteTableID.NotFound", ec2("replace_route", route)),
+        ("InvalidAssociationID.NotFound", ec2("disassociate_route_table", json!({"AssociationId": "rtbassoc-1"}))),
+        (
+            "InvalidAssociationID.NotFound",
+            ec2("replace_route_table_association", json!({"AssociationId": "rtbassoc-1", "RouteTableId": table})),
+        ),
+        ("DryRunOperation", ec2("create_internet_gateway", json!({"DryRun": true}))),
+        ("TagLimitExceeded", ec2("create_internet_gateway", many)),
+        (
+            "InvalidInternetGatewayID.NotFound",
+            ec2("describe_internet_gateways", json!({"InternetGatewayIds": [gateway]})),
+        ),
+        ("InvalidInternetGatewayID.NotFound", ec2("delete_internet_gateway", json!({"InternetGatewayId": gateway}))),
+        (
+            "InvalidInternetGatewayID.NotFound",
+            ec2("attach_internet_gateway", json!({"InternetGatewayId": gateway, "VpcId": vpc})),
+        ),
+        (
+            "InvalidInternetGatewayID.NotFound",
+            ec2("detach_internet_gateway", json!({"InternetGatewayId": gateway, "VpcId": vpc})),
+        ),
     ];
     let (codes, calls): (Vec<&str>, Vec<_>) = cases.into_iter().unzip();
     let answers: Vec<String> = region.boto(calls).iter().map(Answer::refusal).map(|refusal| refusal.code).collect();

@@ -2,10 +2,13 @@
 
 use crate::autoscaling::auto_scaling_group::{Activity, AutoScalingGroup, AutoScalingGroupPlanner};
 use crate::autoscaling::{Group, GroupPlanner};
+use crate::ec2::address::Address;
 use crate::ec2::instance::Instance;
 use crate::ec2::instance::console::ConsoleOutput;
+use crate::ec2::internet_gateway::InternetGateway;
 use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::route_table::RouteTable;
 use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::security_group_rule::SecurityGroupRule;
 use crate::ec2::subnet::Subnet;
@@ -63,6 +66,9 @@ pub fn registry() -> Registry {
     registry.add::<Session>();
     registry.add::<Vpc>();
     registry.add::<Subnet>();
+    registry.add::<RouteTable>();
+    registry.add::<InternetGateway>();
+    registry.add::<Address>();
     registry.add::<SecurityGroup>();
     registry.add::<SecurityGroupRule>();
     registry.add::<NetworkInterface>();

@@ -20,46 +20,72 @@ pub static SERVICE: Service = Service {
 };
 
 pub static OPERATIONS: &[&AnyOperation] = &[
+    ALLOCATE_ADDRESS.any(),
     ASSIGN_PRIVATE_IP_ADDRESSES.any(),
+    ASSOCIATE_ADDRESS.any(),
+    ASSOCIATE_ROUTE_TABLE.any(),
+    ATTACH_INTERNET_GATEWAY.any(),
     ATTACH_NETWORK_INTERFACE.any(),
     AUTHORIZE_SECURITY_GROUP_EGRESS.any(),
     AUTHORIZE_SECURITY_GROUP_INGRESS.any(),
+    CREATE_INTERNET_GATEWAY.any(),
     CREATE_LAUNCH_TEMPLATE.any(),
     CREATE_LAUNCH_TEMPLATE_VERSION.any(),
     CREATE_NETWORK_INTERFACE.any(),
+    CREATE_ROUTE.any(),
+    CREATE_ROUTE_TABLE.any(),
     CREATE_SECURITY_GROUP.any(),
     CREATE_SUBNET.any(),
     CREATE_TAGS.any(),
     CREATE_VPC.any(),
+    DELETE_INTERNET_GATEWAY.any(),
     DELETE_LAUNCH_TEMPLATE.any(),
     DELETE_NETWORK_INTERFACE.any(),
+    DELETE_ROUTE.any(),
+    DELETE_ROUTE_TABLE.any(),
     DELETE_SECURITY_GROUP.any(),
     DELETE_SUBNET.any(),
     DELETE_TAGS.any(),
     DELETE_VPC.any(),
+    DESCRIBE_ACCOUNT_ATTRIBUTES.any(),
+    DESCRIBE_ADDRESSES.any(),
     DESCRIBE_AVAILABILITY_ZONES.any(),
+    DESCRIBE_DHCP_OPTIONS.any(),
     DESCRIBE_IMAGES.any(),
     DESCRIBE_INSTANCE_ATTRIBUTE.any(),
     DESCRIBE_INSTANCE_STATUS.any(),
     DESCRIBE_INSTANCE_TYPE_OFFERINGS.any(),
     DESCRIBE_INSTANCE_TYPES.any(),
     DESCRIBE_INSTANCES.any(),
+    DESCRIBE_INTERNET_GATEWAYS.any(),
     DESCRIBE_LAUNCH_TEMPLATE_VERSIONS.any(),
     DESCRIBE_LAUNCH_TEMPLATES.any(),
+    DESCRIBE_NETWORK_ACLS.any(),
     DESCRIBE_NETWORK_INTERFACES.any(),
+    DESCRIBE_REGIONS.any(),
+    DESCRIBE_ROUTE_TABLES.any(),
     DESCRIBE_SECURITY_GROUP_RULES.any(),
     DESCRIBE_SECURITY_GROUPS.any(),
     DESCRIBE_SUBNETS.any(),
     DESCRIBE_TAGS.any(),
     DESCRIBE_VOLUMES.any(),
+    DESCRIBE_VPC_ATTRIBUTE.any(),
     DESCRIBE_VPCS.any(),
+    DETACH_INTERNET_GATEWAY.any(),
     DETACH_NETWORK_INTERFACE.any(),
+    DISASSOCIATE_ADDRESS.any(),
+    DISASSOCIATE_ROUTE_TABLE.any(),
     GET_CONSOLE_OUTPUT.any(),
     MODIFY_INSTANCE_ATTRIBUTE.any(),
     MODIFY_LAUNCH_TEMPLATE.any(),
     MODIFY_NETWORK_INTERFACE_ATTRIBUTE.any(),
     MODIFY_SECURITY_GROUP_RULES.any(),
+    MODIFY_SUBNET_ATTRIBUTE.any(),
+    MODIFY_VPC_ATTRIBUTE.any(),
     REBOOT_INSTANCES.any(),
+    RELEASE_ADDRESS.any(),
+    REPLACE_ROUTE.any(),
+    REPLACE_ROUTE_TABLE_ASSOCIATION.any(),
     REVOKE_SECURITY_GROUP_EGRESS.any(),
     REVOKE_SECURITY_GROUP_INGRESS.any(),
     RUN_INSTANCES.any(),
@@ -70,6 +96,27 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS.any(),
     UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS.any(),
 ];
+
+pub static ALLOCATE_ADDRESS: Operation<AllocateAddressRequest, AllocateAddressResult> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "AllocateAddress",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::ALLOCATE_ADDRESS_REQUEST,
+    output: &schema::ALLOCATE_ADDRESS_RESULT,
+    action: "ec2:AllocateAddress",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:elastic-ip/*"],
+    pass_role: &[],
+    errors: &[&ADDRESS_LIMIT_EXCEEDED, &TAG_LIMIT_EXCEEDED, &UNSUPPORTED],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
 
 pub static ASSIGN_PRIVATE_IP_ADDRESSES: Operation<AssignPrivateIpAddressesRequest, AssignPrivateIpAddressesResult> =
     Operation::new(AnyOperation {
@@ -99,6 +146,91 @@ pub static ASSIGN_PRIVATE_IP_ADDRESSES: Operation<AssignPrivateIpAddressesReques
         waiter: false,
         unsigned: false,
     });
+
+pub static ASSOCIATE_ADDRESS: Operation<AssociateAddressRequest, AssociateAddressResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "AssociateAddress",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::ASSOCIATE_ADDRESS_REQUEST,
+        output: &schema::ASSOCIATE_ADDRESS_RESULT,
+        action: "ec2:AssociateAddress",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:elastic-ip/{AllocationId}"],
+        pass_role: &[],
+        errors: &[
+            &AUTH_FAILURE,
+            &GATEWAY_NOT_ATTACHED,
+            &INVALID_ADDRESS_NOT_FOUND,
+            &INVALID_ALLOCATION_ID_NOT_FOUND,
+            &INVALID_INSTANCE_ID_MALFORMED,
+            &INVALID_INSTANCE_ID_NOT_FOUND,
+            &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+            &RESOURCE_ALREADY_ASSOCIATED,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static ASSOCIATE_ROUTE_TABLE: Operation<AssociateRouteTableRequest, AssociateRouteTableResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "AssociateRouteTable",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::ASSOCIATE_ROUTE_TABLE_REQUEST,
+        output: &schema::ASSOCIATE_ROUTE_TABLE_RESULT,
+        action: "ec2:AssociateRouteTable",
+        open: false,
+        resources: &[
+            "arn:aws:ec2:{region}:{account}:route-table/{RouteTableId}",
+            "arn:aws:ec2:{region}:{account}:subnet/{SubnetId}",
+        ],
+        pass_role: &[],
+        errors: &[
+            &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
+            &INVALID_SUBNET_ID_NOT_FOUND,
+            &RESOURCE_ALREADY_ASSOCIATED,
+            &UNSUPPORTED,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static ATTACH_INTERNET_GATEWAY: Operation<AttachInternetGatewayRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "AttachInternetGateway",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::ATTACH_INTERNET_GATEWAY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:AttachInternetGateway",
+    open: false,
+    resources: &[
+        "arn:aws:ec2:{region}:{account}:internet-gateway/{InternetGatewayId}",
+        "arn:aws:ec2:{region}:{account}:vpc/{VpcId}",
+    ],
+    pass_role: &[],
+    errors: &[&INVALID_INTERNET_GATEWAY_ID_NOT_FOUND, &INVALID_VPC_ID_NOT_FOUND, &RESOURCE_ALREADY_ASSOCIATED],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
 
 pub static ATTACH_NETWORK_INTERFACE: Operation<AttachNetworkInterfaceRequest, AttachNetworkInterfaceResult> =
     Operation::new(AnyOperation {
@@ -198,6 +330,28 @@ pub static AUTHORIZE_SECURITY_GROUP_INGRESS: Operation<
     unsigned: false,
 });
 
+pub static CREATE_INTERNET_GATEWAY: Operation<CreateInternetGatewayRequest, CreateInternetGatewayResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateInternetGateway",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::CREATE_INTERNET_GATEWAY_REQUEST,
+        output: &schema::CREATE_INTERNET_GATEWAY_RESULT,
+        action: "ec2:CreateInternetGateway",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:internet-gateway/*"],
+        pass_role: &[],
+        errors: &[&INTERNET_GATEWAY_LIMIT_EXCEEDED, &TAG_LIMIT_EXCEEDED],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static CREATE_LAUNCH_TEMPLATE: Operation<CreateLaunchTemplateRequest, CreateLaunchTemplateResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -296,6 +450,59 @@ pub static CREATE_NETWORK_INTERFACE: Operation<CreateNetworkInterfaceRequest, Cr
         unsigned: false,
     });
 
+pub static CREATE_ROUTE: Operation<CreateRouteRequest, CreateRouteResult> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "CreateRoute",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::CREATE_ROUTE_REQUEST,
+    output: &schema::CREATE_ROUTE_RESULT,
+    action: "ec2:CreateRoute",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:route-table/{RouteTableId}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_GATEWAY_ID_NOT_FOUND,
+        &INVALID_INSTANCE_ID_MALFORMED,
+        &INVALID_INSTANCE_ID_NOT_FOUND,
+        &INVALID_NAT_GATEWAY_ID_NOT_FOUND,
+        &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+        &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
+        &ROUTE_ALREADY_EXISTS,
+        &ROUTE_LIMIT_EXCEEDED,
+        &UNSUPPORTED,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static CREATE_ROUTE_TABLE: Operation<CreateRouteTableRequest, CreateRouteTableResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateRouteTable",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::CREATE_ROUTE_TABLE_REQUEST,
+        output: &schema::CREATE_ROUTE_TABLE_RESULT,
+        action: "ec2:CreateRouteTable",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:route-table/*", "arn:aws:ec2:{region}:{account}:vpc/{VpcId}"],
+        pass_role: &[],
+        errors: &[&INVALID_VPC_ID_NOT_FOUND, &ROUTE_TABLE_LIMIT_EXCEEDED, &TAG_LIMIT_EXCEEDED],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: Some("ClientToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static CREATE_SECURITY_GROUP: Operation<CreateSecurityGroupRequest, CreateSecurityGroupResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -363,11 +570,14 @@ pub static CREATE_TAGS: Operation<CreateTagsRequest, ()> = Operation::new(AnyOpe
     resources: &["arn:aws:ec2:{region}:{account}:*/{Resources}"],
     pass_role: &[],
     errors: &[
+        &INVALID_ALLOCATION_ID_NOT_FOUND,
         &INVALID_GROUP_NOT_FOUND,
         &INVALID_ID,
         &INVALID_INSTANCE_ID_NOT_FOUND,
+        &INVALID_INTERNET_GATEWAY_ID_NOT_FOUND,
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+        &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
         &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
         &INVALID_SUBNET_ID_NOT_FOUND,
         &INVALID_VOLUME_NOT_FOUND,
@@ -395,6 +605,27 @@ pub static CREATE_VPC: Operation<CreateVpcRequest, CreateVpcResult> = Operation:
     resources: &["arn:aws:ec2:{region}:{account}:vpc/*"],
     pass_role: &[],
     errors: &[&INVALID_VPC_RANGE, &UNSUPPORTED, &VPC_LIMIT_EXCEEDED],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_INTERNET_GATEWAY: Operation<DeleteInternetGatewayRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteInternetGateway",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_INTERNET_GATEWAY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:DeleteInternetGateway",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:internet-gateway/{InternetGatewayId}"],
+    pass_role: &[],
+    errors: &[&DEPENDENCY_VIOLATION, &INVALID_INTERNET_GATEWAY_ID_NOT_FOUND],
     invalid: Code::Common(Common::Validation),
     readonly: false,
     idempotency_token: None,
@@ -442,6 +673,48 @@ pub static DELETE_NETWORK_INTERFACE: Operation<DeleteNetworkInterfaceRequest, ()
     resources: &["arn:aws:ec2:{region}:{account}:network-interface/{NetworkInterfaceId}"],
     pass_role: &[],
     errors: &[&AUTH_FAILURE, &INVALID_NETWORK_INTERFACE_IN_USE, &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_ROUTE: Operation<DeleteRouteRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteRoute",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_ROUTE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:DeleteRoute",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:route-table/{RouteTableId}"],
+    pass_role: &[],
+    errors: &[&INVALID_ROUTE_NOT_FOUND, &INVALID_ROUTE_TABLE_ID_NOT_FOUND, &UNSUPPORTED],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_ROUTE_TABLE: Operation<DeleteRouteTableRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteRouteTable",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_ROUTE_TABLE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:DeleteRouteTable",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:route-table/{RouteTableId}"],
+    pass_role: &[],
+    errors: &[&DEPENDENCY_VIOLATION, &INVALID_ROUTE_TABLE_ID_NOT_FOUND],
     invalid: Code::Common(Common::Validation),
     readonly: false,
     idempotency_token: None,
@@ -506,11 +779,14 @@ pub static DELETE_TAGS: Operation<DeleteTagsRequest, ()> = Operation::new(AnyOpe
     resources: &["arn:aws:ec2:{region}:{account}:*/{Resources}"],
     pass_role: &[],
     errors: &[
+        &INVALID_ALLOCATION_ID_NOT_FOUND,
         &INVALID_GROUP_NOT_FOUND,
         &INVALID_ID,
         &INVALID_INSTANCE_ID_NOT_FOUND,
+        &INVALID_INTERNET_GATEWAY_ID_NOT_FOUND,
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+        &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
         &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
         &INVALID_SUBNET_ID_NOT_FOUND,
         &INVALID_VOLUME_NOT_FOUND,
@@ -545,6 +821,50 @@ pub static DELETE_VPC: Operation<DeleteVpcRequest, ()> = Operation::new(AnyOpera
     unsigned: false,
 });
 
+pub static DESCRIBE_ACCOUNT_ATTRIBUTES: Operation<DescribeAccountAttributesRequest, DescribeAccountAttributesResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeAccountAttributes",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_ACCOUNT_ATTRIBUTES_REQUEST,
+        output: &schema::DESCRIBE_ACCOUNT_ATTRIBUTES_RESULT,
+        action: "ec2:DescribeAccountAttributes",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DESCRIBE_ADDRESSES: Operation<DescribeAddressesRequest, DescribeAddressesResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeAddresses",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_ADDRESSES_REQUEST,
+        output: &schema::DESCRIBE_ADDRESSES_RESULT,
+        action: "ec2:DescribeAddresses",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&INVALID_ADDRESS_NOT_FOUND, &INVALID_ALLOCATION_ID_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static DESCRIBE_AVAILABILITY_ZONES: Operation<DescribeAvailabilityZonesRequest, DescribeAvailabilityZonesResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -563,6 +883,34 @@ pub static DESCRIBE_AVAILABILITY_ZONES: Operation<DescribeAvailabilityZonesReque
         readonly: true,
         idempotency_token: None,
         pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DESCRIBE_DHCP_OPTIONS: Operation<DescribeDhcpOptionsRequest, DescribeDhcpOptionsResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeDhcpOptions",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_DHCP_OPTIONS_REQUEST,
+        output: &schema::DESCRIBE_DHCP_OPTIONS_RESULT,
+        action: "ec2:DescribeDhcpOptions",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&INVALID_DHCP_OPTIONS_ID_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "NextToken",
+            output_token: "NextToken",
+            limit_key: Some("MaxResults"),
+            result_key: "DhcpOptions",
+            more_results: None,
+        }),
         waiter: false,
         unsigned: false,
     });
@@ -730,6 +1078,34 @@ pub static DESCRIBE_INSTANCES: Operation<DescribeInstancesRequest, DescribeInsta
         unsigned: false,
     });
 
+pub static DESCRIBE_INTERNET_GATEWAYS: Operation<DescribeInternetGatewaysRequest, DescribeInternetGatewaysResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeInternetGateways",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_INTERNET_GATEWAYS_REQUEST,
+        output: &schema::DESCRIBE_INTERNET_GATEWAYS_RESULT,
+        action: "ec2:DescribeInternetGateways",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&INVALID_INTERNET_GATEWAY_ID_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "NextToken",
+            output_token: "NextToken",
+            limit_key: Some("MaxResults"),
+            result_key: "InternetGateways",
+            more_results: None,
+        }),
+        waiter: true,
+        unsigned: false,
+    });
+
 pub static DESCRIBE_LAUNCH_TEMPLATE_VERSIONS: Operation<
     DescribeLaunchTemplateVersionsRequest,
     DescribeLaunchTemplateVersionsResult,
@@ -797,6 +1173,34 @@ pub static DESCRIBE_LAUNCH_TEMPLATES: Operation<DescribeLaunchTemplatesRequest, 
         unsigned: false,
     });
 
+pub static DESCRIBE_NETWORK_ACLS: Operation<DescribeNetworkAclsRequest, DescribeNetworkAclsResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeNetworkAcls",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_NETWORK_ACLS_REQUEST,
+        output: &schema::DESCRIBE_NETWORK_ACLS_RESULT,
+        action: "ec2:DescribeNetworkAcls",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&INVALID_NETWORK_ACL_ID_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "NextToken",
+            output_token: "NextToken",
+            limit_key: Some("MaxResults"),
+            result_key: "NetworkAcls",
+            more_results: None,
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static DESCRIBE_NETWORK_INTERFACES: Operation<DescribeNetworkInterfacesRequest, DescribeNetworkInterfacesResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -822,6 +1226,55 @@ pub static DESCRIBE_NETWORK_INTERFACES: Operation<DescribeNetworkInterfacesReque
             more_results: None,
         }),
         waiter: true,
+        unsigned: false,
+    });
+
+pub static DESCRIBE_REGIONS: Operation<DescribeRegionsRequest, DescribeRegionsResult> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DescribeRegions",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DESCRIBE_REGIONS_REQUEST,
+    output: &schema::DESCRIBE_REGIONS_RESULT,
+    action: "ec2:DescribeRegions",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DESCRIBE_ROUTE_TABLES: Operation<DescribeRouteTablesRequest, DescribeRouteTablesResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeRouteTables",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_ROUTE_TABLES_REQUEST,
+        output: &schema::DESCRIBE_ROUTE_TABLES_RESULT,
+        action: "ec2:DescribeRouteTables",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&INVALID_ROUTE_TABLE_ID_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "NextToken",
+            output_token: "NextToken",
+            limit_key: Some("MaxResults"),
+            result_key: "RouteTables",
+            more_results: None,
+        }),
+        waiter: false,
         unsigned: false,
     });
 
@@ -964,6 +1417,28 @@ pub static DESCRIBE_VOLUMES: Operation<DescribeVolumesRequest, DescribeVolumesRe
     unsigned: false,
 });
 
+pub static DESCRIBE_VPC_ATTRIBUTE: Operation<DescribeVpcAttributeRequest, DescribeVpcAttributeResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeVpcAttribute",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_VPC_ATTRIBUTE_REQUEST,
+        output: &schema::DESCRIBE_VPC_ATTRIBUTE_RESULT,
+        action: "ec2:DescribeVpcAttribute",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:vpc/{VpcId}"],
+        pass_role: &[],
+        errors: &[&INVALID_VPC_ID_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static DESCRIBE_VPCS: Operation<DescribeVpcsRequest, DescribeVpcsResult> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "DescribeVpcs",
@@ -991,6 +1466,35 @@ pub static DESCRIBE_VPCS: Operation<DescribeVpcsRequest, DescribeVpcsResult> = O
     unsigned: false,
 });
 
+pub static DETACH_INTERNET_GATEWAY: Operation<DetachInternetGatewayRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DetachInternetGateway",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DETACH_INTERNET_GATEWAY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:DetachInternetGateway",
+    open: false,
+    resources: &[
+        "arn:aws:ec2:{region}:{account}:internet-gateway/{InternetGatewayId}",
+        "arn:aws:ec2:{region}:{account}:vpc/{VpcId}",
+    ],
+    pass_role: &[],
+    errors: &[
+        &DEPENDENCY_VIOLATION,
+        &GATEWAY_NOT_ATTACHED,
+        &INVALID_INTERNET_GATEWAY_ID_NOT_FOUND,
+        &INVALID_VPC_ID_NOT_FOUND,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static DETACH_NETWORK_INTERFACE: Operation<DetachNetworkInterfaceRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "DetachNetworkInterface",
@@ -1004,6 +1508,48 @@ pub static DETACH_NETWORK_INTERFACE: Operation<DetachNetworkInterfaceRequest, ()
     resources: &["arn:aws:ec2:{region}:{account}:network-interface/*"],
     pass_role: &[],
     errors: &[&AUTH_FAILURE, &INCORRECT_STATE, &INVALID_ATTACHMENT_ID_NOT_FOUND, &OPERATION_NOT_PERMITTED],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DISASSOCIATE_ADDRESS: Operation<DisassociateAddressRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DisassociateAddress",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DISASSOCIATE_ADDRESS_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:DisassociateAddress",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:elastic-ip/*"],
+    pass_role: &[],
+    errors: &[&INVALID_ADDRESS_NOT_FOUND, &INVALID_ALLOCATION_ID_NOT_FOUND, &INVALID_ASSOCIATION_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DISASSOCIATE_ROUTE_TABLE: Operation<DisassociateRouteTableRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DisassociateRouteTable",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DISASSOCIATE_ROUTE_TABLE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:DisassociateRouteTable",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:route-table/*"],
+    pass_role: &[],
+    errors: &[&INVALID_ASSOCIATION_ID_NOT_FOUND],
     invalid: Code::Common(Common::Validation),
     readonly: false,
     idempotency_token: None,
@@ -1149,6 +1695,48 @@ pub static MODIFY_SECURITY_GROUP_RULES: Operation<ModifySecurityGroupRulesReques
         unsigned: false,
     });
 
+pub static MODIFY_SUBNET_ATTRIBUTE: Operation<ModifySubnetAttributeRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ModifySubnetAttribute",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::MODIFY_SUBNET_ATTRIBUTE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:ModifySubnetAttribute",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:subnet/{SubnetId}"],
+    pass_role: &[],
+    errors: &[&INVALID_SUBNET_ID_NOT_FOUND, &UNSUPPORTED],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static MODIFY_VPC_ATTRIBUTE: Operation<ModifyVpcAttributeRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ModifyVpcAttribute",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::MODIFY_VPC_ATTRIBUTE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:ModifyVpcAttribute",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:vpc/{VpcId}"],
+    pass_role: &[],
+    errors: &[&INVALID_VPC_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static REBOOT_INSTANCES: Operation<RebootInstancesRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "RebootInstances",
@@ -1162,6 +1750,82 @@ pub static REBOOT_INSTANCES: Operation<RebootInstancesRequest, ()> = Operation::
     resources: &["arn:aws:ec2:{region}:{account}:instance/{InstanceIds}"],
     pass_role: &[],
     errors: &[&INCORRECT_INSTANCE_STATE, &INVALID_INSTANCE_ID_MALFORMED, &INVALID_INSTANCE_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static RELEASE_ADDRESS: Operation<ReleaseAddressRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ReleaseAddress",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::RELEASE_ADDRESS_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:ReleaseAddress",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:elastic-ip/{AllocationId}"],
+    pass_role: &[],
+    errors: &[&INVALID_ADDRESS_NOT_FOUND, &INVALID_ALLOCATION_ID_NOT_FOUND, &INVALID_IP_ADDRESS_IN_USE],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static REPLACE_ROUTE: Operation<ReplaceRouteRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ReplaceRoute",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::REPLACE_ROUTE_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:ReplaceRoute",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:route-table/{RouteTableId}"],
+    pass_role: &[],
+    errors: &[
+        &INVALID_GATEWAY_ID_NOT_FOUND,
+        &INVALID_INSTANCE_ID_MALFORMED,
+        &INVALID_INSTANCE_ID_NOT_FOUND,
+        &INVALID_NAT_GATEWAY_ID_NOT_FOUND,
+        &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+        &INVALID_ROUTE_NOT_FOUND,
+        &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
+        &ROUTE_ALREADY_EXISTS,
+        &UNSUPPORTED,
+    ],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static REPLACE_ROUTE_TABLE_ASSOCIATION: Operation<
+    ReplaceRouteTableAssociationRequest,
+    ReplaceRouteTableAssociationResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ReplaceRouteTableAssociation",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::REPLACE_ROUTE_TABLE_ASSOCIATION_REQUEST,
+    output: &schema::REPLACE_ROUTE_TABLE_ASSOCIATION_RESULT,
+    action: "ec2:ReplaceRouteTableAssociation",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:route-table/{RouteTableId}"],
+    pass_role: &[],
+    errors: &[&INVALID_ASSOCIATION_ID_NOT_FOUND, &INVALID_ROUTE_TABLE_ID_NOT_FOUND],
     invalid: Code::Common(Common::Validation),
     readonly: false,
     idempotency_token: None,
@@ -1440,11 +2104,15 @@ pub static UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_INGRESS: Operation<
     unsigned: false,
 });
 
+pub static ADDRESS_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("AddressLimitExceeded", 400);
+
 pub static ATTACHMENT_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("AttachmentLimitExceeded", 400);
 
 pub static AUTH_FAILURE: ErrorShape = ErrorShape::plain("AuthFailure", 403);
 
 pub static DEPENDENCY_VIOLATION: ErrorShape = ErrorShape::plain("DependencyViolation", 400);
+
+pub static GATEWAY_NOT_ATTACHED: ErrorShape = ErrorShape::plain("Gateway.NotAttached", 400);
 
 pub static INCORRECT_INSTANCE_STATE: ErrorShape = ErrorShape::plain("IncorrectInstanceState", 400);
 
@@ -1459,13 +2127,25 @@ pub static INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET: ErrorShape =
 
 pub static INSUFFICIENT_INSTANCE_CAPACITY: ErrorShape = ErrorShape::plain("InsufficientInstanceCapacity", 500);
 
+pub static INTERNET_GATEWAY_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("InternetGatewayLimitExceeded", 400);
+
 pub static INVALID_AMIID_MALFORMED: ErrorShape = ErrorShape::plain("InvalidAMIID.Malformed", 400);
 
 pub static INVALID_AMIID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidAMIID.NotFound", 400);
 
+pub static INVALID_ADDRESS_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidAddress.NotFound", 400);
+
+pub static INVALID_ALLOCATION_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidAllocationID.NotFound", 400);
+
+pub static INVALID_ASSOCIATION_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidAssociationID.NotFound", 400);
+
 pub static INVALID_ATTACHMENT_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidAttachmentID.NotFound", 400);
 
 pub static INVALID_BLOCK_DEVICE_MAPPING: ErrorShape = ErrorShape::plain("InvalidBlockDeviceMapping", 400);
+
+pub static INVALID_DHCP_OPTIONS_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidDhcpOptionsID.NotFound", 400);
+
+pub static INVALID_GATEWAY_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidGatewayID.NotFound", 400);
 
 pub static INVALID_GROUP_DUPLICATE: ErrorShape = ErrorShape::plain("InvalidGroup.Duplicate", 400);
 
@@ -1487,6 +2167,9 @@ pub static INVALID_INSTANCE_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("Invali
 
 pub static INVALID_INSTANCE_TYPE: ErrorShape = ErrorShape::plain("InvalidInstanceType", 400);
 
+pub static INVALID_INTERNET_GATEWAY_ID_NOT_FOUND: ErrorShape =
+    ErrorShape::plain("InvalidInternetGatewayID.NotFound", 400);
+
 pub static INVALID_LAUNCH_TEMPLATE_ID_MALFORMED: ErrorShape =
     ErrorShape::plain("InvalidLaunchTemplateId.Malformed", 400);
 
@@ -1505,6 +2188,10 @@ pub static INVALID_LAUNCH_TEMPLATE_NAME_MALFORMED_EXCEPTION: ErrorShape =
 pub static INVALID_LAUNCH_TEMPLATE_NAME_NOT_FOUND_EXCEPTION: ErrorShape =
     ErrorShape::plain("InvalidLaunchTemplateName.NotFoundException", 400);
 
+pub static INVALID_NAT_GATEWAY_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidNatGatewayID.NotFound", 400);
+
+pub static INVALID_NETWORK_ACL_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidNetworkAclID.NotFound", 400);
+
 pub static INVALID_NETWORK_INTERFACE_IN_USE: ErrorShape = ErrorShape::plain("InvalidNetworkInterface.InUse", 400);
 
 pub static INVALID_NETWORK_INTERFACE_ID_NOT_FOUND: ErrorShape =
@@ -1515,6 +2202,10 @@ pub static INVALID_PERMISSION_DUPLICATE: ErrorShape = ErrorShape::plain("Invalid
 pub static INVALID_PERMISSION_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidPermission.NotFound", 400);
 
 pub static INVALID_PREFIX_LIST_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidPrefixListID.NotFound", 400);
+
+pub static INVALID_ROUTE_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidRoute.NotFound", 400);
+
+pub static INVALID_ROUTE_TABLE_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidRouteTableID.NotFound", 400);
 
 pub static INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND: ErrorShape =
     ErrorShape::plain("InvalidSecurityGroupRuleId.NotFound", 400);
@@ -1540,6 +2231,14 @@ pub static NETWORK_INTERFACE_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("Net
 pub static OPERATION_NOT_PERMITTED: ErrorShape = ErrorShape::plain("OperationNotPermitted", 400);
 
 pub static PRIVATE_IP_ADDRESS_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("PrivateIpAddressLimitExceeded", 400);
+
+pub static RESOURCE_ALREADY_ASSOCIATED: ErrorShape = ErrorShape::plain("Resource.AlreadyAssociated", 400);
+
+pub static ROUTE_ALREADY_EXISTS: ErrorShape = ErrorShape::plain("RouteAlreadyExists", 400);
+
+pub static ROUTE_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("RouteLimitExceeded", 400);
+
+pub static ROUTE_TABLE_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("RouteTableLimitExceeded", 400);
 
 pub static RULES_PER_SECURITY_GROUP_LIMIT_EXCEEDED: ErrorShape =
     ErrorShape::plain("RulesPerSecurityGroupLimitExceeded", 400);
@@ -1599,6 +2298,117 @@ shape!(AcceleratorTotalMemoryMiBRequest = schema::ACCELERATOR_TOTAL_MEMORY_MI_B_
 
 string_enum!(AcceleratorType { Gpu = "gpu", Fpga = "fpga", Inference = "inference", Media = "media",  });
 
+#[derive(Clone, Default, PartialEq)]
+pub struct AccountAttribute {
+    pub attribute_name: Option<String>,
+    pub attribute_values: Option<Vec<AccountAttributeValue>>,
+}
+
+shape!(
+    AccountAttribute =
+        schema::ACCOUNT_ATTRIBUTE { attribute_name: "AttributeName", attribute_values: "AttributeValues" }
+);
+
+string_enum!(AccountAttributeName { SupportedPlatforms = "supported-platforms", DefaultVpc = "default-vpc",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AccountAttributeValue {
+    pub attribute_value: Option<String>,
+}
+
+shape!(AccountAttributeValue = schema::ACCOUNT_ATTRIBUTE_VALUE { attribute_value: "AttributeValue" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Address {
+    pub allocation_id: Option<String>,
+    pub association_id: Option<String>,
+    pub domain: Option<DomainType>,
+    pub network_interface_id: Option<String>,
+    pub network_interface_owner_id: Option<String>,
+    pub private_ip_address: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub public_ipv4_pool: Option<String>,
+    pub network_border_group: Option<String>,
+    pub customer_owned_ip: Option<String>,
+    pub customer_owned_ipv4_pool: Option<String>,
+    pub carrier_ip: Option<String>,
+    pub subnet_id: Option<String>,
+    pub service_managed: Option<ServiceManaged>,
+    pub instance_id: Option<String>,
+    pub public_ip: Option<String>,
+}
+
+shape!(
+    Address = schema::ADDRESS {
+        allocation_id: "AllocationId",
+        association_id: "AssociationId",
+        domain: "Domain",
+        network_interface_id: "NetworkInterfaceId",
+        network_interface_owner_id: "NetworkInterfaceOwnerId",
+        private_ip_address: "PrivateIpAddress",
+        tags: "Tags",
+        public_ipv4_pool: "PublicIpv4Pool",
+        network_border_group: "NetworkBorderGroup",
+        customer_owned_ip: "CustomerOwnedIp",
+        customer_owned_ipv4_pool: "CustomerOwnedIpv4Pool",
+        carrier_ip: "CarrierIp",
+        subnet_id: "SubnetId",
+        service_managed: "ServiceManaged",
+        instance_id: "InstanceId",
+        public_ip: "PublicIp",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AllocateAddressRequest {
+    pub domain: Option<DomainType>,
+    pub address: Option<String>,
+    pub public_ipv4_pool: Option<String>,
+    pub network_border_group: Option<String>,
+    pub customer_owned_ipv4_pool: Option<String>,
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub ipam_pool_id: Option<String>,
+    pub dry_run: Option<bool>,
+}
+
+shape!(
+    AllocateAddressRequest = schema::ALLOCATE_ADDRESS_REQUEST {
+        domain: "Domain",
+        address: "Address",
+        public_ipv4_pool: "PublicIpv4Pool",
+        network_border_group: "NetworkBorderGroup",
+        customer_owned_ipv4_pool: "CustomerOwnedIpv4Pool",
+        tag_specifications: "TagSpecifications",
+        ipam_pool_id: "IpamPoolId",
+        dry_run: "DryRun",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AllocateAddressResult {
+    pub allocation_id: Option<String>,
+    pub public_ipv4_pool: Option<String>,
+    pub network_border_group: Option<String>,
+    pub domain: Option<DomainType>,
+    pub customer_owned_ip: Option<String>,
+    pub customer_owned_ipv4_pool: Option<String>,
+    pub carrier_ip: Option<String>,
+    pub public_ip: Option<String>,
+}
+
+shape!(
+    AllocateAddressResult = schema::ALLOCATE_ADDRESS_RESULT {
+        allocation_id: "AllocationId",
+        public_ipv4_pool: "PublicIpv4Pool",
+        network_border_group: "NetworkBorderGroup",
+        domain: "Domain",
+        customer_owned_ip: "CustomerOwnedIp",
+        customer_owned_ipv4_pool: "CustomerOwnedIpv4Pool",
+        carrier_ip: "CarrierIp",
+        public_ip: "PublicIp",
+    }
+);
+
 string_enum!(AmdSevSnpSpecification { Enabled = "enabled", Disabled = "disabled",  });
 
 #[derive(Clone, Default, PartialEq)]
@@ -1657,6 +2467,81 @@ pub struct AssignedPrivateIpAddress {
 }
 
 shape!(AssignedPrivateIpAddress = schema::ASSIGNED_PRIVATE_IP_ADDRESS { private_ip_address: "PrivateIpAddress" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AssociateAddressRequest {
+    pub allocation_id: Option<String>,
+    pub instance_id: Option<String>,
+    pub public_ip: Option<String>,
+    pub dry_run: Option<bool>,
+    pub network_interface_id: Option<String>,
+    pub private_ip_address: Option<String>,
+    pub allow_reassociation: Option<bool>,
+}
+
+shape!(
+    AssociateAddressRequest = schema::ASSOCIATE_ADDRESS_REQUEST {
+        allocation_id: "AllocationId",
+        instance_id: "InstanceId",
+        public_ip: "PublicIp",
+        dry_run: "DryRun",
+        network_interface_id: "NetworkInterfaceId",
+        private_ip_address: "PrivateIpAddress",
+        allow_reassociation: "AllowReassociation",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AssociateAddressResult {
+    pub association_id: Option<String>,
+}
+
+shape!(AssociateAddressResult = schema::ASSOCIATE_ADDRESS_RESULT { association_id: "AssociationId" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AssociateRouteTableRequest {
+    pub gateway_id: Option<String>,
+    pub public_ipv4_pool: Option<String>,
+    pub dry_run: Option<bool>,
+    pub subnet_id: Option<String>,
+    pub route_table_id: String,
+}
+
+shape!(
+    AssociateRouteTableRequest = schema::ASSOCIATE_ROUTE_TABLE_REQUEST {
+        gateway_id: "GatewayId",
+        public_ipv4_pool: "PublicIpv4Pool",
+        dry_run: "DryRun",
+        subnet_id: "SubnetId",
+        route_table_id: "RouteTableId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AssociateRouteTableResult {
+    pub association_id: Option<String>,
+    pub association_state: Option<RouteTableAssociationState>,
+}
+
+shape!(
+    AssociateRouteTableResult =
+        schema::ASSOCIATE_ROUTE_TABLE_RESULT { association_id: "AssociationId", association_state: "AssociationState" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AttachInternetGatewayRequest {
+    pub dry_run: Option<bool>,
+    pub internet_gateway_id: String,
+    pub vpc_id: String,
+}
+
+shape!(
+    AttachInternetGatewayRequest = schema::ATTACH_INTERNET_GATEWAY_REQUEST {
+        dry_run: "DryRun",
+        internet_gateway_id: "InternetGatewayId",
+        vpc_id: "VpcId",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct AttachNetworkInterfaceRequest {
@@ -1719,7 +2604,7 @@ shape!(
 
 string_enum!(AttachmentLimitType { Shared = "shared", Dedicated = "dedicated",  });
 
-string_enum!(AttachmentStatus { Attaching = "attaching", Attached = "attached", Detaching = "detaching", Detached = "detached",  });
+string_enum!(AttachmentStatus { Attaching = "attaching", Attached = "attached", Detaching = "detaching", Detached = "detached", Available = "available",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct AttributeBooleanValue {
@@ -2117,6 +3002,24 @@ pub struct CpuPerformanceFactorRequest {
 shape!(CpuPerformanceFactorRequest = schema::CPU_PERFORMANCE_FACTOR_REQUEST { references: "References" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct CreateInternetGatewayRequest {
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub dry_run: Option<bool>,
+}
+
+shape!(
+    CreateInternetGatewayRequest =
+        schema::CREATE_INTERNET_GATEWAY_REQUEST { tag_specifications: "TagSpecifications", dry_run: "DryRun" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateInternetGatewayResult {
+    pub internet_gateway: Option<InternetGateway>,
+}
+
+shape!(CreateInternetGatewayResult = schema::CREATE_INTERNET_GATEWAY_RESULT { internet_gateway: "InternetGateway" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct CreateLaunchTemplateRequest {
     pub dry_run: Option<bool>,
     pub client_token: Option<String>,
@@ -2244,6 +3147,84 @@ pub struct CreateNetworkInterfaceResult {
 shape!(
     CreateNetworkInterfaceResult =
         schema::CREATE_NETWORK_INTERFACE_RESULT { network_interface: "NetworkInterface", client_token: "ClientToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateRouteRequest {
+    pub destination_prefix_list_id: Option<String>,
+    pub vpc_endpoint_id: Option<String>,
+    pub transit_gateway_id: Option<String>,
+    pub local_gateway_id: Option<String>,
+    pub carrier_gateway_id: Option<String>,
+    pub core_network_arn: Option<String>,
+    pub odb_network_arn: Option<String>,
+    pub dry_run: Option<bool>,
+    pub route_table_id: String,
+    pub destination_cidr_block: Option<String>,
+    pub gateway_id: Option<String>,
+    pub destination_ipv6_cidr_block: Option<String>,
+    pub egress_only_internet_gateway_id: Option<String>,
+    pub instance_id: Option<String>,
+    pub network_interface_id: Option<String>,
+    pub vpc_peering_connection_id: Option<String>,
+    pub nat_gateway_id: Option<String>,
+}
+
+shape!(
+    CreateRouteRequest = schema::CREATE_ROUTE_REQUEST {
+        destination_prefix_list_id: "DestinationPrefixListId",
+        vpc_endpoint_id: "VpcEndpointId",
+        transit_gateway_id: "TransitGatewayId",
+        local_gateway_id: "LocalGatewayId",
+        carrier_gateway_id: "CarrierGatewayId",
+        core_network_arn: "CoreNetworkArn",
+        odb_network_arn: "OdbNetworkArn",
+        dry_run: "DryRun",
+        route_table_id: "RouteTableId",
+        destination_cidr_block: "DestinationCidrBlock",
+        gateway_id: "GatewayId",
+        destination_ipv6_cidr_block: "DestinationIpv6CidrBlock",
+        egress_only_internet_gateway_id: "EgressOnlyInternetGatewayId",
+        instance_id: "InstanceId",
+        network_interface_id: "NetworkInterfaceId",
+        vpc_peering_connection_id: "VpcPeeringConnectionId",
+        nat_gateway_id: "NatGatewayId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateRouteResult {
+    pub r#return: Option<bool>,
+}
+
+shape!(CreateRouteResult = schema::CREATE_ROUTE_RESULT { r#return: "Return" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateRouteTableRequest {
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub client_token: Option<String>,
+    pub dry_run: Option<bool>,
+    pub vpc_id: String,
+}
+
+shape!(
+    CreateRouteTableRequest = schema::CREATE_ROUTE_TABLE_REQUEST {
+        tag_specifications: "TagSpecifications",
+        client_token: "ClientToken",
+        dry_run: "DryRun",
+        vpc_id: "VpcId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateRouteTableResult {
+    pub route_table: Option<RouteTable>,
+    pub client_token: Option<String>,
+}
+
+shape!(
+    CreateRouteTableResult =
+        schema::CREATE_ROUTE_TABLE_RESULT { route_table: "RouteTable", client_token: "ClientToken" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -2403,6 +3384,17 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DeleteInternetGatewayRequest {
+    pub dry_run: Option<bool>,
+    pub internet_gateway_id: String,
+}
+
+shape!(
+    DeleteInternetGatewayRequest =
+        schema::DELETE_INTERNET_GATEWAY_REQUEST { dry_run: "DryRun", internet_gateway_id: "InternetGatewayId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DeleteLaunchTemplateRequest {
     pub dry_run: Option<bool>,
     pub launch_template_id: Option<String>,
@@ -2433,6 +3425,35 @@ pub struct DeleteNetworkInterfaceRequest {
 shape!(
     DeleteNetworkInterfaceRequest =
         schema::DELETE_NETWORK_INTERFACE_REQUEST { dry_run: "DryRun", network_interface_id: "NetworkInterfaceId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteRouteRequest {
+    pub destination_prefix_list_id: Option<String>,
+    pub dry_run: Option<bool>,
+    pub route_table_id: String,
+    pub destination_cidr_block: Option<String>,
+    pub destination_ipv6_cidr_block: Option<String>,
+}
+
+shape!(
+    DeleteRouteRequest = schema::DELETE_ROUTE_REQUEST {
+        destination_prefix_list_id: "DestinationPrefixListId",
+        dry_run: "DryRun",
+        route_table_id: "RouteTableId",
+        destination_cidr_block: "DestinationCidrBlock",
+        destination_ipv6_cidr_block: "DestinationIpv6CidrBlock",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteRouteTableRequest {
+    pub dry_run: Option<bool>,
+    pub route_table_id: String,
+}
+
+shape!(
+    DeleteRouteTableRequest = schema::DELETE_ROUTE_TABLE_REQUEST { dry_run: "DryRun", route_table_id: "RouteTableId" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -2481,6 +3502,51 @@ pub struct DeleteVpcRequest {
 shape!(DeleteVpcRequest = schema::DELETE_VPC_REQUEST { vpc_id: "VpcId", dry_run: "DryRun" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DescribeAccountAttributesRequest {
+    pub dry_run: Option<bool>,
+    pub attribute_names: Option<Vec<AccountAttributeName>>,
+}
+
+shape!(
+    DescribeAccountAttributesRequest =
+        schema::DESCRIBE_ACCOUNT_ATTRIBUTES_REQUEST { dry_run: "DryRun", attribute_names: "AttributeNames" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAccountAttributesResult {
+    pub account_attributes: Option<Vec<AccountAttribute>>,
+}
+
+shape!(
+    DescribeAccountAttributesResult =
+        schema::DESCRIBE_ACCOUNT_ATTRIBUTES_RESULT { account_attributes: "AccountAttributes" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddressesRequest {
+    pub public_ips: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+    pub allocation_ids: Option<Vec<String>>,
+}
+
+shape!(
+    DescribeAddressesRequest = schema::DESCRIBE_ADDRESSES_REQUEST {
+        public_ips: "PublicIps",
+        dry_run: "DryRun",
+        filters: "Filters",
+        allocation_ids: "AllocationIds",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeAddressesResult {
+    pub addresses: Option<Vec<Address>>,
+}
+
+shape!(DescribeAddressesResult = schema::DESCRIBE_ADDRESSES_RESULT { addresses: "Addresses" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DescribeAvailabilityZonesRequest {
     pub zone_names: Option<Vec<String>>,
     pub zone_ids: Option<Vec<String>>,
@@ -2507,6 +3573,36 @@ pub struct DescribeAvailabilityZonesResult {
 shape!(
     DescribeAvailabilityZonesResult =
         schema::DESCRIBE_AVAILABILITY_ZONES_RESULT { availability_zones: "AvailabilityZones" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeDhcpOptionsRequest {
+    pub dhcp_options_ids: Option<Vec<String>>,
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+    pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+}
+
+shape!(
+    DescribeDhcpOptionsRequest = schema::DESCRIBE_DHCP_OPTIONS_REQUEST {
+        dhcp_options_ids: "DhcpOptionsIds",
+        next_token: "NextToken",
+        max_results: "MaxResults",
+        dry_run: "DryRun",
+        filters: "Filters",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeDhcpOptionsResult {
+    pub next_token: Option<String>,
+    pub dhcp_options: Option<Vec<DhcpOptions>>,
+}
+
+shape!(
+    DescribeDhcpOptionsResult =
+        schema::DESCRIBE_DHCP_OPTIONS_RESULT { next_token: "NextToken", dhcp_options: "DhcpOptions" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -2690,6 +3786,36 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DescribeInternetGatewaysRequest {
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+    pub dry_run: Option<bool>,
+    pub internet_gateway_ids: Option<Vec<String>>,
+    pub filters: Option<Vec<Filter>>,
+}
+
+shape!(
+    DescribeInternetGatewaysRequest = schema::DESCRIBE_INTERNET_GATEWAYS_REQUEST {
+        next_token: "NextToken",
+        max_results: "MaxResults",
+        dry_run: "DryRun",
+        internet_gateway_ids: "InternetGatewayIds",
+        filters: "Filters",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeInternetGatewaysResult {
+    pub internet_gateways: Option<Vec<InternetGateway>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeInternetGatewaysResult =
+        schema::DESCRIBE_INTERNET_GATEWAYS_RESULT { internet_gateways: "InternetGateways", next_token: "NextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DescribeLaunchTemplateVersionsRequest {
     pub dry_run: Option<bool>,
     pub launch_template_id: Option<String>,
@@ -2768,6 +3894,36 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DescribeNetworkAclsRequest {
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+    pub dry_run: Option<bool>,
+    pub network_acl_ids: Option<Vec<String>>,
+    pub filters: Option<Vec<Filter>>,
+}
+
+shape!(
+    DescribeNetworkAclsRequest = schema::DESCRIBE_NETWORK_ACLS_REQUEST {
+        next_token: "NextToken",
+        max_results: "MaxResults",
+        dry_run: "DryRun",
+        network_acl_ids: "NetworkAclIds",
+        filters: "Filters",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeNetworkAclsResult {
+    pub network_acls: Option<Vec<NetworkAcl>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeNetworkAclsResult =
+        schema::DESCRIBE_NETWORK_ACLS_RESULT { network_acls: "NetworkAcls", next_token: "NextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DescribeNetworkInterfacesRequest {
     pub next_token: Option<String>,
     pub max_results: Option<i32>,
@@ -2797,6 +3953,60 @@ pub struct DescribeNetworkInterfacesResult {
 shape!(
     DescribeNetworkInterfacesResult =
         schema::DESCRIBE_NETWORK_INTERFACES_RESULT { network_interfaces: "NetworkInterfaces", next_token: "NextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeRegionsRequest {
+    pub region_names: Option<Vec<String>>,
+    pub all_regions: Option<bool>,
+    pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+}
+
+shape!(
+    DescribeRegionsRequest = schema::DESCRIBE_REGIONS_REQUEST {
+        region_names: "RegionNames",
+        all_regions: "AllRegions",
+        dry_run: "DryRun",
+        filters: "Filters",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeRegionsResult {
+    pub regions: Option<Vec<Region>>,
+}
+
+shape!(DescribeRegionsResult = schema::DESCRIBE_REGIONS_RESULT { regions: "Regions" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeRouteTablesRequest {
+    pub next_token: Option<String>,
+    pub max_results: Option<i32>,
+    pub dry_run: Option<bool>,
+    pub route_table_ids: Option<Vec<String>>,
+    pub filters: Option<Vec<Filter>>,
+}
+
+shape!(
+    DescribeRouteTablesRequest = schema::DESCRIBE_ROUTE_TABLES_REQUEST {
+        next_token: "NextToken",
+        max_results: "MaxResults",
+        dry_run: "DryRun",
+        route_table_ids: "RouteTableIds",
+        filters: "Filters",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeRouteTablesResult {
+    pub route_tables: Option<Vec<RouteTable>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeRouteTablesResult =
+        schema::DESCRIBE_ROUTE_TABLES_RESULT { route_tables: "RouteTables", next_token: "NextToken" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -2944,6 +4154,35 @@ pub struct DescribeVolumesResult {
 
 shape!(DescribeVolumesResult = schema::DESCRIBE_VOLUMES_RESULT { next_token: "NextToken", volumes: "Volumes" });
 
+#[derive(Clone, PartialEq)]
+pub struct DescribeVpcAttributeRequest {
+    pub attribute: VpcAttributeName,
+    pub vpc_id: String,
+    pub dry_run: Option<bool>,
+}
+
+shape!(
+    DescribeVpcAttributeRequest =
+        schema::DESCRIBE_VPC_ATTRIBUTE_REQUEST { attribute: "Attribute", vpc_id: "VpcId", dry_run: "DryRun" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeVpcAttributeResult {
+    pub enable_dns_hostnames: Option<AttributeBooleanValue>,
+    pub enable_dns_support: Option<AttributeBooleanValue>,
+    pub enable_network_address_usage_metrics: Option<AttributeBooleanValue>,
+    pub vpc_id: Option<String>,
+}
+
+shape!(
+    DescribeVpcAttributeResult = schema::DESCRIBE_VPC_ATTRIBUTE_RESULT {
+        enable_dns_hostnames: "EnableDnsHostnames",
+        enable_dns_support: "EnableDnsSupport",
+        enable_network_address_usage_metrics: "EnableNetworkAddressUsageMetrics",
+        vpc_id: "VpcId",
+    }
+);
+
 #[derive(Clone, Default, PartialEq)]
 pub struct DescribeVpcsRequest {
     pub filters: Option<Vec<Filter>>,
@@ -2972,6 +4211,21 @@ pub struct DescribeVpcsResult {
 shape!(DescribeVpcsResult = schema::DESCRIBE_VPCS_RESULT { next_token: "NextToken", vpcs: "Vpcs" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DetachInternetGatewayRequest {
+    pub dry_run: Option<bool>,
+    pub internet_gateway_id: String,
+    pub vpc_id: String,
+}
+
+shape!(
+    DetachInternetGatewayRequest = schema::DETACH_INTERNET_GATEWAY_REQUEST {
+        dry_run: "DryRun",
+        internet_gateway_id: "InternetGatewayId",
+        vpc_id: "VpcId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DetachNetworkInterfaceRequest {
     pub dry_run: Option<bool>,
     pub attachment_id: String,
@@ -2986,6 +4240,57 @@ shape!(
 string_enum!(DeviceType { Ebs = "ebs", InstanceStore = "instance-store",  });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DhcpConfiguration {
+    pub key: Option<String>,
+    pub values: Option<Vec<AttributeValue>>,
+}
+
+shape!(DhcpConfiguration = schema::DHCP_CONFIGURATION { key: "Key", values: "Values" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DhcpOptions {
+    pub owner_id: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub dhcp_options_id: Option<String>,
+    pub dhcp_configurations: Option<Vec<DhcpConfiguration>>,
+}
+
+shape!(
+    DhcpOptions = schema::DHCP_OPTIONS {
+        owner_id: "OwnerId",
+        tags: "Tags",
+        dhcp_options_id: "DhcpOptionsId",
+        dhcp_configurations: "DhcpConfigurations",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DisassociateAddressRequest {
+    pub association_id: Option<String>,
+    pub public_ip: Option<String>,
+    pub dry_run: Option<bool>,
+}
+
+shape!(
+    DisassociateAddressRequest = schema::DISASSOCIATE_ADDRESS_REQUEST {
+        association_id: "AssociationId",
+        public_ip: "PublicIp",
+        dry_run: "DryRun",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DisassociateRouteTableRequest {
+    pub dry_run: Option<bool>,
+    pub association_id: String,
+}
+
+shape!(
+    DisassociateRouteTableRequest =
+        schema::DISASSOCIATE_ROUTE_TABLE_REQUEST { dry_run: "DryRun", association_id: "AssociationId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DiskInfo {
     pub size_in_gb: Option<i64>,
     pub count: Option<i32>,
@@ -2995,6 +4300,8 @@ pub struct DiskInfo {
 shape!(DiskInfo = schema::DISK_INFO { size_in_gb: "SizeInGB", count: "Count", r#type: "Type" });
 
 string_enum!(DiskType { Hdd = "hdd", Ssd = "ssd",  });
+
+string_enum!(DomainType { Vpc = "vpc", Standard = "standard",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct EbsBlockDevice {
@@ -3436,6 +4743,14 @@ pub struct IamInstanceProfileSpecification {
 }
 
 shape!(IamInstanceProfileSpecification = schema::IAM_INSTANCE_PROFILE_SPECIFICATION { arn: "Arn", name: "Name" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct IcmpTypeCode {
+    pub code: Option<i32>,
+    pub r#type: Option<i32>,
+}
+
+shape!(IcmpTypeCode = schema::ICMP_TYPE_CODE { code: "Code", r#type: "Type" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct Image {
@@ -4570,6 +5885,31 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct InternetGateway {
+    pub attachments: Option<Vec<InternetGatewayAttachment>>,
+    pub internet_gateway_id: Option<String>,
+    pub owner_id: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+shape!(
+    InternetGateway = schema::INTERNET_GATEWAY {
+        attachments: "Attachments",
+        internet_gateway_id: "InternetGatewayId",
+        owner_id: "OwnerId",
+        tags: "Tags",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct InternetGatewayAttachment {
+    pub state: Option<AttachmentStatus>,
+    pub vpc_id: Option<String>,
+}
+
+shape!(InternetGatewayAttachment = schema::INTERNET_GATEWAY_ATTACHMENT { state: "State", vpc_id: "VpcId" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct IpPermission {
     pub ip_protocol: Option<String>,
     pub from_port: Option<i32>,
@@ -5665,6 +7005,54 @@ pub struct ModifySecurityGroupRulesResult {
 shape!(ModifySecurityGroupRulesResult = schema::MODIFY_SECURITY_GROUP_RULES_RESULT { r#return: "Return" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ModifySubnetAttributeRequest {
+    pub assign_ipv6_address_on_creation: Option<AttributeBooleanValue>,
+    pub map_public_ip_on_launch: Option<AttributeBooleanValue>,
+    pub subnet_id: String,
+    pub map_customer_owned_ip_on_launch: Option<AttributeBooleanValue>,
+    pub customer_owned_ipv4_pool: Option<String>,
+    pub enable_dns64: Option<AttributeBooleanValue>,
+    pub private_dns_hostname_type_on_launch: Option<HostnameType>,
+    pub enable_resource_name_dns_a_record_on_launch: Option<AttributeBooleanValue>,
+    pub enable_resource_name_dns_aaaa_record_on_launch: Option<AttributeBooleanValue>,
+    pub enable_lni_at_device_index: Option<i32>,
+    pub disable_lni_at_device_index: Option<AttributeBooleanValue>,
+}
+
+shape!(
+    ModifySubnetAttributeRequest = schema::MODIFY_SUBNET_ATTRIBUTE_REQUEST {
+        assign_ipv6_address_on_creation: "AssignIpv6AddressOnCreation",
+        map_public_ip_on_launch: "MapPublicIpOnLaunch",
+        subnet_id: "SubnetId",
+        map_customer_owned_ip_on_launch: "MapCustomerOwnedIpOnLaunch",
+        customer_owned_ipv4_pool: "CustomerOwnedIpv4Pool",
+        enable_dns64: "EnableDns64",
+        private_dns_hostname_type_on_launch: "PrivateDnsHostnameTypeOnLaunch",
+        enable_resource_name_dns_a_record_on_launch: "EnableResourceNameDnsARecordOnLaunch",
+        enable_resource_name_dns_aaaa_record_on_launch: "EnableResourceNameDnsAAAARecordOnLaunch",
+        enable_lni_at_device_index: "EnableLniAtDeviceIndex",
+        disable_lni_at_device_index: "DisableLniAtDeviceIndex",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ModifyVpcAttributeRequest {
+    pub enable_dns_hostnames: Option<AttributeBooleanValue>,
+    pub enable_dns_support: Option<AttributeBooleanValue>,
+    pub vpc_id: String,
+    pub enable_network_address_usage_metrics: Option<AttributeBooleanValue>,
+}
+
+shape!(
+    ModifyVpcAttributeRequest = schema::MODIFY_VPC_ATTRIBUTE_REQUEST {
+        enable_dns_hostnames: "EnableDnsHostnames",
+        enable_dns_support: "EnableDnsSupport",
+        vpc_id: "VpcId",
+        enable_network_address_usage_metrics: "EnableNetworkAddressUsageMetrics",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct Monitoring {
     pub metric_category_ids: Option<Vec<String>>,
     pub state: Option<MonitoringState>,
@@ -5675,6 +7063,69 @@ shape!(Monitoring = schema::MONITORING { metric_category_ids: "MetricCategoryIds
 string_enum!(MonitoringState { Disabled = "disabled", Disabling = "disabling", Enabled = "enabled", Pending = "pending",  });
 
 string_enum!(NestedVirtualizationSpecification { Enabled = "enabled", Disabled = "disabled",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NetworkAcl {
+    pub associations: Option<Vec<NetworkAclAssociation>>,
+    pub entries: Option<Vec<NetworkAclEntry>>,
+    pub is_default: Option<bool>,
+    pub network_acl_id: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub vpc_id: Option<String>,
+    pub owner_id: Option<String>,
+}
+
+shape!(
+    NetworkAcl = schema::NETWORK_ACL {
+        associations: "Associations",
+        entries: "Entries",
+        is_default: "IsDefault",
+        network_acl_id: "NetworkAclId",
+        tags: "Tags",
+        vpc_id: "VpcId",
+        owner_id: "OwnerId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NetworkAclAssociation {
+    pub network_acl_association_id: Option<String>,
+    pub network_acl_id: Option<String>,
+    pub subnet_id: Option<String>,
+}
+
+shape!(
+    NetworkAclAssociation = schema::NETWORK_ACL_ASSOCIATION {
+        network_acl_association_id: "NetworkAclAssociationId",
+        network_acl_id: "NetworkAclId",
+        subnet_id: "SubnetId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NetworkAclEntry {
+    pub cidr_block: Option<String>,
+    pub egress: Option<bool>,
+    pub icmp_type_code: Option<IcmpTypeCode>,
+    pub ipv6_cidr_block: Option<String>,
+    pub port_range: Option<PortRange>,
+    pub protocol: Option<String>,
+    pub rule_action: Option<RuleAction>,
+    pub rule_number: Option<i32>,
+}
+
+shape!(
+    NetworkAclEntry = schema::NETWORK_ACL_ENTRY {
+        cidr_block: "CidrBlock",
+        egress: "Egress",
+        icmp_type_code: "IcmpTypeCode",
+        ipv6_cidr_block: "Ipv6CidrBlock",
+        port_range: "PortRange",
+        protocol: "Protocol",
+        rule_action: "RuleAction",
+        rule_number: "RuleNumber",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct NetworkBandwidthGbps {
@@ -6112,6 +7563,14 @@ string_enum!(PlacementGroupStrategy { Cluster = "cluster", Partition = "partitio
 string_enum!(PlatformValues { Windows = "Windows",  });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct PortRange {
+    pub from: Option<i32>,
+    pub to: Option<i32>,
+}
+
+shape!(PortRange = schema::PORT_RANGE { from: "From", to: "To" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct PrefixListId {
     pub description: Option<String>,
     pub prefix_list_id: Option<String>,
@@ -6203,6 +7662,13 @@ shape!(ProductCode = schema::PRODUCT_CODE { product_code_id: "ProductCodeId", pr
 string_enum!(ProductCodeValues { Devpay = "devpay", Marketplace = "marketplace",  });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct PropagatingVgw {
+    pub gateway_id: Option<String>,
+}
+
+shape!(PropagatingVgw = schema::PROPAGATING_VGW { gateway_id: "GatewayId" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct PublicIpDnsNameOptions {
     pub dns_hostname_type: Option<String>,
     pub public_ipv4_dns_name: Option<String>,
@@ -6245,6 +7711,120 @@ shape!(
         user_id: "UserId",
         vpc_id: "VpcId",
         vpc_peering_connection_id: "VpcPeeringConnectionId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Region {
+    pub opt_in_status: Option<String>,
+    pub geography: Option<Vec<RegionGeography>>,
+    pub region_name: Option<String>,
+    pub endpoint: Option<String>,
+}
+
+shape!(
+    Region = schema::REGION {
+        opt_in_status: "OptInStatus",
+        geography: "Geography",
+        region_name: "RegionName",
+        endpoint: "Endpoint",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RegionGeography {
+    pub name: Option<String>,
+}
+
+shape!(RegionGeography = schema::REGION_GEOGRAPHY { name: "Name" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ReleaseAddressRequest {
+    pub allocation_id: Option<String>,
+    pub public_ip: Option<String>,
+    pub network_border_group: Option<String>,
+    pub dry_run: Option<bool>,
+}
+
+shape!(
+    ReleaseAddressRequest = schema::RELEASE_ADDRESS_REQUEST {
+        allocation_id: "AllocationId",
+        public_ip: "PublicIp",
+        network_border_group: "NetworkBorderGroup",
+        dry_run: "DryRun",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ReplaceRouteRequest {
+    pub destination_prefix_list_id: Option<String>,
+    pub vpc_endpoint_id: Option<String>,
+    pub local_target: Option<bool>,
+    pub transit_gateway_id: Option<String>,
+    pub local_gateway_id: Option<String>,
+    pub carrier_gateway_id: Option<String>,
+    pub core_network_arn: Option<String>,
+    pub odb_network_arn: Option<String>,
+    pub dry_run: Option<bool>,
+    pub route_table_id: String,
+    pub destination_cidr_block: Option<String>,
+    pub gateway_id: Option<String>,
+    pub destination_ipv6_cidr_block: Option<String>,
+    pub egress_only_internet_gateway_id: Option<String>,
+    pub instance_id: Option<String>,
+    pub network_interface_id: Option<String>,
+    pub vpc_peering_connection_id: Option<String>,
+    pub nat_gateway_id: Option<String>,
+}
+
+shape!(
+    ReplaceRouteRequest = schema::REPLACE_ROUTE_REQUEST {
+        destination_prefix_list_id: "DestinationPrefixListId",
+        vpc_endpoint_id: "VpcEndpointId",
+        local_target: "LocalTarget",
+        transit_gateway_id: "TransitGatewayId",
+        local_gateway_id: "LocalGatewayId",
+        carrier_gateway_id: "CarrierGatewayId",
+        core_network_arn: "CoreNetworkArn",
+        odb_network_arn: "OdbNetworkArn",
+        dry_run: "DryRun",
+        route_table_id: "RouteTableId",
+        destination_cidr_block: "DestinationCidrBlock",
+        gateway_id: "GatewayId",
+        destination_ipv6_cidr_block: "DestinationIpv6CidrBlock",
+        egress_only_internet_gateway_id: "EgressOnlyInternetGatewayId",
+        instance_id: "InstanceId",
+        network_interface_id: "NetworkInterfaceId",
+        vpc_peering_connection_id: "VpcPeeringConnectionId",
+        nat_gateway_id: "NatGatewayId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ReplaceRouteTableAssociationRequest {
+    pub dry_run: Option<bool>,
+    pub association_id: String,
+    pub route_table_id: String,
+}
+
+shape!(
+    ReplaceRouteTableAssociationRequest = schema::REPLACE_ROUTE_TABLE_ASSOCIATION_REQUEST {
+        dry_run: "DryRun",
+        association_id: "AssociationId",
+        route_table_id: "RouteTableId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ReplaceRouteTableAssociationResult {
+    pub new_association_id: Option<String>,
+    pub association_state: Option<RouteTableAssociationState>,
+}
+
+shape!(
+    ReplaceRouteTableAssociationResult = schema::REPLACE_ROUTE_TABLE_ASSOCIATION_RESULT {
+        new_association_id: "NewAssociationId",
+        association_state: "AssociationState",
     }
 );
 
@@ -6547,6 +8127,116 @@ shape!(
 string_enum!(RootDeviceType { Ebs = "ebs", InstanceStore = "instance-store",  });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct Route {
+    pub destination_cidr_block: Option<String>,
+    pub destination_ipv6_cidr_block: Option<String>,
+    pub destination_prefix_list_id: Option<String>,
+    pub egress_only_internet_gateway_id: Option<String>,
+    pub gateway_id: Option<String>,
+    pub instance_id: Option<String>,
+    pub instance_owner_id: Option<String>,
+    pub nat_gateway_id: Option<String>,
+    pub transit_gateway_id: Option<String>,
+    pub local_gateway_id: Option<String>,
+    pub carrier_gateway_id: Option<String>,
+    pub network_interface_id: Option<String>,
+    pub origin: Option<RouteOrigin>,
+    pub state: Option<RouteState>,
+    pub vpc_peering_connection_id: Option<String>,
+    pub core_network_arn: Option<String>,
+    pub odb_network_arn: Option<String>,
+    pub ip_address: Option<String>,
+}
+
+shape!(
+    Route = schema::ROUTE {
+        destination_cidr_block: "DestinationCidrBlock",
+        destination_ipv6_cidr_block: "DestinationIpv6CidrBlock",
+        destination_prefix_list_id: "DestinationPrefixListId",
+        egress_only_internet_gateway_id: "EgressOnlyInternetGatewayId",
+        gateway_id: "GatewayId",
+        instance_id: "InstanceId",
+        instance_owner_id: "InstanceOwnerId",
+        nat_gateway_id: "NatGatewayId",
+        transit_gateway_id: "TransitGatewayId",
+        local_gateway_id: "LocalGatewayId",
+        carrier_gateway_id: "CarrierGatewayId",
+        network_interface_id: "NetworkInterfaceId",
+        origin: "Origin",
+        state: "State",
+        vpc_peering_connection_id: "VpcPeeringConnectionId",
+        core_network_arn: "CoreNetworkArn",
+        odb_network_arn: "OdbNetworkArn",
+        ip_address: "IpAddress",
+    }
+);
+
+string_enum!(RouteOrigin { CreateRouteTable = "CreateRouteTable", CreateRoute = "CreateRoute", EnableVgwRoutePropagation = "EnableVgwRoutePropagation", Advertisement = "Advertisement",  });
+
+string_enum!(RouteState { Active = "active", Blackhole = "blackhole", Filtered = "filtered",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RouteTable {
+    pub associations: Option<Vec<RouteTableAssociation>>,
+    pub propagating_vgws: Option<Vec<PropagatingVgw>>,
+    pub route_table_id: Option<String>,
+    pub routes: Option<Vec<Route>>,
+    pub tags: Option<Vec<Tag>>,
+    pub vpc_id: Option<String>,
+    pub owner_id: Option<String>,
+}
+
+shape!(
+    RouteTable = schema::ROUTE_TABLE {
+        associations: "Associations",
+        propagating_vgws: "PropagatingVgws",
+        route_table_id: "RouteTableId",
+        routes: "Routes",
+        tags: "Tags",
+        vpc_id: "VpcId",
+        owner_id: "OwnerId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RouteTableAssociation {
+    pub main: Option<bool>,
+    pub route_table_association_id: Option<String>,
+    pub route_table_id: Option<String>,
+    pub subnet_id: Option<String>,
+    pub gateway_id: Option<String>,
+    pub public_ipv4_pool: Option<String>,
+    pub association_state: Option<RouteTableAssociationState>,
+}
+
+shape!(
+    RouteTableAssociation = schema::ROUTE_TABLE_ASSOCIATION {
+        main: "Main",
+        route_table_association_id: "RouteTableAssociationId",
+        route_table_id: "RouteTableId",
+        subnet_id: "SubnetId",
+        gateway_id: "GatewayId",
+        public_ipv4_pool: "PublicIpv4Pool",
+        association_state: "AssociationState",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RouteTableAssociationState {
+    pub state: Option<RouteTableAssociationStateCode>,
+    pub status_message: Option<String>,
+}
+
+shape!(
+    RouteTableAssociationState =
+        schema::ROUTE_TABLE_ASSOCIATION_STATE { state: "State", status_message: "StatusMessage" }
+);
+
+string_enum!(RouteTableAssociationStateCode { Associating = "associating", Associated = "associated", Disassociating = "disassociating", Disassociated = "disassociated", Failed = "failed",  });
+
+string_enum!(RuleAction { Allow = "allow", Deny = "deny",  });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct RunInstancesMonitoringEnabled {
     pub metric_category_ids: Option<Vec<String>>,
     pub enabled: bool,
@@ -6824,6 +8514,8 @@ shape!(
         security_group_rule: "SecurityGroupRule",
     }
 );
+
+string_enum!(ServiceManaged { Alb = "alb", Nlb = "nlb", Rnat = "rnat", Rds = "rds",  });
 
 string_enum!(SeverityLabel { Informational = "informational", Low = "low", Medium = "medium", High = "high", Critical = "critical",  });
 
@@ -7349,6 +9041,8 @@ shape!(
     }
 );
 
+string_enum!(VpcAttributeName { EnableDnsSupport = "enableDnsSupport", EnableDnsHostnames = "enableDnsHostnames", EnableNetworkAddressUsageMetrics = "enableNetworkAddressUsageMetrics",  });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct VpcCidrBlockAssociation {
     pub association_id: Option<String>,
@@ -7563,8 +9257,95 @@ mod schema {
     pub static ACCELERATOR_TYPE_SET: Schema =
         Schema::list("AcceleratorTypeSet", &List::of(Member::new("member", &ACCELERATOR_TYPE).named("item")));
 
+    pub static ACCOUNT_ATTRIBUTE: Schema = Schema::structure(
+        "AccountAttribute",
+        &Structure::new(&[
+            Member::new("AttributeName", &STRING).named("attributeName"),
+            Member::new("AttributeValues", &ACCOUNT_ATTRIBUTE_VALUE_LIST).named("attributeValueSet"),
+        ]),
+    );
+
+    pub static ACCOUNT_ATTRIBUTE_LIST: Schema =
+        Schema::list("AccountAttributeList", &List::of(Member::new("member", &ACCOUNT_ATTRIBUTE).named("item")));
+
+    pub static ACCOUNT_ATTRIBUTE_NAME: Schema =
+        Schema::string("AccountAttributeName").one_of(&["supported-platforms", "default-vpc"]);
+
+    pub static ACCOUNT_ATTRIBUTE_NAME_STRING_LIST: Schema = Schema::list(
+        "AccountAttributeNameStringList",
+        &List::of(Member::new("member", &ACCOUNT_ATTRIBUTE_NAME).named("attributeName")),
+    );
+
+    pub static ACCOUNT_ATTRIBUTE_VALUE: Schema = Schema::structure(
+        "AccountAttributeValue",
+        &Structure::new(&[Member::new("AttributeValue", &STRING).named("attributeValue")]),
+    );
+
+    pub static ACCOUNT_ATTRIBUTE_VALUE_LIST: Schema = Schema::list(
+        "AccountAttributeValueList",
+        &List::of(Member::new("member", &ACCOUNT_ATTRIBUTE_VALUE).named("item")),
+    );
+
     pub static ADDITIONAL_FLEXIBLE_NETWORK_INTERFACES: Schema =
         Schema::new("AdditionalFlexibleNetworkInterfaces", Kind::Integer);
+
+    pub static ADDRESS: Schema = Schema::structure(
+        "Address",
+        &Structure::new(&[
+            Member::new("AllocationId", &STRING).named("allocationId"),
+            Member::new("AssociationId", &STRING).named("associationId"),
+            Member::new("Domain", &DOMAIN_TYPE).named("domain"),
+            Member::new("NetworkInterfaceId", &STRING).named("networkInterfaceId"),
+            Member::new("NetworkInterfaceOwnerId", &STRING).named("networkInterfaceOwnerId"),
+            Member::new("PrivateIpAddress", &STRING).named("privateIpAddress"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("PublicIpv4Pool", &STRING).named("publicIpv4Pool"),
+            Member::new("NetworkBorderGroup", &STRING).named("networkBorderGroup"),
+            Member::new("CustomerOwnedIp", &STRING).named("customerOwnedIp"),
+            Member::new("CustomerOwnedIpv4Pool", &STRING).named("customerOwnedIpv4Pool"),
+            Member::new("CarrierIp", &STRING).named("carrierIp"),
+            Member::new("SubnetId", &STRING).named("subnetId"),
+            Member::new("ServiceManaged", &SERVICE_MANAGED).named("serviceManaged"),
+            Member::new("InstanceId", &STRING).named("instanceId"),
+            Member::new("PublicIp", &STRING).named("publicIp"),
+        ]),
+    );
+
+    pub static ADDRESS_LIST: Schema =
+        Schema::list("AddressList", &List::of(Member::new("member", &ADDRESS).named("item")));
+
+    pub static ALLOCATE_ADDRESS_REQUEST: Schema = Schema::structure(
+        "AllocateAddressRequest",
+        &Structure::new(&[
+            Member::new("Domain", &DOMAIN_TYPE),
+            Member::new("Address", &PUBLIC_IP_ADDRESS),
+            Member::new("PublicIpv4Pool", &IPV4_POOL_EC2_ID),
+            Member::new("NetworkBorderGroup", &STRING),
+            Member::new("CustomerOwnedIpv4Pool", &STRING),
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("IpamPoolId", &IPAM_POOL_ID),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+        ]),
+    );
+
+    pub static ALLOCATE_ADDRESS_RESULT: Schema = Schema::structure(
+        "AllocateAddressResult",
+        &Structure::new(&[
+            Member::new("AllocationId", &STRING).named("allocationId"),
+            Member::new("PublicIpv4Pool", &STRING).named("publicIpv4Pool"),
+            Member::new("NetworkBorderGroup", &STRING).named("networkBorderGroup"),
+            Member::new("Domain", &DOMAIN_TYPE).named("domain"),
+            Member::new("CustomerOwnedIp", &STRING).named("customerOwnedIp"),
+            Member::new("CustomerOwnedIpv4Pool", &STRING).named("customerOwnedIpv4Pool"),
+            Member::new("CarrierIp", &STRING).named("carrierIp"),
+            Member::new("PublicIp", &STRING).named("publicIp"),
+        ]),
+    );
+
+    pub static ALLOCATION_ID: Schema = Schema::string("AllocationId");
+
+    pub static ALLOCATION_ID_LIST: Schema =
+        Schema::list("AllocationIdList", &List::of(Member::new("member", &ALLOCATION_ID).named("AllocationId")));
 
     pub static ALLOWED_INSTANCE_TYPE: Schema =
         Schema::string("AllowedInstanceType").min(1).max(30).pattern("[a-zA-Z0-9\\.\\*\\-]+");
@@ -7626,8 +9407,54 @@ mod schema {
         &List::of(Member::new("member", &ASSIGNED_PRIVATE_IP_ADDRESS).named("item")),
     );
 
+    pub static ASSOCIATE_ADDRESS_REQUEST: Schema = Schema::structure(
+        "AssociateAddressRequest",
+        &Structure::new(&[
+            Member::new("AllocationId", &ALLOCATION_ID),
+            Member::new("InstanceId", &INSTANCE_ID),
+            Member::new("PublicIp", &EIP_ALLOCATION_PUBLIC_IP),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("NetworkInterfaceId", &NETWORK_INTERFACE_ID).named("networkInterfaceId"),
+            Member::new("PrivateIpAddress", &STRING).named("privateIpAddress"),
+            Member::new("AllowReassociation", &BOOLEAN).named("allowReassociation"),
+        ]),
+    );
+
+    pub static ASSOCIATE_ADDRESS_RESULT: Schema = Schema::structure(
+        "AssociateAddressResult",
+        &Structure::new(&[Member::new("AssociationId", &STRING).named("associationId")]),
+    );
+
+    pub static ASSOCIATE_ROUTE_TABLE_REQUEST: Schema = Schema::structure(
+        "AssociateRouteTableRequest",
+        &Structure::new(&[
+            Member::new("GatewayId", &ROUTE_GATEWAY_ID),
+            Member::new("PublicIpv4Pool", &IPV4_POOL_EC2_ID),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("SubnetId", &SUBNET_ID).named("subnetId"),
+            Member::new("RouteTableId", &ROUTE_TABLE_ID).required().named("routeTableId"),
+        ]),
+    );
+
+    pub static ASSOCIATE_ROUTE_TABLE_RESULT: Schema = Schema::structure(
+        "AssociateRouteTableResult",
+        &Structure::new(&[
+            Member::new("AssociationId", &STRING).named("associationId"),
+            Member::new("AssociationState", &ROUTE_TABLE_ASSOCIATION_STATE).named("associationState"),
+        ]),
+    );
+
     pub static ASSOCIATED_SUBNET_LIST: Schema =
         Schema::list("AssociatedSubnetList", &List::of(Member::new("member", &SUBNET_ID).named("item")));
+
+    pub static ATTACH_INTERNET_GATEWAY_REQUEST: Schema = Schema::structure(
+        "AttachInternetGatewayRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("InternetGatewayId", &INTERNET_GATEWAY_ID).required().named("internetGatewayId"),
+            Member::new("VpcId", &VPC_ID).required().named("vpcId"),
+        ]),
+    );
 
     pub static ATTACH_NETWORK_INTERFACE_REQUEST: Schema = Schema::structure(
         "AttachNetworkInterfaceRequest",
@@ -7667,7 +9494,7 @@ mod schema {
     pub static ATTACHMENT_LIMIT_TYPE: Schema = Schema::string("AttachmentLimitType").one_of(&["shared", "dedicated"]);
 
     pub static ATTACHMENT_STATUS: Schema =
-        Schema::string("AttachmentStatus").one_of(&["attaching", "attached", "detaching", "detached"]);
+        Schema::string("AttachmentStatus").one_of(&["attaching", "attached", "detaching", "detached", "available"]);
 
     pub static ATTRIBUTE_BOOLEAN_VALUE: Schema =
         Schema::structure("AttributeBooleanValue", &Structure::new(&[Member::new("Value", &BOOLEAN).named("value")]));
@@ -7912,6 +9739,8 @@ mod schema {
         ]),
     );
 
+    pub static CARRIER_GATEWAY_ID: Schema = Schema::string("CarrierGatewayId");
+
     pub static COIP_POOL_ID: Schema = Schema::string("CoipPoolId");
 
     pub static CONNECTION_TRACKING_CONFIGURATION: Schema = Schema::structure(
@@ -7955,6 +9784,8 @@ mod schema {
     pub static CORE_COUNT_LIST: Schema =
         Schema::list("CoreCountList", &List::of(Member::new("member", &CORE_COUNT).named("item")));
 
+    pub static CORE_NETWORK_ARN: Schema = Schema::string("CoreNetworkArn");
+
     pub static CPU_MANUFACTURER: Schema =
         Schema::string("CpuManufacturer").one_of(&["intel", "amd", "amazon-web-services", "apple"]);
 
@@ -7991,6 +9822,19 @@ mod schema {
     pub static CPU_PERFORMANCE_FACTOR_REQUEST: Schema = Schema::structure(
         "CpuPerformanceFactorRequest",
         &Structure::new(&[Member::new("References", &PERFORMANCE_FACTOR_REFERENCE_SET_REQUEST).named("Reference")]),
+    );
+
+    pub static CREATE_INTERNET_GATEWAY_REQUEST: Schema = Schema::structure(
+        "CreateInternetGatewayRequest",
+        &Structure::new(&[
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+        ]),
+    );
+
+    pub static CREATE_INTERNET_GATEWAY_RESULT: Schema = Schema::structure(
+        "CreateInternetGatewayResult",
+        &Structure::new(&[Member::new("InternetGateway", &INTERNET_GATEWAY).named("internetGateway")]),
     );
 
     pub static CREATE_LAUNCH_TEMPLATE_REQUEST: Schema = Schema::structure(
@@ -8065,6 +9909,51 @@ mod schema {
         "CreateNetworkInterfaceResult",
         &Structure::new(&[
             Member::new("NetworkInterface", &NETWORK_INTERFACE).named("networkInterface"),
+            Member::new("ClientToken", &STRING).named("clientToken"),
+        ]),
+    );
+
+    pub static CREATE_ROUTE_REQUEST: Schema = Schema::structure(
+        "CreateRouteRequest",
+        &Structure::new(&[
+            Member::new("DestinationPrefixListId", &PREFIX_LIST_RESOURCE_ID),
+            Member::new("VpcEndpointId", &VPC_ENDPOINT_ID),
+            Member::new("TransitGatewayId", &TRANSIT_GATEWAY_ID),
+            Member::new("LocalGatewayId", &LOCAL_GATEWAY_ID),
+            Member::new("CarrierGatewayId", &CARRIER_GATEWAY_ID),
+            Member::new("CoreNetworkArn", &CORE_NETWORK_ARN),
+            Member::new("OdbNetworkArn", &ODB_NETWORK_ARN),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("RouteTableId", &ROUTE_TABLE_ID).required().named("routeTableId"),
+            Member::new("DestinationCidrBlock", &STRING).named("destinationCidrBlock"),
+            Member::new("GatewayId", &ROUTE_GATEWAY_ID).named("gatewayId"),
+            Member::new("DestinationIpv6CidrBlock", &STRING).named("destinationIpv6CidrBlock"),
+            Member::new("EgressOnlyInternetGatewayId", &EGRESS_ONLY_INTERNET_GATEWAY_ID)
+                .named("egressOnlyInternetGatewayId"),
+            Member::new("InstanceId", &INSTANCE_ID).named("instanceId"),
+            Member::new("NetworkInterfaceId", &NETWORK_INTERFACE_ID).named("networkInterfaceId"),
+            Member::new("VpcPeeringConnectionId", &VPC_PEERING_CONNECTION_ID).named("vpcPeeringConnectionId"),
+            Member::new("NatGatewayId", &NAT_GATEWAY_ID).named("natGatewayId"),
+        ]),
+    );
+
+    pub static CREATE_ROUTE_RESULT: Schema =
+        Schema::structure("CreateRouteResult", &Structure::new(&[Member::new("Return", &BOOLEAN).named("return")]));
+
+    pub static CREATE_ROUTE_TABLE_REQUEST: Schema = Schema::structure(
+        "CreateRouteTableRequest",
+        &Structure::new(&[
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("ClientToken", &STRING).idempotency_token(),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("VpcId", &VPC_ID).required().named("vpcId"),
+        ]),
+    );
+
+    pub static CREATE_ROUTE_TABLE_RESULT: Schema = Schema::structure(
+        "CreateRouteTableResult",
+        &Structure::new(&[
+            Member::new("RouteTable", &ROUTE_TABLE).named("routeTable"),
             Member::new("ClientToken", &STRING).named("clientToken"),
         ]),
     );
@@ -8185,6 +10074,14 @@ mod schema {
 
     pub static DEFAULT_UDP_TIMEOUT: Schema = Schema::new("DefaultUdpTimeout", Kind::Integer);
 
+    pub static DELETE_INTERNET_GATEWAY_REQUEST: Schema = Schema::structure(
+        "DeleteInternetGatewayRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("InternetGatewayId", &INTERNET_GATEWAY_ID).required().named("internetGatewayId"),
+        ]),
+    );
+
     pub static DELETE_LAUNCH_TEMPLATE_REQUEST: Schema = Schema::structure(
         "DeleteLaunchTemplateRequest",
         &Structure::new(&[
@@ -8204,6 +10101,25 @@ mod schema {
         &Structure::new(&[
             Member::new("DryRun", &BOOLEAN).named("dryRun"),
             Member::new("NetworkInterfaceId", &NETWORK_INTERFACE_ID).required().named("networkInterfaceId"),
+        ]),
+    );
+
+    pub static DELETE_ROUTE_REQUEST: Schema = Schema::structure(
+        "DeleteRouteRequest",
+        &Structure::new(&[
+            Member::new("DestinationPrefixListId", &PREFIX_LIST_RESOURCE_ID),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("RouteTableId", &ROUTE_TABLE_ID).required().named("routeTableId"),
+            Member::new("DestinationCidrBlock", &STRING).named("destinationCidrBlock"),
+            Member::new("DestinationIpv6CidrBlock", &STRING).named("destinationIpv6CidrBlock"),
+        ]),
+    );
+
+    pub static DELETE_ROUTE_TABLE_REQUEST: Schema = Schema::structure(
+        "DeleteRouteTableRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("RouteTableId", &ROUTE_TABLE_ID).required().named("routeTableId"),
         ]),
     );
 
@@ -8246,6 +10162,34 @@ mod schema {
         &Structure::new(&[Member::new("VpcId", &VPC_ID).required(), Member::new("DryRun", &BOOLEAN).named("dryRun")]),
     );
 
+    pub static DESCRIBE_ACCOUNT_ATTRIBUTES_REQUEST: Schema = Schema::structure(
+        "DescribeAccountAttributesRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("AttributeNames", &ACCOUNT_ATTRIBUTE_NAME_STRING_LIST).named("attributeName"),
+        ]),
+    );
+
+    pub static DESCRIBE_ACCOUNT_ATTRIBUTES_RESULT: Schema = Schema::structure(
+        "DescribeAccountAttributesResult",
+        &Structure::new(&[Member::new("AccountAttributes", &ACCOUNT_ATTRIBUTE_LIST).named("accountAttributeSet")]),
+    );
+
+    pub static DESCRIBE_ADDRESSES_REQUEST: Schema = Schema::structure(
+        "DescribeAddressesRequest",
+        &Structure::new(&[
+            Member::new("PublicIps", &PUBLIC_IP_STRING_LIST).named("PublicIp"),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+            Member::new("AllocationIds", &ALLOCATION_ID_LIST).named("AllocationId"),
+        ]),
+    );
+
+    pub static DESCRIBE_ADDRESSES_RESULT: Schema = Schema::structure(
+        "DescribeAddressesResult",
+        &Structure::new(&[Member::new("Addresses", &ADDRESS_LIST).named("addressesSet")]),
+    );
+
     pub static DESCRIBE_AVAILABILITY_ZONES_REQUEST: Schema = Schema::structure(
         "DescribeAvailabilityZonesRequest",
         &Structure::new(&[
@@ -8260,6 +10204,28 @@ mod schema {
     pub static DESCRIBE_AVAILABILITY_ZONES_RESULT: Schema = Schema::structure(
         "DescribeAvailabilityZonesResult",
         &Structure::new(&[Member::new("AvailabilityZones", &AVAILABILITY_ZONE_LIST).named("availabilityZoneInfo")]),
+    );
+
+    pub static DESCRIBE_DHCP_OPTIONS_MAX_RESULTS: Schema =
+        Schema::new("DescribeDhcpOptionsMaxResults", Kind::Integer).min(5).max(1000);
+
+    pub static DESCRIBE_DHCP_OPTIONS_REQUEST: Schema = Schema::structure(
+        "DescribeDhcpOptionsRequest",
+        &Structure::new(&[
+            Member::new("DhcpOptionsIds", &DHCP_OPTIONS_ID_STRING_LIST).named("DhcpOptionsId"),
+            Member::new("NextToken", &STRING),
+            Member::new("MaxResults", &DESCRIBE_DHCP_OPTIONS_MAX_RESULTS),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+        ]),
+    );
+
+    pub static DESCRIBE_DHCP_OPTIONS_RESULT: Schema = Schema::structure(
+        "DescribeDhcpOptionsResult",
+        &Structure::new(&[
+            Member::new("NextToken", &STRING).named("nextToken"),
+            Member::new("DhcpOptions", &DHCP_OPTIONS_LIST).named("dhcpOptionsSet"),
+        ]),
     );
 
     pub static DESCRIBE_IMAGES_REQUEST: Schema = Schema::structure(
@@ -8374,6 +10340,28 @@ mod schema {
         ]),
     );
 
+    pub static DESCRIBE_INTERNET_GATEWAYS_MAX_RESULTS: Schema =
+        Schema::new("DescribeInternetGatewaysMaxResults", Kind::Integer).min(5).max(1000);
+
+    pub static DESCRIBE_INTERNET_GATEWAYS_REQUEST: Schema = Schema::structure(
+        "DescribeInternetGatewaysRequest",
+        &Structure::new(&[
+            Member::new("NextToken", &STRING),
+            Member::new("MaxResults", &DESCRIBE_INTERNET_GATEWAYS_MAX_RESULTS),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("InternetGatewayIds", &INTERNET_GATEWAY_ID_LIST).named("internetGatewayId"),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+        ]),
+    );
+
+    pub static DESCRIBE_INTERNET_GATEWAYS_RESULT: Schema = Schema::structure(
+        "DescribeInternetGatewaysResult",
+        &Structure::new(&[
+            Member::new("InternetGateways", &INTERNET_GATEWAY_LIST).named("internetGatewaySet"),
+            Member::new("NextToken", &STRING).named("nextToken"),
+        ]),
+    );
+
     pub static DESCRIBE_LAUNCH_TEMPLATE_VERSIONS_REQUEST: Schema = Schema::structure(
         "DescribeLaunchTemplateVersionsRequest",
         &Structure::new(&[
@@ -8423,6 +10411,28 @@ mod schema {
         ]),
     );
 
+    pub static DESCRIBE_NETWORK_ACLS_MAX_RESULTS: Schema =
+        Schema::new("DescribeNetworkAclsMaxResults", Kind::Integer).min(5).max(1000);
+
+    pub static DESCRIBE_NETWORK_ACLS_REQUEST: Schema = Schema::structure(
+        "DescribeNetworkAclsRequest",
+        &Structure::new(&[
+            Member::new("NextToken", &STRING),
+            Member::new("MaxResults", &DESCRIBE_NETWORK_ACLS_MAX_RESULTS),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("NetworkAclIds", &NETWORK_ACL_ID_STRING_LIST).named("NetworkAclId"),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+        ]),
+    );
+
+    pub static DESCRIBE_NETWORK_ACLS_RESULT: Schema = Schema::structure(
+        "DescribeNetworkAclsResult",
+        &Structure::new(&[
+            Member::new("NetworkAcls", &NETWORK_ACL_LIST).named("networkAclSet"),
+            Member::new("NextToken", &STRING).named("nextToken"),
+        ]),
+    );
+
     pub static DESCRIBE_NETWORK_INTERFACES_MAX_RESULTS: Schema =
         Schema::new("DescribeNetworkInterfacesMaxResults", Kind::Integer).min(5).max(1000);
 
@@ -8442,6 +10452,43 @@ mod schema {
         "DescribeNetworkInterfacesResult",
         &Structure::new(&[
             Member::new("NetworkInterfaces", &NETWORK_INTERFACE_LIST).named("networkInterfaceSet"),
+            Member::new("NextToken", &STRING).named("nextToken"),
+        ]),
+    );
+
+    pub static DESCRIBE_REGIONS_REQUEST: Schema = Schema::structure(
+        "DescribeRegionsRequest",
+        &Structure::new(&[
+            Member::new("RegionNames", &REGION_NAME_STRING_LIST).named("RegionName"),
+            Member::new("AllRegions", &BOOLEAN),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+        ]),
+    );
+
+    pub static DESCRIBE_REGIONS_RESULT: Schema = Schema::structure(
+        "DescribeRegionsResult",
+        &Structure::new(&[Member::new("Regions", &REGION_LIST).named("regionInfo")]),
+    );
+
+    pub static DESCRIBE_ROUTE_TABLES_MAX_RESULTS: Schema =
+        Schema::new("DescribeRouteTablesMaxResults", Kind::Integer).min(5).max(100);
+
+    pub static DESCRIBE_ROUTE_TABLES_REQUEST: Schema = Schema::structure(
+        "DescribeRouteTablesRequest",
+        &Structure::new(&[
+            Member::new("NextToken", &STRING),
+            Member::new("MaxResults", &DESCRIBE_ROUTE_TABLES_MAX_RESULTS),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("RouteTableIds", &ROUTE_TABLE_ID_STRING_LIST).named("RouteTableId"),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+        ]),
+    );
+
+    pub static DESCRIBE_ROUTE_TABLES_RESULT: Schema = Schema::structure(
+        "DescribeRouteTablesResult",
+        &Structure::new(&[
+            Member::new("RouteTables", &ROUTE_TABLE_LIST).named("routeTableSet"),
             Member::new("NextToken", &STRING).named("nextToken"),
         ]),
     );
@@ -8551,6 +10598,26 @@ mod schema {
         ]),
     );
 
+    pub static DESCRIBE_VPC_ATTRIBUTE_REQUEST: Schema = Schema::structure(
+        "DescribeVpcAttributeRequest",
+        &Structure::new(&[
+            Member::new("Attribute", &VPC_ATTRIBUTE_NAME).required(),
+            Member::new("VpcId", &VPC_ID).required(),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+        ]),
+    );
+
+    pub static DESCRIBE_VPC_ATTRIBUTE_RESULT: Schema = Schema::structure(
+        "DescribeVpcAttributeResult",
+        &Structure::new(&[
+            Member::new("EnableDnsHostnames", &ATTRIBUTE_BOOLEAN_VALUE).named("enableDnsHostnames"),
+            Member::new("EnableDnsSupport", &ATTRIBUTE_BOOLEAN_VALUE).named("enableDnsSupport"),
+            Member::new("EnableNetworkAddressUsageMetrics", &ATTRIBUTE_BOOLEAN_VALUE)
+                .named("enableNetworkAddressUsageMetrics"),
+            Member::new("VpcId", &STRING).named("vpcId"),
+        ]),
+    );
+
     pub static DESCRIBE_VPCS_MAX_RESULTS: Schema =
         Schema::new("DescribeVpcsMaxResults", Kind::Integer).min(5).max(1000);
 
@@ -8573,6 +10640,15 @@ mod schema {
         ]),
     );
 
+    pub static DETACH_INTERNET_GATEWAY_REQUEST: Schema = Schema::structure(
+        "DetachInternetGatewayRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("InternetGatewayId", &INTERNET_GATEWAY_ID).required().named("internetGatewayId"),
+            Member::new("VpcId", &VPC_ID).required().named("vpcId"),
+        ]),
+    );
+
     pub static DETACH_NETWORK_INTERFACE_REQUEST: Schema = Schema::structure(
         "DetachNetworkInterfaceRequest",
         &Structure::new(&[
@@ -8583,6 +10659,57 @@ mod schema {
     );
 
     pub static DEVICE_TYPE: Schema = Schema::string("DeviceType").one_of(&["ebs", "instance-store"]);
+
+    pub static DHCP_CONFIGURATION: Schema = Schema::structure(
+        "DhcpConfiguration",
+        &Structure::new(&[
+            Member::new("Key", &STRING).named("key"),
+            Member::new("Values", &DHCP_CONFIGURATION_VALUE_LIST).named("valueSet"),
+        ]),
+    );
+
+    pub static DHCP_CONFIGURATION_LIST: Schema =
+        Schema::list("DhcpConfigurationList", &List::of(Member::new("member", &DHCP_CONFIGURATION).named("item")));
+
+    pub static DHCP_CONFIGURATION_VALUE_LIST: Schema =
+        Schema::list("DhcpConfigurationValueList", &List::of(Member::new("member", &ATTRIBUTE_VALUE).named("item")));
+
+    pub static DHCP_OPTIONS: Schema = Schema::structure(
+        "DhcpOptions",
+        &Structure::new(&[
+            Member::new("OwnerId", &STRING).named("ownerId"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("DhcpOptionsId", &STRING).named("dhcpOptionsId"),
+            Member::new("DhcpConfigurations", &DHCP_CONFIGURATION_LIST).named("dhcpConfigurationSet"),
+        ]),
+    );
+
+    pub static DHCP_OPTIONS_ID: Schema = Schema::string("DhcpOptionsId");
+
+    pub static DHCP_OPTIONS_ID_STRING_LIST: Schema = Schema::list(
+        "DhcpOptionsIdStringList",
+        &List::of(Member::new("member", &DHCP_OPTIONS_ID).named("DhcpOptionsId")),
+    );
+
+    pub static DHCP_OPTIONS_LIST: Schema =
+        Schema::list("DhcpOptionsList", &List::of(Member::new("member", &DHCP_OPTIONS).named("item")));
+
+    pub static DISASSOCIATE_ADDRESS_REQUEST: Schema = Schema::structure(
+        "DisassociateAddressRequest",
+        &Structure::new(&[
+            Member::new("AssociationId", &ELASTIC_IP_ASSOCIATION_ID),
+            Member::new("PublicIp", &EIP_ALLOCATION_PUBLIC_IP),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+        ]),
+    );
+
+    pub static DISASSOCIATE_ROUTE_TABLE_REQUEST: Schema = Schema::structure(
+        "DisassociateRouteTableRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("AssociationId", &ROUTE_TABLE_ASSOCIATION_ID).required().named("associationId"),
+        ]),
+    );
 
     pub static DISK_COUNT: Schema = Schema::new("DiskCount", Kind::Integer);
 
@@ -8601,6 +10728,8 @@ mod schema {
     pub static DISK_SIZE: Schema = Schema::new("DiskSize", Kind::Long);
 
     pub static DISK_TYPE: Schema = Schema::string("DiskType").one_of(&["hdd", "ssd"]);
+
+    pub static DOMAIN_TYPE: Schema = Schema::string("DomainType").one_of(&["vpc", "standard"]);
 
     pub static DOUBLE: Schema = Schema::new("Double", Kind::Double);
 
@@ -8725,6 +10854,10 @@ mod schema {
 
     pub static EFA_SUPPORTED_FLAG: Schema = Schema::new("EfaSupportedFlag", Kind::Boolean);
 
+    pub static EGRESS_ONLY_INTERNET_GATEWAY_ID: Schema = Schema::string("EgressOnlyInternetGatewayId");
+
+    pub static EIP_ALLOCATION_PUBLIC_IP: Schema = Schema::string("EipAllocationPublicIp");
+
     pub static ELASTIC_GPU_ASSOCIATION: Schema = Schema::structure(
         "ElasticGpuAssociation",
         &Structure::new(&[
@@ -8798,6 +10931,8 @@ mod schema {
         "ElasticInferenceAccelerators",
         &List::of(Member::new("member", &ELASTIC_INFERENCE_ACCELERATOR).named("item")),
     );
+
+    pub static ELASTIC_IP_ASSOCIATION_ID: Schema = Schema::string("ElasticIpAssociationId");
 
     pub static ENA_SRD_SPECIFICATION: Schema = Schema::structure(
         "EnaSrdSpecification",
@@ -9007,6 +11142,11 @@ mod schema {
     pub static IAM_INSTANCE_PROFILE_SPECIFICATION: Schema = Schema::structure(
         "IamInstanceProfileSpecification",
         &Structure::new(&[Member::new("Arn", &STRING).named("arn"), Member::new("Name", &STRING).named("name")]),
+    );
+
+    pub static ICMP_TYPE_CODE: Schema = Schema::structure(
+        "IcmpTypeCode",
+        &Structure::new(&[Member::new("Code", &INTEGER).named("code"), Member::new("Type", &INTEGER).named("type")]),
     );
 
     pub static IMAGE: Schema = Schema::structure(
@@ -11287,6 +13427,37 @@ mod schema {
 
     pub static INTEGER: Schema = Schema::new("Integer", Kind::Integer);
 
+    pub static INTERNET_GATEWAY: Schema = Schema::structure(
+        "InternetGateway",
+        &Structure::new(&[
+            Member::new("Attachments", &INTERNET_GATEWAY_ATTACHMENT_LIST).named("attachmentSet"),
+            Member::new("InternetGatewayId", &STRING).named("internetGatewayId"),
+            Member::new("OwnerId", &STRING).named("ownerId"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+        ]),
+    );
+
+    pub static INTERNET_GATEWAY_ATTACHMENT: Schema = Schema::structure(
+        "InternetGatewayAttachment",
+        &Structure::new(&[
+            Member::new("State", &ATTACHMENT_STATUS).named("state"),
+            Member::new("VpcId", &STRING).named("vpcId"),
+        ]),
+    );
+
+    pub static INTERNET_GATEWAY_ATTACHMENT_LIST: Schema = Schema::list(
+        "InternetGatewayAttachmentList",
+        &List::of(Member::new("member", &INTERNET_GATEWAY_ATTACHMENT).named("item")),
+    );
+
+    pub static INTERNET_GATEWAY_ID: Schema = Schema::string("InternetGatewayId");
+
+    pub static INTERNET_GATEWAY_ID_LIST: Schema =
+        Schema::list("InternetGatewayIdList", &List::of(Member::new("member", &INTERNET_GATEWAY_ID).named("item")));
+
+    pub static INTERNET_GATEWAY_LIST: Schema =
+        Schema::list("InternetGatewayList", &List::of(Member::new("member", &INTERNET_GATEWAY).named("item")));
+
     pub static IP_PERMISSION: Schema = Schema::structure(
         "IpPermission",
         &Structure::new(&[
@@ -11323,6 +13494,8 @@ mod schema {
 
     pub static IPV4_ADDRESSES_PER_SECONDARY_INTERFACE: Schema =
         Schema::new("Ipv4AddressesPerSecondaryInterface", Kind::Integer);
+
+    pub static IPV4_POOL_EC2_ID: Schema = Schema::string("Ipv4PoolEc2Id");
 
     pub static IPV4_PREFIX_LIST: Schema = Schema::list(
         "Ipv4PrefixList",
@@ -11972,6 +14145,8 @@ mod schema {
         &List::of(Member::new("member", &LICENSE_CONFIGURATION_REQUEST).named("item")),
     );
 
+    pub static LOCAL_GATEWAY_ID: Schema = Schema::string("LocalGatewayId");
+
     pub static LOCAL_STORAGE: Schema = Schema::string("LocalStorage").one_of(&["included", "required", "excluded"]);
 
     pub static LOCAL_STORAGE_TYPE: Schema = Schema::string("LocalStorageType").one_of(&["hdd", "ssd"]);
@@ -12164,6 +14339,33 @@ mod schema {
         &Structure::new(&[Member::new("Return", &BOOLEAN).named("return")]),
     );
 
+    pub static MODIFY_SUBNET_ATTRIBUTE_REQUEST: Schema = Schema::structure(
+        "ModifySubnetAttributeRequest",
+        &Structure::new(&[
+            Member::new("AssignIpv6AddressOnCreation", &ATTRIBUTE_BOOLEAN_VALUE),
+            Member::new("MapPublicIpOnLaunch", &ATTRIBUTE_BOOLEAN_VALUE),
+            Member::new("SubnetId", &SUBNET_ID).required().named("subnetId"),
+            Member::new("MapCustomerOwnedIpOnLaunch", &ATTRIBUTE_BOOLEAN_VALUE),
+            Member::new("CustomerOwnedIpv4Pool", &COIP_POOL_ID),
+            Member::new("EnableDns64", &ATTRIBUTE_BOOLEAN_VALUE),
+            Member::new("PrivateDnsHostnameTypeOnLaunch", &HOSTNAME_TYPE),
+            Member::new("EnableResourceNameDnsARecordOnLaunch", &ATTRIBUTE_BOOLEAN_VALUE),
+            Member::new("EnableResourceNameDnsAAAARecordOnLaunch", &ATTRIBUTE_BOOLEAN_VALUE),
+            Member::new("EnableLniAtDeviceIndex", &INTEGER),
+            Member::new("DisableLniAtDeviceIndex", &ATTRIBUTE_BOOLEAN_VALUE),
+        ]),
+    );
+
+    pub static MODIFY_VPC_ATTRIBUTE_REQUEST: Schema = Schema::structure(
+        "ModifyVpcAttributeRequest",
+        &Structure::new(&[
+            Member::new("EnableDnsHostnames", &ATTRIBUTE_BOOLEAN_VALUE),
+            Member::new("EnableDnsSupport", &ATTRIBUTE_BOOLEAN_VALUE),
+            Member::new("VpcId", &VPC_ID).required().named("vpcId"),
+            Member::new("EnableNetworkAddressUsageMetrics", &ATTRIBUTE_BOOLEAN_VALUE),
+        ]),
+    );
+
     pub static MONITORING: Schema = Schema::structure(
         "Monitoring",
         &Structure::new(&[
@@ -12175,10 +14377,64 @@ mod schema {
     pub static MONITORING_STATE: Schema =
         Schema::string("MonitoringState").one_of(&["disabled", "disabling", "enabled", "pending"]);
 
+    pub static NAT_GATEWAY_ID: Schema = Schema::string("NatGatewayId");
+
     pub static NESTED_VIRTUALIZATION_SPECIFICATION: Schema =
         Schema::string("NestedVirtualizationSpecification").one_of(&["enabled", "disabled"]);
 
     pub static NETMASK_LENGTH: Schema = Schema::new("NetmaskLength", Kind::Integer);
+
+    pub static NETWORK_ACL: Schema = Schema::structure(
+        "NetworkAcl",
+        &Structure::new(&[
+            Member::new("Associations", &NETWORK_ACL_ASSOCIATION_LIST).named("associationSet"),
+            Member::new("Entries", &NETWORK_ACL_ENTRY_LIST).named("entrySet"),
+            Member::new("IsDefault", &BOOLEAN).named("default"),
+            Member::new("NetworkAclId", &STRING).named("networkAclId"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("VpcId", &STRING).named("vpcId"),
+            Member::new("OwnerId", &STRING).named("ownerId"),
+        ]),
+    );
+
+    pub static NETWORK_ACL_ASSOCIATION: Schema = Schema::structure(
+        "NetworkAclAssociation",
+        &Structure::new(&[
+            Member::new("NetworkAclAssociationId", &STRING).named("networkAclAssociationId"),
+            Member::new("NetworkAclId", &STRING).named("networkAclId"),
+            Member::new("SubnetId", &STRING).named("subnetId"),
+        ]),
+    );
+
+    pub static NETWORK_ACL_ASSOCIATION_LIST: Schema = Schema::list(
+        "NetworkAclAssociationList",
+        &List::of(Member::new("member", &NETWORK_ACL_ASSOCIATION).named("item")),
+    );
+
+    pub static NETWORK_ACL_ENTRY: Schema = Schema::structure(
+        "NetworkAclEntry",
+        &Structure::new(&[
+            Member::new("CidrBlock", &STRING).named("cidrBlock"),
+            Member::new("Egress", &BOOLEAN).named("egress"),
+            Member::new("IcmpTypeCode", &ICMP_TYPE_CODE).named("icmpTypeCode"),
+            Member::new("Ipv6CidrBlock", &STRING).named("ipv6CidrBlock"),
+            Member::new("PortRange", &PORT_RANGE).named("portRange"),
+            Member::new("Protocol", &STRING).named("protocol"),
+            Member::new("RuleAction", &RULE_ACTION).named("ruleAction"),
+            Member::new("RuleNumber", &INTEGER).named("ruleNumber"),
+        ]),
+    );
+
+    pub static NETWORK_ACL_ENTRY_LIST: Schema =
+        Schema::list("NetworkAclEntryList", &List::of(Member::new("member", &NETWORK_ACL_ENTRY).named("item")));
+
+    pub static NETWORK_ACL_ID: Schema = Schema::string("NetworkAclId");
+
+    pub static NETWORK_ACL_ID_STRING_LIST: Schema =
+        Schema::list("NetworkAclIdStringList", &List::of(Member::new("member", &NETWORK_ACL_ID).named("item")));
+
+    pub static NETWORK_ACL_LIST: Schema =
+        Schema::list("NetworkAclList", &List::of(Member::new("member", &NETWORK_ACL).named("item")));
 
     pub static NETWORK_BANDWIDTH_GBPS: Schema = Schema::structure(
         "NetworkBandwidthGbps",
@@ -12479,6 +14735,8 @@ mod schema {
         &List::of(Member::new("member", &NITRO_TPM_SUPPORTED_VERSION_TYPE).named("item")),
     );
 
+    pub static ODB_NETWORK_ARN: Schema = Schema::string("OdbNetworkArn");
+
     pub static OPERATOR_REQUEST: Schema =
         Schema::structure("OperatorRequest", &Structure::new(&[Member::new("Principal", &STRING)]));
 
@@ -12564,6 +14822,11 @@ mod schema {
 
     pub static PLATFORM_VALUES: Schema = Schema::string("PlatformValues").one_of(&["Windows"]);
 
+    pub static PORT_RANGE: Schema = Schema::structure(
+        "PortRange",
+        &Structure::new(&[Member::new("From", &INTEGER).named("from"), Member::new("To", &INTEGER).named("to")]),
+    );
+
     pub static PREFIX_LIST_ID: Schema = Schema::structure(
         "PrefixListId",
         &Structure::new(&[
@@ -12645,6 +14908,14 @@ mod schema {
 
     pub static PRODUCT_CODE_VALUES: Schema = Schema::string("ProductCodeValues").one_of(&["devpay", "marketplace"]);
 
+    pub static PROPAGATING_VGW: Schema =
+        Schema::structure("PropagatingVgw", &Structure::new(&[Member::new("GatewayId", &STRING).named("gatewayId")]));
+
+    pub static PROPAGATING_VGW_LIST: Schema =
+        Schema::list("PropagatingVgwList", &List::of(Member::new("member", &PROPAGATING_VGW).named("item")));
+
+    pub static PUBLIC_IP_ADDRESS: Schema = Schema::string("PublicIpAddress");
+
     pub static PUBLIC_IP_DNS_NAME_OPTIONS: Schema = Schema::structure(
         "PublicIpDnsNameOptions",
         &Structure::new(&[
@@ -12654,6 +14925,9 @@ mod schema {
             Member::new("PublicDualStackDnsName", &STRING).named("publicDualStackDnsName"),
         ]),
     );
+
+    pub static PUBLIC_IP_STRING_LIST: Schema =
+        Schema::list("PublicIpStringList", &List::of(Member::new("member", &STRING).named("PublicIp")));
 
     pub static RAMDISK_ID: Schema = Schema::string("RamdiskId");
 
@@ -12676,6 +14950,80 @@ mod schema {
             Member::new("UserId", &STRING).named("userId"),
             Member::new("VpcId", &STRING).named("vpcId"),
             Member::new("VpcPeeringConnectionId", &STRING).named("vpcPeeringConnectionId"),
+        ]),
+    );
+
+    pub static REGION: Schema = Schema::structure(
+        "Region",
+        &Structure::new(&[
+            Member::new("OptInStatus", &STRING).named("optInStatus"),
+            Member::new("Geography", &REGION_GEOGRAPHY_LIST).named("geographySet"),
+            Member::new("RegionName", &STRING).named("regionName"),
+            Member::new("Endpoint", &STRING).named("regionEndpoint"),
+        ]),
+    );
+
+    pub static REGION_GEOGRAPHY: Schema =
+        Schema::structure("RegionGeography", &Structure::new(&[Member::new("Name", &STRING).named("name")]));
+
+    pub static REGION_GEOGRAPHY_LIST: Schema =
+        Schema::list("RegionGeographyList", &List::of(Member::new("member", &REGION_GEOGRAPHY).named("item")));
+
+    pub static REGION_LIST: Schema =
+        Schema::list("RegionList", &List::of(Member::new("member", &REGION).named("item")));
+
+    pub static REGION_NAME_STRING_LIST: Schema =
+        Schema::list("RegionNameStringList", &List::of(Member::new("member", &STRING).named("RegionName")));
+
+    pub static RELEASE_ADDRESS_REQUEST: Schema = Schema::structure(
+        "ReleaseAddressRequest",
+        &Structure::new(&[
+            Member::new("AllocationId", &ALLOCATION_ID),
+            Member::new("PublicIp", &STRING),
+            Member::new("NetworkBorderGroup", &STRING),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+        ]),
+    );
+
+    pub static REPLACE_ROUTE_REQUEST: Schema = Schema::structure(
+        "ReplaceRouteRequest",
+        &Structure::new(&[
+            Member::new("DestinationPrefixListId", &PREFIX_LIST_RESOURCE_ID),
+            Member::new("VpcEndpointId", &VPC_ENDPOINT_ID),
+            Member::new("LocalTarget", &BOOLEAN),
+            Member::new("TransitGatewayId", &TRANSIT_GATEWAY_ID),
+            Member::new("LocalGatewayId", &LOCAL_GATEWAY_ID),
+            Member::new("CarrierGatewayId", &CARRIER_GATEWAY_ID),
+            Member::new("CoreNetworkArn", &CORE_NETWORK_ARN),
+            Member::new("OdbNetworkArn", &ODB_NETWORK_ARN),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("RouteTableId", &ROUTE_TABLE_ID).required().named("routeTableId"),
+            Member::new("DestinationCidrBlock", &STRING).named("destinationCidrBlock"),
+            Member::new("GatewayId", &ROUTE_GATEWAY_ID).named("gatewayId"),
+            Member::new("DestinationIpv6CidrBlock", &STRING).named("destinationIpv6CidrBlock"),
+            Member::new("EgressOnlyInternetGatewayId", &EGRESS_ONLY_INTERNET_GATEWAY_ID)
+                .named("egressOnlyInternetGatewayId"),
+            Member::new("InstanceId", &INSTANCE_ID).named("instanceId"),
+            Member::new("NetworkInterfaceId", &NETWORK_INTERFACE_ID).named("networkInterfaceId"),
+            Member::new("VpcPeeringConnectionId", &VPC_PEERING_CONNECTION_ID).named("vpcPeeringConnectionId"),
+            Member::new("NatGatewayId", &NAT_GATEWAY_ID).named("natGatewayId"),
+        ]),
+    );
+
+    pub static REPLACE_ROUTE_TABLE_ASSOCIATION_REQUEST: Schema = Schema::structure(
+        "ReplaceRouteTableAssociationRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("AssociationId", &ROUTE_TABLE_ASSOCIATION_ID).required().named("associationId"),
+            Member::new("RouteTableId", &ROUTE_TABLE_ID).required().named("routeTableId"),
+        ]),
+    );
+
+    pub static REPLACE_ROUTE_TABLE_ASSOCIATION_RESULT: Schema = Schema::structure(
+        "ReplaceRouteTableAssociationResult",
+        &Structure::new(&[
+            Member::new("NewAssociationId", &STRING).named("newAssociationId"),
+            Member::new("AssociationState", &ROUTE_TABLE_ASSOCIATION_STATE).named("associationState"),
         ]),
     );
 
@@ -13002,6 +15350,102 @@ mod schema {
     pub static ROOT_DEVICE_TYPE_LIST: Schema =
         Schema::list("RootDeviceTypeList", &List::of(Member::new("member", &ROOT_DEVICE_TYPE).named("item")));
 
+    pub static ROUTE: Schema = Schema::structure(
+        "Route",
+        &Structure::new(&[
+            Member::new("DestinationCidrBlock", &STRING).named("destinationCidrBlock"),
+            Member::new("DestinationIpv6CidrBlock", &STRING).named("destinationIpv6CidrBlock"),
+            Member::new("DestinationPrefixListId", &STRING).named("destinationPrefixListId"),
+            Member::new("EgressOnlyInternetGatewayId", &STRING).named("egressOnlyInternetGatewayId"),
+            Member::new("GatewayId", &STRING).named("gatewayId"),
+            Member::new("InstanceId", &STRING).named("instanceId"),
+            Member::new("InstanceOwnerId", &STRING).named("instanceOwnerId"),
+            Member::new("NatGatewayId", &STRING).named("natGatewayId"),
+            Member::new("TransitGatewayId", &STRING).named("transitGatewayId"),
+            Member::new("LocalGatewayId", &STRING).named("localGatewayId"),
+            Member::new("CarrierGatewayId", &CARRIER_GATEWAY_ID).named("carrierGatewayId"),
+            Member::new("NetworkInterfaceId", &STRING).named("networkInterfaceId"),
+            Member::new("Origin", &ROUTE_ORIGIN).named("origin"),
+            Member::new("State", &ROUTE_STATE).named("state"),
+            Member::new("VpcPeeringConnectionId", &STRING).named("vpcPeeringConnectionId"),
+            Member::new("CoreNetworkArn", &CORE_NETWORK_ARN).named("coreNetworkArn"),
+            Member::new("OdbNetworkArn", &ODB_NETWORK_ARN).named("odbNetworkArn"),
+            Member::new("IpAddress", &STRING).named("ipAddress"),
+        ]),
+    );
+
+    pub static ROUTE_GATEWAY_ID: Schema = Schema::string("RouteGatewayId");
+
+    pub static ROUTE_LIST: Schema = Schema::list("RouteList", &List::of(Member::new("member", &ROUTE).named("item")));
+
+    pub static ROUTE_ORIGIN: Schema = Schema::string("RouteOrigin").one_of(&[
+        "CreateRouteTable",
+        "CreateRoute",
+        "EnableVgwRoutePropagation",
+        "Advertisement",
+    ]);
+
+    pub static ROUTE_STATE: Schema = Schema::string("RouteState").one_of(&["active", "blackhole", "filtered"]);
+
+    pub static ROUTE_TABLE: Schema = Schema::structure(
+        "RouteTable",
+        &Structure::new(&[
+            Member::new("Associations", &ROUTE_TABLE_ASSOCIATION_LIST).named("associationSet"),
+            Member::new("PropagatingVgws", &PROPAGATING_VGW_LIST).named("propagatingVgwSet"),
+            Member::new("RouteTableId", &STRING).named("routeTableId"),
+            Member::new("Routes", &ROUTE_LIST).named("routeSet"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("VpcId", &STRING).named("vpcId"),
+            Member::new("OwnerId", &STRING).named("ownerId"),
+        ]),
+    );
+
+    pub static ROUTE_TABLE_ASSOCIATION: Schema = Schema::structure(
+        "RouteTableAssociation",
+        &Structure::new(&[
+            Member::new("Main", &BOOLEAN).named("main"),
+            Member::new("RouteTableAssociationId", &STRING).named("routeTableAssociationId"),
+            Member::new("RouteTableId", &STRING).named("routeTableId"),
+            Member::new("SubnetId", &STRING).named("subnetId"),
+            Member::new("GatewayId", &STRING).named("gatewayId"),
+            Member::new("PublicIpv4Pool", &STRING).named("publicIpv4Pool"),
+            Member::new("AssociationState", &ROUTE_TABLE_ASSOCIATION_STATE).named("associationState"),
+        ]),
+    );
+
+    pub static ROUTE_TABLE_ASSOCIATION_ID: Schema = Schema::string("RouteTableAssociationId");
+
+    pub static ROUTE_TABLE_ASSOCIATION_LIST: Schema = Schema::list(
+        "RouteTableAssociationList",
+        &List::of(Member::new("member", &ROUTE_TABLE_ASSOCIATION).named("item")),
+    );
+
+    pub static ROUTE_TABLE_ASSOCIATION_STATE: Schema = Schema::structure(
+        "RouteTableAssociationState",
+        &Structure::new(&[
+            Member::new("State", &ROUTE_TABLE_ASSOCIATION_STATE_CODE).named("state"),
+            Member::new("StatusMessage", &STRING).named("statusMessage"),
+        ]),
+    );
+
+    pub static ROUTE_TABLE_ASSOCIATION_STATE_CODE: Schema = Schema::string("RouteTableAssociationStateCode").one_of(&[
+        "associating",
+        "associated",
+        "disassociating",
+        "disassociated",
+        "failed",
+    ]);
+
+    pub static ROUTE_TABLE_ID: Schema = Schema::string("RouteTableId");
+
+    pub static ROUTE_TABLE_ID_STRING_LIST: Schema =
+        Schema::list("RouteTableIdStringList", &List::of(Member::new("member", &ROUTE_TABLE_ID).named("item")));
+
+    pub static ROUTE_TABLE_LIST: Schema =
+        Schema::list("RouteTableList", &List::of(Member::new("member", &ROUTE_TABLE).named("item")));
+
+    pub static RULE_ACTION: Schema = Schema::string("RuleAction").one_of(&["allow", "deny"]);
+
     pub static RUN_INSTANCES_MONITORING_ENABLED: Schema = Schema::structure(
         "RunInstancesMonitoringEnabled",
         &Structure::new(&[
@@ -13222,6 +15666,8 @@ mod schema {
     );
 
     pub static SENSITIVE_USER_DATA: Schema = Schema::string("SensitiveUserData").sensitive();
+
+    pub static SERVICE_MANAGED: Schema = Schema::string("ServiceManaged").one_of(&["alb", "nlb", "rnat", "rds"]);
 
     pub static SEVERITY_LABEL: Schema =
         Schema::string("SeverityLabel").one_of(&["informational", "low", "medium", "high", "critical"]);
@@ -13465,6 +15911,8 @@ mod schema {
 
     pub static TPM_SUPPORT_VALUES: Schema = Schema::string("TpmSupportValues").one_of(&["v2.0"]);
 
+    pub static TRANSIT_GATEWAY_ID: Schema = Schema::string("TransitGatewayId");
+
     pub static UNASSIGN_PRIVATE_IP_ADDRESSES_REQUEST: Schema = Schema::structure(
         "UnassignPrivateIpAddressesRequest",
         &Structure::new(&[
@@ -13663,6 +16111,12 @@ mod schema {
         ]),
     );
 
+    pub static VPC_ATTRIBUTE_NAME: Schema = Schema::string("VpcAttributeName").one_of(&[
+        "enableDnsSupport",
+        "enableDnsHostnames",
+        "enableNetworkAddressUsageMetrics",
+    ]);
+
     pub static VPC_CIDR_BLOCK_ASSOCIATION: Schema = Schema::structure(
         "VpcCidrBlockAssociation",
         &Structure::new(&[
@@ -13772,6 +16226,8 @@ mod schema {
         "delete-failed",
     ]);
 
+    pub static VPC_ENDPOINT_ID: Schema = Schema::string("VpcEndpointId");
+
     pub static VPC_ID: Schema = Schema::string("VpcId");
 
     pub static VPC_ID_STRING_LIST: Schema =
@@ -13796,6 +16252,8 @@ mod schema {
     );
 
     pub static VPC_LIST: Schema = Schema::list("VpcList", &List::of(Member::new("member", &VPC).named("item")));
+
+    pub static VPC_PEERING_CONNECTION_ID: Schema = Schema::string("VpcPeeringConnectionId");
 
     pub static VPC_STATE: Schema = Schema::string("VpcState").one_of(&["pending", "available", "deleting"]);
 

@@ -273,7 +273,7 @@ fn a_host_enforces_a_group_while_an_interface_has_it() {
     authorize(&mut world, &web, vec![tcp(22, 80, &["10.0.0.0/8"]), from_group("-1", &web), ping]).unwrap();
     world.settle();
     let port = world.view().get(&Key::<Want<Port>>::new(eni.as_str())).unwrap().body.0;
-    assert_eq!(port.groups, [web.clone()]);
+    assert_eq!(port.groups, std::slice::from_ref(&web));
     let SecurityGroup { network, mut ingress, egress, .. } = enforced(&world, &web).unwrap();
     ingress.sort();
     let block = |text: &str| Peer::Block(text.parse().unwrap());

@@ -74,7 +74,11 @@ fn read(root: &Path) -> Result<(ops::Ops, source::Models)> {
 fn generate(ops: &ops::Ops, models: &source::Models, root: &Path) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     for (name, service) in &ops.services {
-        let model = models.read(&service.model)?;
+        let mut model = models.read(&service.model)?;
+        for (shape, values) in &service.values {
+            let known = model.shapes.get_mut(shape).with_context(|| format!("{name} has no shape {shape}"))?;
+            known.values.extend(values.iter().cloned());
+        }
         let text = emit::service(name, service, &model).with_context(|| format!("generating {name}"))?;
         files.insert(format!("{name}.rs"), rustfmt(&text, root).with_context(|| format!("formatting {name}"))?);
     }

@@ -47,6 +47,9 @@ pub struct Service {
     /// Shapes that hold secrets, beside those that the model says.
     #[serde(default)]
     pub sensitive: BTreeSet<String>,
+    /// By shape: values that AWS answers and its model does not know.
+    #[serde(default)]
+    pub values: BTreeMap<String, Vec<String>>,
     /// The operations.
     pub operations: BTreeMap<String, Operation>,
 }

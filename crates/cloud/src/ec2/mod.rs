@@ -1,13 +1,19 @@
 //! EC2: networks, interfaces, volumes, instances, and what those are launched from.
 
+pub mod address;
 pub mod availability_zone;
 mod describe;
+mod dhcp_options;
 pub mod image;
 pub mod instance;
 pub mod instance_type;
+pub mod internet_gateway;
 pub mod launch_template;
+mod network_acl;
 pub mod network_interface;
 mod offered;
+mod region;
+pub mod route_table;
 pub mod security_group;
 pub mod security_group_rule;
 pub mod subnet;
@@ -23,10 +29,27 @@ pub fn service() -> Service {
     Service::new()
         .write(&api::CREATE_VPC, vpc::ops::create)
         .read(&api::DESCRIBE_VPCS, vpc::ops::describe)
+        .read(&api::DESCRIBE_VPC_ATTRIBUTE, vpc::ops::describe_attribute)
+        .write(&api::MODIFY_VPC_ATTRIBUTE, vpc::ops::modify_attribute)
         .write(&api::DELETE_VPC, vpc::ops::delete)
         .write(&api::CREATE_SUBNET, subnet::ops::create)
         .read(&api::DESCRIBE_SUBNETS, subnet::ops::describe)
+        .write(&api::MODIFY_SUBNET_ATTRIBUTE, subnet::ops::modify_attribute)
         .write(&api::DELETE_SUBNET, subnet::ops::delete)
+        .write(&api::CREATE_ROUTE_TABLE, route_table::ops::create)
+        .read(&api::DESCRIBE_ROUTE_TABLES, route_table::ops::describe)
+        .write(&api::DELETE_ROUTE_TABLE, route_table::ops::delete)
+        .write(&api::ASSOCIATE_ROUTE_TABLE, route_table::ops::associate)
+        .write(&api::DISASSOCIATE_ROUTE_TABLE, route_table::ops::disassociate)
+        .write(&api::REPLACE_ROUTE_TABLE_ASSOCIATION, route_table::ops::replace_association)
+        .write(&api::CREATE_ROUTE, route_table::ops::create_route)
+        .write(&api::REPLACE_ROUTE, route_table::ops::replace_route)
+        .write(&api::DELETE_ROUTE, route_table::ops::delete_route)
+        .write(&api::CREATE_INTERNET_GATEWAY, internet_gateway::ops::create)
+        .read(&api::DESCRIBE_INTERNET_GATEWAYS, internet_gateway::ops::describe)
+        .write(&api::ATTACH_INTERNET_GATEWAY, internet_gateway::ops::attach)
+        .write(&api::DETACH_INTERNET_GATEWAY, internet_gateway::ops::detach)
+        .write(&api::DELETE_INTERNET_GATEWAY, internet_gateway::ops::delete)
         .write(&api::CREATE_SECURITY_GROUP, security_group::ops::create)
         .read(&api::DESCRIBE_SECURITY_GROUPS, security_group::ops::describe)
         .write(&api::DELETE_SECURITY_GROUP, security_group::ops::delete)
@@ -44,6 +67,15 @@ pub fn service() -> Service {
             &api::UPDATE_SECURITY_GROUP_RULE_DESCRIPTIONS_EGRESS,
             security_group_rule::ops::update_egress_descriptions,
         )
+        .write(&api::ALLOCATE_ADDRESS, address::ops::allocate)
+        .read(&api::DESCRIBE_ADDRESSES, address::ops::describe)
+        .write(&api::ASSOCIATE_ADDRESS, address::ops::associate)
+        .write(&api::DISASSOCIATE_ADDRESS, address::ops::disassociate)
+        .write(&api::RELEASE_ADDRESS, address::ops::release)
+        .read(&api::DESCRIBE_NETWORK_ACLS, network_acl::describe)
+        .read(&api::DESCRIBE_DHCP_OPTIONS, dhcp_options::describe)
+        .read(&api::DESCRIBE_REGIONS, region::describe)
+        .read(&api::DESCRIBE_ACCOUNT_ATTRIBUTES, region::account_attributes)
         .read(&api::DESCRIBE_AVAILABILITY_ZONES, availability_zone::describe)
         .write(&api::CREATE_NETWORK_INTERFACE, network_interface::ops::create)
         .read(&api::DESCRIBE_NETWORK_INTERFACES, network_interface::ops::describe)

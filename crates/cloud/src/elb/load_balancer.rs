@@ -1,5 +1,6 @@
 //! Network load balancers. [`crate::fabric`] makes them real and writes what was seen of them.
 
+use crate::ec2::address;
 use crate::settings::Settings;
 use crate::vacancy;
 use roadstead_hostspec::{Listener, PublicAddress};
@@ -58,7 +59,8 @@ impl LoadBalancer {
 pub fn free_public_address(tx: &Tx, who: &str) -> Option<Ipv4Addr> {
     let pool = Settings::of(tx).public_pool;
     let free = |a: &Ipv4Addr| !tx.any(Index::<LoadBalancer>::by("public", a.to_string()));
-    let all = vacancy::order(pool.size().saturating_sub(OUTSIDE + 1), who).filter_map(|n| pool.nth(OUTSIDE + n));
+    let others = OUTSIDE + address::RESERVED + 1;
+    let all = vacancy::order(pool.size().saturating_sub(others), who).filter_map(|n| pool.nth(OUTSIDE + n));
     all.into_iter().find(free)
 }
 

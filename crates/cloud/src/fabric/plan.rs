@@ -2,6 +2,7 @@
 //! deleted one once no host has anything of it.
 
 use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::route_table;
 use crate::ec2::security_group::{self, SecurityGroup};
 use crate::ec2::security_group_rule::{self, Direction, Peer, Permission, Traffic};
 use crate::ec2::volume::Volume;
@@ -47,6 +48,10 @@ impl Planner for NetworkPlanner {
         let vpc = &record.body;
         if record.deleting.is_some() {
             return finish::<_, hostspec::Network>(tx, &record.key, &vpc.id);
+        }
+        if vpc.account != SERVICE_ACCOUNT {
+            // One from before route tables were records has none.
+            route_table::ensure_main(tx, vpc);
         }
         // A VPC with nothing in it costs a host nothing.
         if !tx.any(Index::<NetworkInterface>::by("vpc", vpc.id.as_str())) {

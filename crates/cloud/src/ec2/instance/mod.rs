@@ -10,7 +10,7 @@ mod run;
 mod view;
 
 pub use model::{Attachment, Image, Instance, Launch, Phase, Power, Spec, State, Status};
-pub use run::{Run, private_dns_name, run};
+pub use run::{Run, private_dns_name, private_domain, run};
 
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::volume::Volume;

@@ -88,8 +88,12 @@ pub fn run(tx: &mut Tx, owner: Option<&AnyKey>, run: Run) -> Result<String, Faul
 /// The private DNS name of an address (VPC user guide, "DNS attributes for your VPC").
 pub fn private_dns_name(region: &str, address: Ipv4Addr) -> String {
     let [a, b, c, d] = address.octets();
-    let domain = if region == "us-east-1" { "ec2.internal".to_owned() } else { format!("{region}.compute.internal") };
-    format!("ip-{a}-{b}-{c}-{d}.{domain}")
+    format!("ip-{a}-{b}-{c}-{d}.{}", private_domain(region))
+}
+
+/// The domain of a region's private names.
+pub fn private_domain(region: &str) -> String {
+    if region == "us-east-1" { "ec2.internal".to_owned() } else { format!("{region}.compute.internal") }
 }
 
 /// A run that can be written.

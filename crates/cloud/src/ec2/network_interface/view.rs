@@ -1,6 +1,7 @@
 //! How EC2 shows an interface.
 
 use super::NetworkInterface;
+use crate::ec2::address::{self, Address};
 use crate::ec2::describe::tag_values;
 use crate::ec2::instance::private_dns_name;
 use crate::ec2::{security_group, subnet, tags};
@@ -15,14 +16,20 @@ const SERVICE: &str = "amazon-aws";
 /// An interface, as DescribeNetworkInterfaces has it.
 pub(super) fn show(read: &impl Read, region: &str, eni: &NetworkInterface) -> api::NetworkInterface {
     let dns = |address: Ipv4Addr| Some(private_dns_name(region, address));
+    let public: Vec<Address> = address::of_interface(read, &eni.id).into_iter().map(|record| record.body).collect();
+    let association = |address: Ipv4Addr| {
+        let of = |public: &&Address| public.association.as_ref().is_some_and(|has| has.private == address);
+        public.iter().find(of).map(association)
+    };
     let address = |(address, primary)| api::NetworkInterfacePrivateIpAddress {
+        association: association(address),
         primary: Some(primary),
         private_dns_name: dns(address),
         private_ip_address: Some(address.to_string()),
-        ..Default::default()
     };
     let zone_id = read.shared(&subnet::Subnet::key(&eni.account, &eni.subnet)).map(|s| s.body.zone_id.clone());
     api::NetworkInterface {
+        association: association(eni.address),
         attachment: attachment(eni),
         availability_zone: Some(eni.zone.clone()),
         availability_zone_id: zone_id,
@@ -42,6 +49,17 @@ pub(super) fn show(read: &impl Read, region: &str, eni: &NetworkInterface) -> ap
         subnet_id: Some(eni.subnet.clone()),
         tag_set: tags::shown(&eni.tags),
         vpc_id: Some(eni.vpc.clone()),
+        ..Default::default()
+    }
+}
+
+/// An elastic address, where the private one is shown that it stands for.
+fn association(public: &Address) -> api::NetworkInterfaceAssociation {
+    api::NetworkInterfaceAssociation {
+        allocation_id: Some(public.id.clone()),
+        association_id: public.association.as_ref().map(|association| association.id.clone()),
+        ip_owner_id: Some(public.account.clone()),
+        public_ip: Some(public.public.to_string()),
         ..Default::default()
     }
 }

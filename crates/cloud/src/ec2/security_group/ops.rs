@@ -125,7 +125,7 @@ pub fn delete(
 }
 
 /// EC2 quota "security groups per network interface".
-const PER_INTERFACE_MAX: usize = 5;
+pub(crate) const PER_INTERFACE_MAX: usize = 5;
 
 /// The groups that an interface in this VPC gets when these are asked for: they must be of the VPC; none: its default one.
 pub(crate) fn in_vpc(read: &impl Read, account: &str, vpc: &str, named: &[String]) -> Result<Vec<String>, Fault> {

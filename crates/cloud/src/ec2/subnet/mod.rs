@@ -27,6 +27,7 @@ pub fn create(
         zone: zone.name.clone(),
         zone_id: zone.id.clone(),
         default_for_zone,
+        maps_public_address: None,
         tags: Tags::new(),
     };
     tx.create(Subnet::key(&subnet.account, &subnet.id), owner, subnet.clone());

@@ -19,6 +19,10 @@ pub struct Subnet {
     pub zone_id: String,
     /// The zone's default subnet.
     pub default_for_zone: bool,
+    /// Whether its instances are to have public addresses; None: as in default subnets and others. Recorded; there are
+    /// none to have.
+    #[serde(default)]
+    pub maps_public_address: Option<bool>,
     /// Its tags.
     pub tags: Tags,
 }

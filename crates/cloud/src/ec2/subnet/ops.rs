@@ -4,7 +4,7 @@ use super::Subnet;
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::offered::nothing_left;
-use crate::ec2::{tags, vpc};
+use crate::ec2::{route_table, tags, vpc};
 use crate::settings::Settings;
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
@@ -107,7 +107,35 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteSubnetRequest) -> 
         return Err(api::DEPENDENCY_VIOLATION.fault(why));
     }
     tags::not_dry(input.dry_run)?;
+    route_table::forget_subnet(tx, &subnet.id);
     tx.remove(&record.key);
+    Ok(())
+}
+
+/// EC2 ModifySubnetAttribute: one attribute at a time.
+pub fn modify_attribute(
+    tx: &mut Tx,
+    caller: &Caller,
+    mut input: api::ModifySubnetAttributeRequest,
+) -> Result<(), Fault> {
+    let mut record = find(tx, &caller.identity.account, &std::mem::take(&mut input.subnet_id))?;
+    let public = input.map_public_ip_on_launch.take();
+    // These are so already.
+    input.private_dns_hostname_type_on_launch.take_if(|kind| *kind == api::HostnameType::IpName);
+    for off in [
+        &mut input.assign_ipv6_address_on_creation,
+        &mut input.enable_dns64,
+        &mut input.enable_resource_name_dns_a_record_on_launch,
+        &mut input.enable_resource_name_dns_aaaa_record_on_launch,
+        &mut input.map_customer_owned_ip_on_launch,
+    ] {
+        off.take_if(|asked| asked.value != Some(true));
+    }
+    nothing_left(&input, "A subnet")?;
+    if let Some(public) = public {
+        record.body.maps_public_address = Some(public.value.unwrap_or_default());
+    }
+    tx.put(record);
     Ok(())
 }
 
@@ -144,7 +172,7 @@ fn view(read: &impl Read, region: &str, subnet: &Subnet) -> api::Subnet {
         availability_zone_id: Some(subnet.zone_id.clone()),
         available_ip_address_count: i32::try_from(network_interface::free_addresses(read, subnet)).ok(),
         default_for_az: Some(subnet.default_for_zone),
-        map_public_ip_on_launch: Some(subnet.default_for_zone),
+        map_public_ip_on_launch: Some(subnet.maps_public_address.unwrap_or(subnet.default_for_zone)),
         state: Some(api::SubnetState::Available),
         tags: tags::shown(&subnet.tags),
         ..Default::default()

@@ -1,8 +1,11 @@
 //! What can have tags: each kind of resource by the prefix of its ids.
 
+use crate::ec2::address::Address;
 use crate::ec2::instance::Instance;
+use crate::ec2::internet_gateway::InternetGateway;
 use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::route_table::RouteTable;
 use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::security_group_rule::SecurityGroupRule;
 use crate::ec2::subnet::Subnet;
@@ -82,6 +85,48 @@ impl Tagged for SecurityGroupRule {
     }
 }
 
+impl Tagged for RouteTable {
+    const TYPE: api::ResourceType = api::ResourceType::RouteTable;
+    const MISSING: &'static ErrorShape = &api::INVALID_ROUTE_TABLE_ID_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<RouteTable> {
+        RouteTable::key(account, id)
+    }
+    fn all(account: &str) -> Index<RouteTable> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for InternetGateway {
+    const TYPE: api::ResourceType = api::ResourceType::InternetGateway;
+    const MISSING: &'static ErrorShape = &api::INVALID_INTERNET_GATEWAY_ID_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<InternetGateway> {
+        InternetGateway::key(account, id)
+    }
+    fn all(account: &str) -> Index<InternetGateway> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for Address {
+    const TYPE: api::ResourceType = api::ResourceType::ElasticIp;
+    const MISSING: &'static ErrorShape = &api::INVALID_ALLOCATION_ID_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<Address> {
+        Address::key(account, id)
+    }
+    fn all(account: &str) -> Index<Address> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
 impl Tagged for LaunchTemplate {
     const TYPE: api::ResourceType = api::ResourceType::LaunchTemplate;
     const MISSING: &'static ErrorShape = &api::INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND;
@@ -154,6 +199,9 @@ pub(super) fn change(
         Some("subnet") => change_of::<Subnet>(tx, account, id, change),
         Some("sg") => change_of::<SecurityGroup>(tx, account, id, change),
         Some("sgr") => change_of::<SecurityGroupRule>(tx, account, id, change),
+        Some("rtb") => change_of::<RouteTable>(tx, account, id, change),
+        Some("igw") => change_of::<InternetGateway>(tx, account, id, change),
+        Some("eipalloc") => change_of::<Address>(tx, account, id, change),
         Some("lt") => change_of::<LaunchTemplate>(tx, account, id, change),
         Some("eni") => change_of::<NetworkInterface>(tx, account, id, change),
         Some("vol") => change_of::<Volume>(tx, account, id, change),
@@ -190,6 +238,9 @@ pub(super) fn rows(read: &impl Read, account: &str) -> Vec<Row> {
     rows.extend(rows_of::<Subnet>(read, account));
     rows.extend(rows_of::<SecurityGroup>(read, account));
     rows.extend(rows_of::<SecurityGroupRule>(read, account));
+    rows.extend(rows_of::<RouteTable>(read, account));
+    rows.extend(rows_of::<InternetGateway>(read, account));
+    rows.extend(rows_of::<Address>(read, account));
     rows.extend(rows_of::<LaunchTemplate>(read, account));
     rows.extend(rows_of::<NetworkInterface>(read, account));
     rows.extend(rows_of::<Volume>(read, account));

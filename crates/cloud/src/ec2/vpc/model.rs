@@ -13,8 +13,28 @@ pub struct Vpc {
     pub cidr: Cidr,
     /// The account's default VPC.
     pub is_default: bool,
+    /// What ModifyVpcAttribute changes.
+    #[serde(default)]
+    pub attributes: Attributes,
     /// Its tags.
     pub tags: Tags,
+}
+
+/// What a VPC does for its instances' names. Recorded; instances always find names by the VPC's resolver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attributes {
+    /// The VPC's resolver answers.
+    pub dns_support: bool,
+    /// Instances with public addresses have public names.
+    pub dns_hostnames: bool,
+    /// CloudWatch counts addresses.
+    pub usage_metrics: bool,
+}
+
+impl Default for Attributes {
+    fn default() -> Attributes {
+        Attributes { dns_support: true, dns_hostnames: false, usage_metrics: false }
+    }
 }
 
 impl Object for Vpc {

@@ -1,8 +1,11 @@
 //! The VPC operations.
 
-use super::Vpc;
+use super::{Attributes, Vpc};
 use crate::ec2::describe::{Query, select, tag_values};
+use crate::ec2::dhcp_options;
+use crate::ec2::internet_gateway;
 use crate::ec2::offered::nothing_left;
+use crate::ec2::route_table;
 use crate::ec2::security_group::{self, SecurityGroup};
 use crate::ec2::subnet::Subnet;
 use crate::ec2::tags;
@@ -14,7 +17,7 @@ use roadstead_wire::fault::{Common, Fault};
 use std::net::Ipv4Addr;
 
 /// EC2 quota "VPCs per region", raised from AWS's 5: clusters in VPCs of their own are what this region is for.
-const VPCS_MAX: usize = 100;
+pub(crate) const VPCS_MAX: usize = 100;
 
 /// EC2 CreateVpc.
 pub fn create(tx: &mut Tx, caller: &Caller, mut input: api::CreateVpcRequest) -> Result<api::CreateVpcResult, Fault> {
@@ -81,25 +84,77 @@ fn values(vpc: &Vpc, filter: &str) -> Option<Vec<String>> {
         "is-default" | "isDefault" => vpc.is_default.to_string(),
         "owner-id" => vpc.account.clone(),
         "state" => "available".into(),
+        "dhcp-options-id" | "dhcpOptionsId" => dhcp_options::id(&vpc.account),
         _ => return tag_values(&vpc.tags, filter),
     }])
 }
 
-/// EC2 DeleteVpc: only when nothing but its default security group is in it.
+/// EC2 DeleteVpc: only when nothing but its default security group and its main route table is in it.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteVpcRequest) -> Result<(), Fault> {
     let record = find(tx, &caller.identity.account, &input.vpc_id)?;
     let vpc = &record.body;
     let groups = tx.list(Index::<SecurityGroup>::by("vpc", vpc.id.as_str()));
     let subnets = tx.list(Index::<Subnet>::by("vpc", vpc.id.as_str()));
-    if !subnets.is_empty() || groups.iter().any(|g| g.deleting.is_none() && g.body.name != "default") {
+    let tables = route_table::of_vpc(tx, &vpc.id);
+    let routed = tables.iter().any(|t| t.body.main.is_none()) || internet_gateway::of_vpc(tx, &vpc.id).is_some();
+    if routed || !subnets.is_empty() || groups.iter().any(|g| g.deleting.is_none() && g.body.name != "default") {
         let why = format!("The vpc '{}' has dependencies and cannot be deleted.", vpc.id);
         return Err(api::DEPENDENCY_VIOLATION.fault(why));
     }
     tags::not_dry(input.dry_run)?;
+    for table in tables {
+        tx.remove(&table.key);
+    }
     for group in groups {
         security_group::remove(tx, &group.body.account, &group.body.id);
     }
     tx.delete(&record.key);
+    Ok(())
+}
+
+/// EC2 DescribeVpcAttribute.
+pub fn describe_attribute(
+    view_: &View,
+    caller: &Caller,
+    input: api::DescribeVpcAttributeRequest,
+) -> Result<api::DescribeVpcAttributeResult, Fault> {
+    let vpc = find(view_, &caller.identity.account, &input.vpc_id)?.body;
+    tags::not_dry(input.dry_run)?;
+    let shown = |value| Some(api::AttributeBooleanValue { value: Some(value) });
+    let none = api::DescribeVpcAttributeResult { vpc_id: Some(vpc.id.clone()), ..Default::default() };
+    let Attributes { dns_support, dns_hostnames, usage_metrics } = vpc.attributes;
+    Ok(match input.attribute {
+        api::VpcAttributeName::EnableDnsSupport => {
+            api::DescribeVpcAttributeResult { enable_dns_support: shown(dns_support), ..none }
+        }
+        api::VpcAttributeName::EnableDnsHostnames => {
+            api::DescribeVpcAttributeResult { enable_dns_hostnames: shown(dns_hostnames), ..none }
+        }
+        api::VpcAttributeName::EnableNetworkAddressUsageMetrics => {
+            api::DescribeVpcAttributeResult { enable_network_address_usage_metrics: shown(usage_metrics), ..none }
+        }
+    })
+}
+
+/// EC2 ModifyVpcAttribute: one attribute at a time.
+pub fn modify_attribute(tx: &mut Tx, caller: &Caller, input: api::ModifyVpcAttributeRequest) -> Result<(), Fault> {
+    let mut record = find(tx, &caller.identity.account, &input.vpc_id)?;
+    let attributes = &mut record.body.attributes;
+    let given = [
+        (input.enable_dns_support, &mut attributes.dns_support),
+        (input.enable_dns_hostnames, &mut attributes.dns_hostnames),
+        (input.enable_network_address_usage_metrics, &mut attributes.usage_metrics),
+    ];
+    let mut given: Vec<_> = given.into_iter().filter_map(|(new, known)| Some((new?, known))).collect();
+    match given.as_mut_slice() {
+        [(new, known)] => **known = new.value.unwrap_or_default(),
+        _ => {
+            let why = "Specify exactly one attribute: enableDnsSupport, enableDnsHostnames or \
+                       enableNetworkAddressUsageMetrics";
+            return Err(Common::InvalidParameterCombination.fault(why));
+        }
+    }
+    tx.put(record);
     Ok(())
 }
 
@@ -120,6 +175,7 @@ fn view(vpc: &Vpc) -> api::Vpc {
         state: Some(api::VpcState::Available),
         is_default: Some(vpc.is_default),
         instance_tenancy: Some(api::Tenancy::Default),
+        dhcp_options_id: Some(dhcp_options::id(&vpc.account)),
         tags: tags::shown(&vpc.tags),
         ..Default::default()
     }

@@ -1,0 +1,342 @@
+//! The route table operations.
+
+use super::{RouteTable, Target, view};
+use crate::ec2::describe::{Query, select};
+use crate::ec2::internet_gateway::InternetGateway;
+use crate::ec2::network_interface::{self, NetworkInterface};
+use crate::ec2::offered::{nothing_left, unsupported};
+use crate::ec2::{instance, subnet, tags, vpc};
+use roadstead_kernel::Caller;
+use roadstead_shapes::ec2 as api;
+use roadstead_store::{Index, Read, Record, Tx, View};
+use roadstead_types::{Cidr, CidrError};
+use roadstead_wire::fault::{Common, Fault};
+use std::mem::take;
+
+/// EC2 quota "route tables per VPC".
+const TABLES_MAX: usize = 200;
+/// EC2 quota "routes per route table".
+const ROUTES_MAX: usize = 500;
+
+/// EC2 CreateRouteTable.
+pub fn create(
+    tx: &mut Tx,
+    caller: &Caller,
+    input: api::CreateRouteTableRequest,
+) -> Result<api::CreateRouteTableResult, Fault> {
+    let tags = tags::given(input.tag_specifications, api::ResourceType::RouteTable)?;
+    let vpc = vpc::ops::find(tx, &caller.identity.account, &input.vpc_id)?.body;
+    if super::of_vpc(tx, &vpc.id).len() >= TABLES_MAX {
+        return Err(api::ROUTE_TABLE_LIMIT_EXCEEDED.fault("The maximum number of route tables has been reached."));
+    }
+    tags::not_dry(input.dry_run)?;
+    let table = super::insert(tx, &vpc, None, tags);
+    Ok(api::CreateRouteTableResult { route_table: Some(view::show(tx, &table)), client_token: input.client_token })
+}
+
+/// EC2 DescribeRouteTables.
+pub fn describe(
+    view_: &View,
+    caller: &Caller,
+    input: api::DescribeRouteTablesRequest,
+) -> Result<api::DescribeRouteTablesResult, Fault> {
+    tags::not_dry(input.dry_run)?;
+    let account = &caller.identity.account;
+    let query = Query {
+        scope: format!("ec2:DescribeRouteTables/{account}"),
+        ids: input.route_table_ids.as_deref().unwrap_or_default(),
+        filters: input.filters.as_deref().unwrap_or_default(),
+        max: input.max_results,
+        token: input.next_token.as_deref(),
+    };
+    let all = view_.list(Index::<RouteTable>::prefix(format!("{account}/"))).into_iter();
+    let values = |table: &RouteTable, filter: &str| view::values(view_, table, filter);
+    let page = select(&query, all.map(|record| (record.body.id.clone(), record.body)).collect(), values, missing)?;
+    let tables = page.items.iter().map(|table| view::show(view_, table)).collect();
+    Ok(api::DescribeRouteTablesResult { route_tables: Some(tables), next_token: page.next })
+}
+
+/// EC2 DeleteRouteTable: not a main one, and not while a subnet has it.
+pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteRouteTableRequest) -> Result<(), Fault> {
+    let record = find(tx, &caller.identity.account, &input.route_table_id)?;
+    if record.body.main.is_some() || !record.body.subnets.is_empty() {
+        let why = format!("The routeTable '{}' has dependencies and cannot be deleted.", record.body.id);
+        return Err(api::DEPENDENCY_VIOLATION.fault(why));
+    }
+    tags::not_dry(input.dry_run)?;
+    tx.remove(&record.key);
+    Ok(())
+}
+
+/// EC2 AssociateRouteTable: with a subnet, which may have one association.
+pub fn associate(
+    tx: &mut Tx,
+    caller: &Caller,
+    mut input: api::AssociateRouteTableRequest,
+) -> Result<api::AssociateRouteTableResult, Fault> {
+    let account = &caller.identity.account;
+    let mut record = find(tx, account, &take(&mut input.route_table_id))?;
+    let (subnet, dry_run) = (input.subnet_id.take(), input.dry_run.take());
+    nothing_left(&input, "An association of a route table")?;
+    let subnet =
+        subnet.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter subnetId"))?;
+    let subnet = subnet::ops::find(tx, account, &subnet)?.body;
+    if subnet.vpc != record.body.vpc {
+        let why = format!("Route table {} and subnet {} belong to different networks", record.body.id, subnet.id);
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
+    if tx.any(Index::<RouteTable>::by("subnet", subnet.id.as_str())) {
+        let why = format!(
+            "the specified association for route table {} conflicts with an existing association",
+            record.body.id
+        );
+        return Err(api::RESOURCE_ALREADY_ASSOCIATED.fault(why));
+    }
+    tags::not_dry(dry_run)?;
+    let id = tx.fresh_id("rtbassoc-");
+    record.body.subnets.insert(id.clone(), subnet.id);
+    tx.put(record);
+    Ok(api::AssociateRouteTableResult { association_id: Some(id), association_state: view::associated() })
+}
+
+/// EC2 DisassociateRouteTable: the subnet has the main table from then on.
+pub fn disassociate(tx: &mut Tx, caller: &Caller, input: api::DisassociateRouteTableRequest) -> Result<(), Fault> {
+    let id = &input.association_id;
+    let mut record = associated(tx, &caller.identity.account, id)?;
+    if record.body.main.as_ref() == Some(id) {
+        let why = format!("cannot disassociate the main route table association {id}");
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
+    tags::not_dry(input.dry_run)?;
+    record.body.subnets.remove(id);
+    tx.put(record);
+    Ok(())
+}
+
+/// EC2 ReplaceRouteTableAssociation: another table for a subnet, or another main table for the VPC.
+pub fn replace_association(
+    tx: &mut Tx,
+    caller: &Caller,
+    input: api::ReplaceRouteTableAssociationRequest,
+) -> Result<api::ReplaceRouteTableAssociationResult, Fault> {
+    let account = &caller.identity.account;
+    let mut from = associated(tx, account, &input.association_id)?;
+    let to = find(tx, account, &input.route_table_id)?;
+    if to.body.vpc != from.body.vpc {
+        let why = format!("Route tables {} and {} belong to different networks", from.body.id, to.body.id);
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
+    tags::not_dry(input.dry_run)?;
+    let new = tx.fresh_id("rtbassoc-");
+    let subnet = from.body.subnets.remove(&input.association_id);
+    if subnet.is_none() {
+        from.body.main = None;
+    }
+    tx.put(from);
+    // Read again: it may be the same one.
+    let mut to = find(tx, account, &input.route_table_id)?;
+    match subnet {
+        Some(subnet) => drop(to.body.subnets.insert(new.clone(), subnet)),
+        None => to.body.main = Some(new.clone()),
+    }
+    tx.put(to);
+    Ok(api::ReplaceRouteTableAssociationResult { new_association_id: Some(new), association_state: view::associated() })
+}
+
+/// EC2 CreateRoute.
+pub fn create_route(
+    tx: &mut Tx,
+    caller: &Caller,
+    mut input: api::CreateRouteRequest,
+) -> Result<api::CreateRouteResult, Fault> {
+    let mut record = find(tx, &caller.identity.account, &take(&mut input.route_table_id))?;
+    let to = destination(input.destination_cidr_block.take())?;
+    let named = Named {
+        gateway: input.gateway_id.take(),
+        nat_gateway: input.nat_gateway_id.take(),
+        interface: input.network_interface_id.take(),
+        instance: input.instance_id.take(),
+    };
+    let dry_run = input.dry_run.take();
+    nothing_left(&input, "A route")?;
+    let target = named.target(tx, &record.body)?;
+    check_destination(tx, &record.body, to, &target)?;
+    if record.body.routes.contains_key(&to) {
+        return Err(api::ROUTE_ALREADY_EXISTS.fault(format!("The route identified by {to} already exists.")));
+    }
+    if record.body.routes.len() >= ROUTES_MAX {
+        return Err(api::ROUTE_LIMIT_EXCEEDED.fault("The maximum number of routes has been reached."));
+    }
+    tags::not_dry(dry_run)?;
+    record.body.routes.insert(to, target);
+    tx.put(record);
+    Ok(api::CreateRouteResult { r#return: Some(true) })
+}
+
+/// EC2 ReplaceRoute: another target for a route that is there.
+pub fn replace_route(tx: &mut Tx, caller: &Caller, mut input: api::ReplaceRouteRequest) -> Result<(), Fault> {
+    let mut record = find(tx, &caller.identity.account, &take(&mut input.route_table_id))?;
+    let to = destination(input.destination_cidr_block.take())?;
+    let named = Named {
+        gateway: input.gateway_id.take(),
+        nat_gateway: input.nat_gateway_id.take(),
+        interface: input.network_interface_id.take(),
+        instance: input.instance_id.take(),
+    };
+    let dry_run = input.dry_run.take();
+    nothing_left(&input, "A route")?;
+    let target = named.target(tx, &record.body)?;
+    check_destination(tx, &record.body, to, &target)?;
+    if !record.body.routes.contains_key(&to) {
+        return Err(no_route(&record.body, to));
+    }
+    tags::not_dry(dry_run)?;
+    record.body.routes.insert(to, target);
+    tx.put(record);
+    Ok(())
+}
+
+/// EC2 DeleteRoute.
+pub fn delete_route(tx: &mut Tx, caller: &Caller, mut input: api::DeleteRouteRequest) -> Result<(), Fault> {
+    let mut record = find(tx, &caller.identity.account, &take(&mut input.route_table_id))?;
+    let to = destination(input.destination_cidr_block.take())?;
+    let dry_run = input.dry_run.take();
+    nothing_left(&input, "A route")?;
+    if block_of(tx, &record.body) == Some(to) {
+        let why = format!("cannot remove local route {to} in route table {}", record.body.id);
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
+    if record.body.routes.remove(&to).is_none() {
+        return Err(no_route(&record.body, to));
+    }
+    tags::not_dry(dry_run)?;
+    tx.put(record);
+    Ok(())
+}
+
+/// A block in canonical form, whatever host bits were given (API reference, CreateRoute).
+fn destination(text: Option<String>) -> Result<Cidr, Fault> {
+    let text = text
+        .ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter destinationCidrBlock"))?;
+    match text.parse::<Cidr>() {
+        Ok(block) | Err(CidrError::HostBits(_, block)) => Ok(block),
+        Err(CidrError::Syntax(_)) => {
+            let why = format!(
+                "Value ({text}) for parameter destinationCidrBlock is invalid. This is not a valid CIDR block."
+            );
+            Err(Common::InvalidParameterValue.fault(why))
+        }
+    }
+}
+
+/// Inside the VPC's own block a route leads to an interface, or nowhere: the VPC knows the way there.
+fn check_destination(read: &impl Read, table: &RouteTable, to: Cidr, target: &Target) -> Result<(), Fault> {
+    let Some(own) = block_of(read, table) else { return Ok(()) };
+    if own == to {
+        return Err(api::ROUTE_ALREADY_EXISTS.fault(format!("The route identified by {to} already exists.")));
+    }
+    if own.contains_cidr(to) && !matches!(target, Target::Interface(_)) {
+        let why = format!(
+            "The destination CIDR block {to} is equal to or more specific than one of this VPC's CIDR blocks. This \
+             route can target only an interface or an instance."
+        );
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
+    Ok(())
+}
+
+fn block_of(read: &impl Read, table: &RouteTable) -> Option<Cidr> {
+    vpc::ops::find(read, &table.account, &table.vpc).ok().map(|vpc| vpc.body.cidr)
+}
+
+/// What a request names as a route's target.
+struct Named {
+    gateway: Option<String>,
+    nat_gateway: Option<String>,
+    interface: Option<String>,
+    instance: Option<String>,
+}
+
+impl Named {
+    /// The one target that is named. It is of the table's VPC.
+    fn target(self, read: &impl Read, table: &RouteTable) -> Result<Target, Fault> {
+        match (self.gateway, self.nat_gateway, self.interface, self.instance) {
+            (Some(id), None, None, None) => gateway(read, table, id),
+            (None, Some(id), None, None) => {
+                Err(api::INVALID_NAT_GATEWAY_ID_NOT_FOUND.fault(format!("The natGateway ID '{id}' does not exist")))
+            }
+            (None, None, Some(id), None) => interface(read, table, &id),
+            (None, None, None, Some(id)) => interface_of(read, table, &id),
+            (None, None, None, None) => {
+                let why = "The request must contain exactly one of gatewayId, natGatewayId, networkInterfaceId, \
+                           vpcPeeringConnectionId, egressOnlyInternetGatewayId, transitGatewayId, localGatewayId, \
+                           carrierGatewayId, coreNetworkArn, vpcEndpointId, odbNetworkArn, or instanceId";
+                Err(Common::MissingParameter.fault(why))
+            }
+            _ => {
+                let why = "Specify exactly one of gatewayId, natGatewayId, networkInterfaceId and instanceId";
+                Err(Common::InvalidParameterCombination.fault(why))
+            }
+        }
+    }
+}
+
+fn gateway(read: &impl Read, table: &RouteTable, id: String) -> Result<Target, Fault> {
+    if id == "local" {
+        return Err(unsupported("The route to the VPC's own block is there, and no other is local: leave it out."));
+    }
+    let Some(gateway) = read.shared(&InternetGateway::key(&table.account, &id)) else {
+        return Err(api::INVALID_GATEWAY_ID_NOT_FOUND.fault(format!("The gateway ID '{id}' does not exist")));
+    };
+    if gateway.body.vpc.as_ref() != Some(&table.vpc) {
+        let why = format!("route table {} and network gateway {id} belong to different networks", table.id);
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
+    Ok(Target::InternetGateway(id))
+}
+
+fn interface(read: &impl Read, table: &RouteTable, id: &str) -> Result<Target, Fault> {
+    let record = read.shared(&NetworkInterface::key(id));
+    let record = record.filter(|record| record.deleting.is_none() && record.body.account == table.account);
+    let record = record.ok_or_else(|| network_interface::ops::missing(id))?;
+    if record.body.vpc != table.vpc {
+        let why = format!("route table {} and interface {id} belong to different networks", table.id);
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
+    Ok(Target::Interface(id.to_owned()))
+}
+
+fn interface_of(read: &impl Read, table: &RouteTable, id: &str) -> Result<Target, Fault> {
+    instance::ops::find(read, &table.account, id)?;
+    match network_interface::of_instance(read, id).as_slice() {
+        [only] => interface(read, table, &only.body.id),
+        _ => {
+            let why = format!(
+                "There are multiple interfaces attached to instance '{id}'. Please specify an interface ID for the \
+                 operation instead."
+            );
+            Err(Common::InvalidParameterValue.fault(why))
+        }
+    }
+}
+
+fn find(read: &impl Read, account: &str, id: &str) -> Result<Record<RouteTable>, Fault> {
+    read.get(&RouteTable::key(account, id)).ok_or_else(|| missing(id))
+}
+
+/// The account's table with this association.
+fn associated(read: &impl Read, account: &str, id: &str) -> Result<Record<RouteTable>, Fault> {
+    let tables = read.list(Index::<RouteTable>::by("association", id)).into_iter();
+    { tables }
+        .find(|table| table.body.account == account)
+        .ok_or_else(|| api::INVALID_ASSOCIATION_ID_NOT_FOUND.fault(format!("The association ID '{id}' does not exist")))
+}
+
+fn no_route(table: &RouteTable, to: Cidr) -> Fault {
+    let why = format!("no route with destination-cidr-block {to} in route table {}", table.id);
+    api::INVALID_ROUTE_NOT_FOUND.fault(why)
+}
+
+fn missing(id: &str) -> Fault {
+    api::INVALID_ROUTE_TABLE_ID_NOT_FOUND.fault(format!("The routeTable ID '{id}' does not exist"))
+}

@@ -227,7 +227,7 @@ fn a_mirror_may_be_a_site() {
             lines.take_while(|line| !line.is_empty()).for_each(drop);
             let path = line.split(' ').nth(1).unwrap_or_default().trim_start_matches('/').to_owned();
             let answer = match fs::read(content.join(path)) {
-                Ok(body) => [format!("HTTP/1.0 200 OK\r\n\r\n").into_bytes(), body].concat(),
+                Ok(body) => [b"HTTP/1.0 200 OK\r\n\r\n".to_vec(), body].concat(),
                 Err(_) => b"HTTP/1.0 404 Not Found\r\n\r\n".to_vec(),
             };
             stream.write_all(&answer).unwrap();

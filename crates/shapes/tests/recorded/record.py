@@ -103,6 +103,7 @@ CALLS = {
             "resourcesVpcConfig": {"endpointPublicAccess": True, "publicAccessCidrs": ["203.0.113.0/24"]},
             "clientRequestToken": "a-token",
         },
+        "UpdateClusterVersion": {"name": "demo", "version": "1.37", "force": True, "clientRequestToken": "a-token"},
         "UpdateNodegroupConfig": {
             "clusterName": "demo",
             "nodegroupName": "workers",

@@ -184,7 +184,8 @@ struct Parameters<'a> {
 impl<'a> Parameters<'a> {
     fn read(text: &'a str) -> Result<Parameters<'a>, Error> {
         let mut own = Parameters::default();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        // Nothing at all lacks everything; an empty part between others is one that is no pair.
+        for part in text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()) {
             let (name, value) = part.split_once('=').ok_or_else(|| {
                 Error::incomplete(
                     "The Authorization header has a part that is not a key=value pair (missing equal-sign).",

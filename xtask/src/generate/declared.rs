@@ -41,7 +41,12 @@ fn errors(service: &ops::Service, model: &Model, name: &str, own: &ops::Operatio
         }
     }
     for code in &own.errors {
-        if *service.errors.get(code).with_context(|| format!("no status of {code}"))? < 500 {
+        // The service's own, or one that its model has for other operations.
+        let status = match service.errors.get(code) {
+            Some(status) => *status,
+            None => model.shape(code).with_context(|| format!("no status of {code}"))?.error_status(),
+        };
+        if status < 500 {
             found.insert(code.clone());
         }
     }

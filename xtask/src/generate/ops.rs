@@ -77,7 +77,7 @@ pub struct Operation {
     pub resources: Vec<String>,
     /// Members that name a passed role.
     pub pass_role: Vec<String>,
-    /// Codes from the service's own errors.
+    /// Codes from the service's own errors, or from its model's for other operations.
     pub errors: Vec<String>,
     /// The error that answers an input which breaks the model.
     pub invalid: Option<String>,

@@ -22,11 +22,9 @@ const CACHE_BYTES: usize = 16 << 20;
 
 /// A journal in a data directory: `journal.redb` and, beside it, `lock` and `acknowledged`.
 ///
-/// redb (a copy-on-write B-tree) keeps the frames; what it adds is atomic commits, each with one sync: pages and header
-/// are written together, and when it is opened every page is verified, and a header whose pages don't fit gives way to the
-/// one before it. Of a commit that a power failure tore that is right, for nobody was told of it. Were it one that was
-/// acknowledged, [`Acknowledged`] knows, unless the power failed before that reached the disk, too; and what fits by
-/// accident is refused for the chain's own checksums.
+/// redb (a copy-on-write B-tree) keeps the frames; what it adds is atomic commits. All of them are two-phase: the pages
+/// are synced before the header points to them, so a header that points to damaged pages is damage and not a torn
+/// commit to be rolled back. Every page is verified when it is opened.
 pub struct File {
     name: String,
     database: Database,
@@ -80,7 +78,8 @@ impl File {
         work: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), JournalError> {
         let run = || {
-            let transaction = self.database.begin_write()?;
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_two_phase_commit(true);
             work(&transaction)?;
             Ok(transaction.commit()?)
         };

@@ -85,7 +85,7 @@ fn whatever_was_acknowledged_survives_a_power_failure_and_nothing_is_half_there(
         }
     }
     assert!(failures > 500, "the test means something: {failures} power failures");
-    assert!(unacknowledged_survived > 2, "also between durable and acknowledged: {unacknowledged_survived}");
+    assert!(unacknowledged_survived > 5, "also between durable and acknowledged: {unacknowledged_survived}");
 }
 
 #[test]
@@ -182,44 +182,27 @@ fn a_flipped_bit_in_the_file_is_refused_or_did_not_matter() {
 }
 
 #[test]
-fn a_flipped_bit_in_the_header_of_a_killed_process_loses_nothing() {
+fn a_header_that_points_to_the_commit_before_the_last_is_refused() {
     let running = tempfile::tempdir().unwrap();
     let mut core = open_in(running.path()).unwrap();
     (0..5).for_each(|n| commit(&mut core, |tx| tx.set(&key(&format!("s{n}")), None, subnet("v"))));
-    let mut refused = 0;
+
+    // As after kill -9: redb makes a last commit of its own when it is closed, so it is copied while it is open.
+    let killed = tempfile::tempdir().unwrap();
+    let copy = |name: &str| fs::copy(running.path().join(name), killed.path().join(name)).unwrap();
+    copy("acknowledged");
+    let mut messages = Vec::new();
     for bit in 0..64 * 8 {
-        let killed = killed(running.path());
+        copy("journal.redb");
         let path = killed.path().join("journal.redb");
         let mut damaged = fs::read(&path).unwrap();
         damaged[bit / 8] ^= 1 << (bit % 8);
         fs::write(&path, damaged).unwrap();
         match open_in(killed.path()) {
             Ok(found) => assert_eq!(state(&found), state(&core), "bit {bit}"),
-            Err(_) => refused += 1,
+            Err(error) => messages.push(error.to_string()),
         }
     }
-    assert!(refused > 0, "the test means something");
-}
-
-#[test]
-fn a_journal_that_ends_before_what_was_acknowledged_is_refused() {
-    let running = tempfile::tempdir().unwrap();
-    let mut core = open_in(running.path()).unwrap();
-    (0..4).for_each(|n| commit(&mut core, |tx| tx.set(&key(&format!("s{n}")), None, subnet("v"))));
-    let before = killed(running.path());
-    assert_eq!(open_in(before.path()).unwrap().view().revision(), 4);
-    let before = killed(running.path());
-    commit(&mut core, |tx| tx.set(&key("s5"), None, subnet("v")));
-    fs::copy(running.path().join("acknowledged"), before.path().join("acknowledged")).unwrap();
-    let error = open_in(before.path()).err().unwrap().to_string();
-    assert!(error.contains("batch 5: it was acknowledged, but the chain ends at 4"), "{error}");
-}
-
-/// A copy as `kill -9` leaves it: redb makes a last commit of its own when it is closed, so it is copied while it is open.
-fn killed(running: &Path) -> tempfile::TempDir {
-    let killed = tempfile::tempdir().unwrap();
-    for name in ["acknowledged", "journal.redb"] {
-        fs::copy(running.join(name), killed.path().join(name)).unwrap();
-    }
-    killed
+    let cut = "batch 5: it was acknowledged, but the chain ends at 4";
+    assert!(messages.iter().any(|message| message.contains(cut)), "{messages:?}");
 }

@@ -143,6 +143,24 @@ pub fn replace_association(
     Ok(api::ReplaceRouteTableAssociationResult { new_association_id: Some(new), association_state: view::associated() })
 }
 
+/// The route that a request names, checked, and whether it is dry: two types with the same members.
+macro_rules! route {
+    ($tx:ident, $table:expr, $input:ident) => {{
+        let to = destination($input.destination_cidr_block.take())?;
+        let named = Named {
+            gateway: $input.gateway_id.take(),
+            nat_gateway: $input.nat_gateway_id.take(),
+            interface: $input.network_interface_id.take(),
+            instance: $input.instance_id.take(),
+        };
+        let dry_run = $input.dry_run.take();
+        nothing_left(&$input, "A route")?;
+        let target = named.target($tx, &$table)?;
+        check_destination($tx, &$table, to, &target)?;
+        (to, target, dry_run)
+    }};
+}
+
 /// EC2 CreateRoute.
 pub fn create_route(
     tx: &mut Tx,
@@ -150,19 +168,9 @@ pub fn create_route(
     mut input: api::CreateRouteRequest,
 ) -> Result<api::CreateRouteResult, Fault> {
     let mut record = find(tx, &caller.identity.account, &take(&mut input.route_table_id))?;
-    let to = destination(input.destination_cidr_block.take())?;
-    let named = Named {
-        gateway: input.gateway_id.take(),
-        nat_gateway: input.nat_gateway_id.take(),
-        interface: input.network_interface_id.take(),
-        instance: input.instance_id.take(),
-    };
-    let dry_run = input.dry_run.take();
-    nothing_left(&input, "A route")?;
-    let target = named.target(tx, &record.body)?;
-    check_destination(tx, &record.body, to, &target)?;
+    let (to, target, dry_run) = route!(tx, record.body, input);
     if record.body.routes.contains_key(&to) {
-        return Err(api::ROUTE_ALREADY_EXISTS.fault(format!("The route identified by {to} already exists.")));
+        return Err(already(to));
     }
     if record.body.routes.len() >= ROUTES_MAX {
         return Err(api::ROUTE_LIMIT_EXCEEDED.fault("The maximum number of routes has been reached."));
@@ -176,17 +184,7 @@ pub fn create_route(
 /// EC2 ReplaceRoute: another target for a route that is there.
 pub fn replace_route(tx: &mut Tx, caller: &Caller, mut input: api::ReplaceRouteRequest) -> Result<(), Fault> {
     let mut record = find(tx, &caller.identity.account, &take(&mut input.route_table_id))?;
-    let to = destination(input.destination_cidr_block.take())?;
-    let named = Named {
-        gateway: input.gateway_id.take(),
-        nat_gateway: input.nat_gateway_id.take(),
-        interface: input.network_interface_id.take(),
-        instance: input.instance_id.take(),
-    };
-    let dry_run = input.dry_run.take();
-    nothing_left(&input, "A route")?;
-    let target = named.target(tx, &record.body)?;
-    check_destination(tx, &record.body, to, &target)?;
+    let (to, target, dry_run) = route!(tx, record.body, input);
     if !record.body.routes.contains_key(&to) {
         return Err(no_route(&record.body, to));
     }
@@ -233,7 +231,7 @@ fn destination(text: Option<String>) -> Result<Cidr, Fault> {
 fn check_destination(read: &impl Read, table: &RouteTable, to: Cidr, target: &Target) -> Result<(), Fault> {
     let Some(own) = block_of(read, table) else { return Ok(()) };
     if own == to {
-        return Err(api::ROUTE_ALREADY_EXISTS.fault(format!("The route identified by {to} already exists.")));
+        return Err(already(to));
     }
     if own.contains_cidr(to) && !matches!(target, Target::Interface(_)) {
         let why = format!(
@@ -330,6 +328,10 @@ fn associated(read: &impl Read, account: &str, id: &str) -> Result<Record<RouteT
     { tables }
         .find(|table| table.body.account == account)
         .ok_or_else(|| api::INVALID_ASSOCIATION_ID_NOT_FOUND.fault(format!("The association ID '{id}' does not exist")))
+}
+
+fn already(to: Cidr) -> Fault {
+    api::ROUTE_ALREADY_EXISTS.fault(format!("The route identified by {to} already exists."))
 }
 
 fn no_route(table: &RouteTable, to: Cidr) -> Fault {

@@ -167,8 +167,7 @@ fn choose(
     }
     let lenient = tx.shared(&Vpc::key(&group.account, &group.vpc)).is_some_and(|vpc| vpc.body.is_default);
     if !(unknown.is_empty() || lenient) {
-        let why = "The specified rule does not exist in this security group.";
-        return Err(api::INVALID_PERMISSION_NOT_FOUND.fault(why));
+        return Err(no_such_rule());
     }
     let unknown = unknown.iter().map(|(permission, description)| (permission, description.as_deref()));
     Ok(Chosen { found, unknown: view::permissions(&group.account, unknown) })
@@ -282,8 +281,7 @@ fn update_descriptions(tx: &mut Tx, group: &SecurityGroup, direction: Direction,
     let ids = by_id.iter().map(|said| said.security_group_rule_id.clone().unwrap_or_default()).collect();
     let mut chosen = choose(tx, group, direction, said.named, Some(ids))?;
     if !chosen.unknown.is_empty() {
-        let why = "The specified rule does not exist in this security group.";
-        return Err(api::INVALID_PERMISSION_NOT_FOUND.fault(why));
+        return Err(no_such_rule());
     }
     for ((_, description), said) in chosen.found.iter_mut().zip(by_id) {
         *description = asked::description(said.description)?;
@@ -323,6 +321,10 @@ fn distinct(ids: &[String]) -> Result<(), Fault> {
             Err(Common::InvalidParameterValue.fault(why))
         }
     }
+}
+
+fn no_such_rule() -> Fault {
+    api::INVALID_PERMISSION_NOT_FOUND.fault("The specified rule does not exist in this security group.")
 }
 
 fn duplicate(permission: &Permission) -> Fault {

@@ -16,6 +16,25 @@ pub fn call(service: &str, operation: &str, input: Value) -> Call {
     Call(json!({ "service": service, "operation": operation, "input": input }))
 }
 
+/// An input with more members.
+///
+/// # Panics
+/// It is no object.
+#[track_caller]
+pub fn merged(mut input: Value, more: &Value) -> Value {
+    input.as_object_mut().expect("it is an object").extend(more.as_object().cloned().unwrap_or_default());
+    input
+}
+
+/// A member that is a text.
+///
+/// # Panics
+/// It is not there, or no text.
+#[track_caller]
+pub fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
+}
+
 impl Call {
     /// All pages of at most that many items; the answer is a list.
     #[must_use]

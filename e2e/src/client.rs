@@ -21,6 +21,11 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// One to compare with.
+pub fn refusal(code: &str, message: &str) -> Refusal {
+    Refusal { code: code.into(), message: message.into() }
+}
+
 /// The real clients, with one user's access key.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -98,7 +103,7 @@ impl Client {
         let refusal = said.split_once("An error occurred (").and_then(|(_, rest)| {
             let (code, rest) = rest.split_once(')')?;
             let (_, message) = rest.split_once(" operation: ").or_else(|| rest.split_once(": "))?;
-            Some(Refusal { code: code.into(), message: message.trim().into() })
+            Some(refusal(code, message.trim()))
         });
         refusal.unwrap_or_else(|| panic!("not an answer of the API: {said}"))
     }

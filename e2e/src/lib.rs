@@ -26,8 +26,8 @@ mod traces;
 mod turn;
 mod wire;
 
-pub use boto::{Answer, Call, call};
-pub use client::{Client, Refusal};
+pub use boto::{Answer, Call, call, merged, text};
+pub use client::{Client, Refusal, refusal};
 pub use cluster::Cluster;
 pub use followed::Followed;
 pub use machines::{Process, kill, signal};

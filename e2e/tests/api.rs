@@ -1,6 +1,6 @@
 //! What the AWS APIs answer, and what they refuse: to the real clients, and to who forges their requests.
 
-use e2e::{Answer, Call, Client, Options, Refusal, Region, Request, call, steps};
+use e2e::{Answer, Call, Client, Options, Refusal, Region, Request, call, refusal, steps};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -11,10 +11,6 @@ const TRUST_EC2: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow
 /// Those that a new region has.
 const ROLES: [&str; 2] = ["eks-cluster-role", "eks-node-role"];
 const MISMATCH: &str = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.";
-
-fn refusal(code: &str, message: &str) -> Refusal {
-    Refusal { code: code.into(), message: message.into() }
-}
 
 /// The values of one member of a list of objects.
 fn each(list: &Value, member: &str) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Auto Scaling groups of users, by the real clients, in a region where no machine finds its programs: instances stay
 //! pending. That groups bring nodes, nodes show.
 
-use e2e::{Answer, Call, Region, call, steps, until};
+use e2e::{Answer, Call, Region, call, merged, steps, until};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -24,8 +24,7 @@ fn groups_are_made_found_changed_and_unmade() {
 
 /// A call on the group.
 fn group(operation: &str, more: Value) -> Call {
-    let mut input = json!({"AutoScalingGroupName": GROUP});
-    input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+    let input = merged(json!({"AutoScalingGroupName": GROUP}), &more);
     call("autoscaling", operation, input)
 }
 
@@ -111,8 +110,7 @@ fn its_hook_holds_an_instance_on_its_way_out(region: &Region) {
     let hook = json!({"LifecycleHookName": "drain", "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING"});
     let id = instances(region, 2).remove(1);
     let on = |operation: &str, more: Value| {
-        let mut input = json!({"LifecycleHookName": "drain", "InstanceId": id});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"LifecycleHookName": "drain", "InstanceId": id}), &more);
         group(operation, input)
     };
     let end = json!({"InstanceId": id, "ShouldDecrementDesiredCapacity": true});
@@ -164,8 +162,7 @@ fn its_tags_come_and_go(region: &Region) {
 fn what_auto_scaling_refuses_changes_nothing(region: &Region) {
     let before = shown(region);
     let other = |operation: &str, more: Value| {
-        let mut input = json!({"AutoScalingGroupName": "nobody"});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"AutoScalingGroupName": "nobody"}), &more);
         call("autoscaling", operation, input)
     };
     let any = |operation: &str, input: Value| call("autoscaling", operation, input);

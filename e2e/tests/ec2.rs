@@ -1,7 +1,7 @@
 //! Instances, interfaces, templates and images, by the real clients, in a region where no machine finds its programs:
 //! instances stay pending. That they run, nodes show.
 
-use e2e::{Answer, Region, call, steps, until};
+use e2e::{Answer, Region, call, merged, steps, until};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -171,11 +171,7 @@ fn an_interface_comes_and_goes(region: &Region) {
 }
 
 fn templates_have_versions_and_one_is_the_default(region: &Region) {
-    let named = |more: Value| {
-        let mut input = json!({"LaunchTemplateName": "small"});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
-        input
-    };
+    let named = |more: Value| merged(json!({"LaunchTemplateName": "small"}), &more);
     let larger = json!({"SourceVersion": "1", "LaunchTemplateData": {"InstanceType": "m5.large"}});
     let answers = region.gets(vec![
         ("OK", call("ec2", "create_launch_template_version", named(larger))),

@@ -1,7 +1,7 @@
 //! What belongs to a cluster, by boto3: access entries, add-ons, node groups without nodes, updates, tags. One cluster for
 //! all of it; that nodes and pods run, others show.
 
-use e2e::{Answer, Call, Region, call, steps, until};
+use e2e::{Answer, Call, Region, call, merged, steps, until};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -44,9 +44,7 @@ fn of(cluster: &str, operation: &str, more: Value) -> Call {
 }
 
 fn with(member: &str, value: &str, more: &Value) -> Value {
-    let mut input = json!({ member: value });
-    input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
-    input
+    merged(json!({ member: value }), more)
 }
 
 /// A member of an answer.

@@ -1,19 +1,11 @@
 //! Whom an account trusts besides its own users: identity providers of OpenID Connect, and services by their roles.
 
-use e2e::{Call, Refusal, Region, call, steps};
+use e2e::{Call, Region, call, merged, refusal, steps, text};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111122223333";
 const URL: &str = "https://oidc.eks.us-east-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF";
 const THUMBPRINT: &str = "9e99a48a9960b14926bb7f3b02e22da2b0ab7280";
-
-fn refusal(code: &str, message: &str) -> Refusal {
-    Refusal { code: code.into(), message: message.into() }
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
-}
 
 fn iam(operation: &str, input: Value) -> Call {
     call("iam", operation, input)
@@ -25,8 +17,7 @@ fn provider() -> String {
 
 /// A call on the provider of that ARN.
 fn of(arn: &str, operation: &str, more: Value) -> Call {
-    let mut input = json!({"OpenIDConnectProviderArn": arn});
-    input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+    let input = merged(json!({"OpenIDConnectProviderArn": arn}), &more);
     iam(operation, input)
 }
 
@@ -106,8 +97,7 @@ fn a_service_has_a_role_that_only_it_defines(region: &Region) {
     assert_eq!(region.aws_refuses(&make), refusal("InvalidInput", &taken));
 
     let this = |operation: &str, more: Value| {
-        let mut input = json!({"RoleName": name});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"RoleName": name}), &more);
         ("UnmodifiableEntity", iam(operation, input))
     };
     let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;

@@ -1,7 +1,7 @@
 //! What tools really call, in their order: the calls of a Terraform run, replayed by boto3 with what the provider expects of
 //! each answer.
 
-use e2e::{Answer, Call, Region, call, steps, until};
+use e2e::{Answer, Call, Region, call, merged, steps, until};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -63,8 +63,7 @@ fn ok(region: &Region, service: &str, operation: &str, input: Value) -> Value {
 }
 
 fn eks(operation: &str, more: Value) -> Call {
-    let mut input = json!({"clusterName": CLUSTER});
-    input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+    let input = merged(json!({"clusterName": CLUSTER}), &more);
     call("eks", operation, input)
 }
 

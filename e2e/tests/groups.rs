@@ -1,20 +1,12 @@
 //! Users, their groups and the policies of both; access keys that are switched off.
 
-use e2e::{Call, Refusal, Region, call, steps};
+use e2e::{Call, Region, call, merged, refusal, steps, text};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111122223333";
 const READ: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"eks:Describe*","Resource":"*"}]}"#;
 const AWS_POLICY: &str = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly";
-
-fn refusal(code: &str, message: &str) -> Refusal {
-    Refusal { code: code.into(), message: message.into() }
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
-}
 
 fn names(list: &Value, name: &str) -> Vec<String> {
     list.as_array().into_iter().flatten().map(|item| text(item, name).to_owned()).collect()
@@ -69,8 +61,7 @@ fn a_user_is_in_groups(region: &Region) {
 fn users_and_groups_have_policies(region: &Region) {
     for (kind, who) in [("user", json!({"UserName": "ada"})), ("group", json!({"GroupName": "readers"}))] {
         let with = |operation: &str, more: Value| {
-            let mut input = who.clone();
-            input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+            let input = merged(who.clone(), &more);
             iam(&operation.replace("KIND", kind), input)
         };
         let arn = json!({"PolicyArn": AWS_POLICY});
@@ -206,13 +197,11 @@ fn an_account_has_an_alias(region: &Region) {
 
 fn every_operation_says_what_is_not_there(region: &Region) {
     let user = |operation: &str, more: Value| {
-        let mut input = json!({"UserName": "none"});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"UserName": "none"}), &more);
         ("NoSuchEntity", iam(operation, input))
     };
     let group = |operation: &str, more: Value| {
-        let mut input = json!({"GroupName": "none"});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"GroupName": "none"}), &more);
         ("NoSuchEntity", iam(operation, input))
     };
     let document = || json!({"PolicyName": "p", "PolicyDocument": READ});

@@ -1,6 +1,6 @@
 //! Who calls: sessions of roles, what nodes get their role by, and what finds the image for a node.
 
-use e2e::{Answer, Client, Refusal, Region, Request, call, steps, until};
+use e2e::{Answer, Client, Region, Request, call, merged, refusal, steps, text, until};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
@@ -9,14 +9,6 @@ const ACCOUNT: &str = "111122223333";
 const TRUST_ACCOUNT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"sts:AssumeRole","Condition":{"StringEqualsIfExists":{"sts:ExternalId":"42"}}}]}"#;
 const INVALID: &str = "The security token included in the request is invalid.";
 const IMAGE: &str = "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/x86_64/standard/recommended/image_id";
-
-fn refusal(code: &str, message: &str) -> Refusal {
-    Refusal { code: code.into(), message: message.into() }
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
-}
 
 /// Who has these credentials.
 fn holder(region: &Region, credentials: &Value) -> Client {
@@ -227,8 +219,7 @@ fn a_role_has_policies_of_its_own(region: &Region) {
 
 fn profiles_have_tags_and_are_listed(region: &Region) {
     let iam = |operation: &str, more: Value| {
-        let mut input = json!({"InstanceProfileName": "tagged"});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"InstanceProfileName": "tagged"}), &more);
         call("iam", operation, input)
     };
     let answers = region.gets(vec![

@@ -1,26 +1,17 @@
 //! KMS: keys as records with states, policies and aliases.
 
-use e2e::{Call, Refusal, Region, call, steps};
+use e2e::{Call, Region, call, merged, refusal, steps, text};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111122223333";
 const NONE: &str = "01234567-0123-4123-8123-0123456789ab";
-
-fn refusal(code: &str, message: &str) -> Refusal {
-    Refusal { code: code.into(), message: message.into() }
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
-}
 
 fn kms(operation: &str, input: Value) -> Call {
     call("kms", operation, input)
 }
 
 fn of(key: &str, operation: &str, more: Value) -> Call {
-    let mut input = json!({"KeyId": key});
-    input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+    let input = merged(json!({"KeyId": key}), &more);
     kms(operation, input)
 }
 

@@ -1,26 +1,17 @@
 //! CloudWatch Logs: log groups as Terraform's EKS module and eksctl make them.
 
-use e2e::{Call, Refusal, Region, call, steps};
+use e2e::{Call, Region, call, merged, refusal, steps, text};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111122223333";
 const NAME: &str = "/aws/eks/prod/cluster";
-
-fn refusal(code: &str, message: &str) -> Refusal {
-    Refusal { code: code.into(), message: message.into() }
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
-}
 
 fn logs(operation: &str, input: Value) -> Call {
     call("logs", operation, input)
 }
 
 fn group(operation: &str, more: Value) -> Call {
-    let mut input = json!({"logGroupName": NAME});
-    input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+    let input = merged(json!({"logGroupName": NAME}), &more);
     logs(operation, input)
 }
 
@@ -67,8 +58,7 @@ fn a_log_group_is_made_shown_and_kept_as_long_as_is_said(region: &Region) {
 
 fn log_groups_have_tags(region: &Region) {
     let of = |arn: String, operation: &str, more: Value| {
-        let mut input = json!({"resourceArn": arn});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"resourceArn": arn}), &more);
         logs(operation, input)
     };
     let many: serde_json::Map<String, Value> = (0..50).map(|n| (format!("k{n}"), json!("v"))).collect();
@@ -116,8 +106,7 @@ fn log_groups_are_listed_by_their_names(region: &Region) {
 
 fn what_is_not_there_is_refused_by_name(region: &Region) {
     let make = |more: Value| {
-        let mut input = json!({"logGroupName": "refused"});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"logGroupName": "refused"}), &more);
         ("InvalidParameterException", logs("create_log_group", input))
     };
     region.gets(vec![
@@ -146,8 +135,7 @@ fn a_protected_log_group_is_not_deleted(region: &Region) {
 fn every_operation_says_what_is_not_there(region: &Region) {
     let missing = |operation: &str, more: Value| ("ResourceNotFoundException", group(operation, more));
     let by_arn = |operation: &str, more: Value| {
-        let mut input = json!({"resourceArn": arn()});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"resourceArn": arn()}), &more);
         ("ResourceNotFoundException", logs(operation, input))
     };
     let protect = json!({"logGroupIdentifier": arn(), "deletionProtectionEnabled": true});

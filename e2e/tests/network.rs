@@ -1,6 +1,6 @@
 //! Networks of users: security groups and their rules, route tables, gateways, by the real clients. No machine runs here.
 
-use e2e::{Answer, Region, call, steps, until};
+use e2e::{Answer, Region, call, merged, steps, until};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -383,8 +383,7 @@ fn what_is_refused_changes_nothing(region: &Region) {
     let before = (region.account(), shown(region, &web));
     let ec2 = |operation: &str, input: Value| call("ec2", operation, input);
     let permission = |more: Value| {
-        let mut permission = json!({"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443});
-        permission.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let permission = merged(json!({"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}), &more);
         json!({"GroupId": web, "IpPermissions": [permission]})
     };
     let ranges = json!({"IpRanges": [{"CidrIp": "10.0.0.0/8"}]});

@@ -1,6 +1,6 @@
 //! Managed policies: a customer's own in versions, those of AWS, and who has them.
 
-use e2e::{Call, Refusal, Region, call, steps};
+use e2e::{Call, Region, call, merged, refusal, steps, text};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "111122223333";
@@ -9,14 +9,6 @@ const WRITE: &str =
     r#"{"Version":"2012-10-17","Statement":{"Sid":"All","Effect":"Allow","Action":"eks:*","Resource":"*"}}"#;
 const TRUST_EC2: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
 const CLUSTER_POLICY: &str = "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy";
-
-fn refusal(code: &str, message: &str) -> Refusal {
-    Refusal { code: code.into(), message: message.into() }
-}
-
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
-    value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
-}
 
 fn arn(path_and_name: &str) -> String {
     format!("arn:aws:iam::{ACCOUNT}:policy/{path_and_name}")
@@ -61,8 +53,7 @@ fn a_policy_is_made_once_and_shown_as_it_was_given(region: &Region) {
     let version = region.aws(&version)["PolicyVersion"].clone();
     assert_eq!(version["Document"], serde_json::from_str::<Value>(READ).expect("it is JSON"));
     let tags = |operation: &str, more: Value| {
-        let mut input = json!({"PolicyArn": arn("team/reader")});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"PolicyArn": arn("team/reader")}), &more);
         ("OK", iam(operation, input))
     };
     let answers = region.gets(vec![
@@ -246,8 +237,7 @@ fn what_is_no_policy_is_refused(region: &Region) {
 fn every_operation_says_what_is_not_there(region: &Region) {
     let none = arn("none");
     let missing = |operation: &str, more: Value| {
-        let mut input = json!({"PolicyArn": none});
-        input.as_object_mut().expect("it is one").extend(more.as_object().cloned().unwrap_or_default());
+        let input = merged(json!({"PolicyArn": none}), &more);
         ("NoSuchEntity", iam(operation, input))
     };
     region.gets(vec![

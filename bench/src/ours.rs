@@ -1,10 +1,9 @@
 //! Ours: a region of its own, a cluster in it made and deleted through its API, and nothing left of either.
 
-use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::running::{self, Running};
 use crate::wait::Wait;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use std::time::Duration;
 
 /// What one cluster's life measured.
@@ -29,11 +28,7 @@ const QUIET: Duration = Duration::from_secs(20);
 /// # Errors
 /// What went wrong, with the region's last words.
 pub fn measure(parts: &Parts, wait: &Wait, rest: Duration) -> Result<Measured> {
-    let mut region = Region::new(parts)?;
-    let measured = live(&mut region, wait, rest);
-    let measured = with_last_words(measured, "the region", &region.logs())?;
-    region.down().context("removing the region")?;
-    Ok(measured)
+    Region::used(parts, "the region", |region| live(region, wait, rest))
 }
 
 fn live(region: &mut Region<'_>, wait: &Wait, rest: Duration) -> Result<Measured> {

@@ -4,6 +4,7 @@ mod client;
 
 pub use client::Client;
 
+use crate::process::with_last_words;
 use crate::running;
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
@@ -44,6 +45,18 @@ struct Local {
 }
 
 impl<'a> Region<'a> {
+    /// Does something with a region of its own, which is removed afterwards.
+    ///
+    /// # Errors
+    /// What went wrong, with the last words in the region's logs, which are `whose`; or something of it is left.
+    pub fn used<T>(parts: &'a Parts, whose: &str, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let mut region = Self::new(parts)?;
+        let done = work(&mut region);
+        let done = with_last_words(done, whose, &region.logs())?;
+        region.down().context("removing the region")?;
+        Ok(done)
+    }
+
     /// One that has not been started.
     ///
     /// # Errors

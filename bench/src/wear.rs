@@ -1,12 +1,11 @@
 //! Clusters made and deleted one after another in one region, then several at once: does it leave anything behind, does
 //! it slow down, does it grow?
 
-use crate::process::with_last_words;
 use crate::region::{Client, Parts, Region};
 use crate::report::{surroundings, table};
 use crate::running;
 use crate::wait::Wait;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -54,10 +53,7 @@ pub fn run(args: &Args) -> Result<()> {
     ensure!(args.runs >= 2, "--runs must be at least 2");
     let wait = Wait::new()?;
     let surroundings = surroundings();
-    let mut region = Region::new(&args.parts)?;
-    let lived = live(&mut region, &wait, args);
-    let (lives, together) = with_last_words(lived, "the region", &region.logs())?;
-    region.down().context("removing the region")?;
+    let (lives, together) = Region::used(&args.parts, "the region", |region| live(region, &wait, args))?;
     println!("{} clusters made and deleted one after another in one region, {surroundings}.\n", lives.len());
     print!("{}", table(rows(&lives)));
     println!("\n{} at once: ACTIVE after {together} s", args.together);

@@ -11,7 +11,6 @@ mod agent;
 mod haproxy;
 mod report;
 
-use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::report::surroundings;
 use crate::traffic::{self, Kind, Servers};
@@ -59,10 +58,7 @@ pub fn run(args: &Args) -> Result<()> {
     let each = Duration::try_from_secs_f64(args.seconds).context("--seconds")?;
     let wait = Wait::new()?;
     let surroundings = surroundings();
-    let mut region = Region::new(&args.parts)?;
-    let measured = measure(&mut region, &wait, args, each);
-    let ways = with_last_words(measured, "the host agent", &region.logs())?;
-    region.down().context("removing the region")?;
+    let ways = Region::used(&args.parts, "the host agent", |region| measure(region, &wait, args, each))?;
     print!("{}", report::text(args, &ways, &surroundings));
     Ok(())
 }

@@ -9,7 +9,6 @@ mod load;
 mod moto;
 mod report;
 
-use crate::process::with_last_words;
 use crate::region::{Client, Parts, Region};
 use crate::report::surroundings;
 use crate::running;
@@ -132,10 +131,7 @@ pub fn run(args: &Args) -> Result<()> {
     let each = Duration::try_from_secs_f64(args.seconds).context("--seconds")?;
     let wait = Wait::new()?;
     let surroundings = surroundings();
-    let mut region = Region::new(&args.parts)?;
-    let measured = measure(&mut region, args, each, &wait);
-    let report = with_last_words(measured, "the region", &region.logs())?;
-    region.down().context("removing the region")?;
+    let report = Region::used(&args.parts, "the region", |region| measure(region, args, each, &wait))?;
     print!("{}", report::text(&report, args, &surroundings));
     Ok(())
 }

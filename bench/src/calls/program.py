@@ -5,7 +5,6 @@ What is measured then sends the very bytes that boto3 would have sent, and Pytho
 
 import json
 import os
-import sys
 from urllib.parse import urlsplit
 
 import boto3
@@ -82,9 +81,3 @@ def sign(what, first, count):
 
 
 commands = {f.__name__: f for f in (prepare, sign)}
-for line in sys.stdin:
-    try:
-        name, *arguments = line.split()
-        print(json.dumps({"said": commands[name](*arguments)}), flush=True)
-    except Exception as error:
-        print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)

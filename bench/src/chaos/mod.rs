@@ -9,7 +9,6 @@ mod report;
 use crate::api::Access;
 use crate::machines::{self, Process};
 use crate::node::Cluster;
-use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::report::surroundings;
 use crate::wait::Wait;
@@ -82,10 +81,10 @@ pub fn run(args: &Args) -> Result<()> {
     let faults = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
     let wait = Wait::new()?;
     let surroundings = surroundings();
-    let mut region = Region::new(&args.parts)?;
-    let made = region.up().and_then(|()| make_all(&region, &wait, faults, args.runs));
-    let (outcomes, missed) = with_last_words(made, "the region", &region.logs())?;
-    region.down().context("removing the region")?;
+    let (outcomes, missed) = Region::used(&args.parts, "the region", |region| {
+        region.up()?;
+        make_all(region, &wait, faults, args.runs)
+    })?;
     print!("{}", report::text(&outcomes, &surroundings));
     let lost: usize = outcomes.iter().map(|outcome| outcome.lost).sum();
     ensure!(lost == 0, "{lost} acknowledged writes are lost");

@@ -11,7 +11,6 @@ mod bare;
 mod report;
 
 use crate::node::Cluster;
-use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::report::surroundings;
 use crate::traffic::{self, Kind, Servers};
@@ -71,11 +70,10 @@ pub fn run(args: &Args) -> Result<()> {
     let each = Duration::try_from_secs_f64(args.seconds).context("--seconds")?;
     let wait = Wait::new()?;
     let surroundings = surroundings();
-    let mut region = Region::new(&args.parts)?;
-    let logs = region.logs();
-    let measured = region.up().and_then(|()| measure(&region, &wait, args, each));
-    let ways = with_last_words(measured, "the region", &logs)?;
-    region.down().context("removing the region")?;
+    let ways = Region::used(&args.parts, "the region", |region| {
+        region.up()?;
+        measure(region, &wait, args, each)
+    })?;
     print!("{}", report::text(args, &ways, &surroundings));
     Ok(())
 }

@@ -5,11 +5,10 @@ mod report;
 mod timeline;
 
 use crate::node::{Cluster, Cni, Ground, Overhead, Recipe, Sets, memory};
-use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::report::surroundings;
 use crate::wait::Wait;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use std::time::Duration;
 use timeline::Step;
 
@@ -58,11 +57,10 @@ pub fn run(args: &Args) -> Result<()> {
     ensure!(args.runs > 0, "--runs must be at least 1");
     let wait = Wait::new()?;
     let surroundings = surroundings();
-    let mut region = Region::new(&args.parts)?;
-    let logs = region.logs();
-    let measured = region.up().and_then(|()| measure(&region, &wait, args));
-    let runs = with_last_words(measured, "the region", &logs)?;
-    region.down().context("removing the region")?;
+    let runs = Region::used(&args.parts, "the region", |region| {
+        region.up()?;
+        measure(region, &wait, args)
+    })?;
     print!("{}", report::text(args, &runs, &surroundings));
     Ok(())
 }

@@ -5,11 +5,10 @@ mod load;
 mod report;
 
 use crate::node::{Cluster, Cni, Ground, Recipe, Sets};
-use crate::process::with_last_words;
 use crate::region::{Parts, Region};
 use crate::report::surroundings;
 use crate::wait::Wait;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use load::Side;
 use std::time::Duration;
 
@@ -55,11 +54,10 @@ pub fn run(args: &Args) -> Result<()> {
     ensure!(args.runs > 0 && args.alone > 0 && args.together > 0, "--runs, --alone and --together are at least 1");
     let wait = Wait::new()?;
     let surroundings = surroundings();
-    let mut region = Region::new(&args.parts)?;
-    let logs = region.logs();
-    let measured = region.up().and_then(|()| measure(&region, &wait, args));
-    let (bare, ours) = with_last_words(measured, "the region", &logs)?;
-    region.down().context("removing the region")?;
+    let (bare, ours) = Region::used(&args.parts, "the region", |region| {
+        region.up()?;
+        measure(region, &wait, args)
+    })?;
     print!("{}", report::text(args, &bare, &ours, &surroundings));
     Ok(())
 }

@@ -151,9 +151,3 @@ def health():
 
 
 commands = {f.__name__: f for f in (prepare, create, together, answer, delete, nodes, no_nodes, prefixes, access, health)}
-for line in sys.stdin:
-    try:
-        name, *arguments = line.split()
-        print(json.dumps({"said": commands[name](*arguments)}), flush=True)
-    except Exception as error:
-        print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Makes clusters and watches them.
 pub const PROGRAM: &str = include_str!("client.py");
+/// What every program ends with: it does what it is told.
+const LOOP: &str = include_str!("loop.py");
 /// Points the program at the region as a user's shell would; nothing of the user's own AWS reaches it.
 const SHELL: &str = r#"environment=$("$@" env) && eval "$environment" && exec "$PYTHON" -c "$PROGRAM""#;
 /// Ten times what a command takes.
@@ -32,6 +34,10 @@ enum Answer {
     Error(String),
 }
 
+fn whole(program: &str) -> String {
+    format!("{program}\n{LOOP}")
+}
+
 impl Client {
     /// Starts it. `roadstead` is the command line whose `env` says where the region is.
     ///
@@ -40,7 +46,7 @@ impl Client {
     pub fn start(program: &str, python: &Path, roadstead: &Command, home: &Path) -> Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", SHELL, "sh"]).arg(roadstead.get_program()).args(roadstead.get_args());
-        command.env_clear().env("PYTHON", python).env("PROGRAM", program);
+        command.env_clear().env("PYTHON", python).env("PROGRAM", whole(program));
         Self::run(command, home)
     }
 
@@ -50,7 +56,7 @@ impl Client {
     /// It can't be started.
     pub fn at(endpoint: &str, program: &str, python: &Path, home: &Path) -> Result<Self> {
         let mut command = Command::new(python);
-        command.args(["-c", program]).env_clear().env("AWS_ENDPOINT_URL", endpoint);
+        command.arg("-c").arg(whole(program)).env_clear().env("AWS_ENDPOINT_URL", endpoint);
         command.env("AWS_DEFAULT_REGION", "us-east-1");
         command.env("AWS_ACCESS_KEY_ID", "testing").env("AWS_SECRET_ACCESS_KEY", "testing");
         Self::run(command, home)

@@ -64,12 +64,18 @@ impl Region {
     /// A region that runs, for clusters with nodes.
     #[track_caller]
     pub fn for_nodes() -> Region {
+        Region::for_nodes_with(vec![])
+    }
+
+    /// The same, with more of the command line.
+    #[track_caller]
+    pub fn for_nodes_with(flags: Vec<String>) -> Region {
         let needed = ["containerd-", "runc-", "coredns-", "images-"];
         let sets = fs::read_dir(components()).into_iter().flatten().flatten();
         let sets: Vec<String> = sets.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         let missing: Vec<&str> = needed.into_iter().filter(|set| !sets.iter().any(|s| s.starts_with(set))).collect();
         assert!(missing.is_empty(), "no {missing:?} is built: cargo xtask components --nodes");
-        Region::for_clusters()
+        Region::with(Options { clusters: true, flags, ..Options::default() })
     }
 
     /// A region that runs.

@@ -13,6 +13,7 @@ fn networks_are_made_as_users_say() {
         a_group_holds_a_thousand_rules_and_no_more,
         a_default_vpc_has_a_way_out_and_another_one_has_none,
         a_way_out_is_made_and_taken_apart_in_order,
+        a_nat_gateway_comes_fails_and_goes,
         elastic_addresses_are_kept_given_and_moved,
         subnets_and_vpcs_change_their_attributes,
         what_tools_ask_first_is_there,
@@ -265,6 +266,53 @@ fn a_way_out_is_made_and_taken_apart_in_order(region: &Region) {
         (deleted.code() == "OK").then_some(())
     });
     remove(region, &vpc, &web);
+    assert_eq!(region.account(), before);
+}
+
+fn a_nat_gateway_comes_fails_and_goes(region: &Region) {
+    let before = region.account();
+    let ec2 = |operation: &str, input: Value| call("ec2", operation, input);
+    let subnet = region.default_subnets().split(',').next().expect("there are three").to_owned();
+    let allocation = text(&region.aws(&["ec2", "allocate-address"])["AllocationId"]).to_owned();
+    let tags = json!([{"ResourceType": "natgateway", "Tags": [{"Key": "Name", "Value": "out"}]}]);
+    let wish = json!({"SubnetId": subnet, "AllocationId": allocation});
+    let create = |more: Value| ec2("create_nat_gateway", merged(wish.clone(), &more));
+    let answers = region.gets(vec![
+        ("InvalidSubnetID.NotFound", create(json!({"SubnetId": "subnet-00000000000000000"}))),
+        ("InvalidAllocationID.NotFound", create(json!({"AllocationId": "eipalloc-00000000000000000"}))),
+        ("Unsupported", create(json!({"ConnectivityType": "private"}))),
+        ("DryRunOperation", create(json!({"DryRun": true}))),
+        ("OK", create(json!({"ClientToken": "once", "TagSpecifications": tags}))),
+        ("OK", create(json!({"ClientToken": "once", "TagSpecifications": tags}))),
+        ("OK", create(json!({}))),
+        ("NatGatewayNotFound", ec2("describe_nat_gateways", json!({"NatGatewayIds": ["nat-00000000000000000"]}))),
+        ("NatGatewayNotFound", ec2("delete_nat_gateway", json!({"NatGatewayId": "nat-00000000000000000"}))),
+    ]);
+    let made = |n: usize| answers[n].clone().value()["NatGateway"].clone();
+    assert_eq!(made(4)["NatGatewayId"], made(5)["NatGatewayId"], "a token is one gateway");
+    assert_eq!((&made(6)["State"], &made(6)["FailureCode"]), (&json!("failed"), &json!("Resource.AlreadyAssociated")));
+    let (id, failed) = (made(4)["NatGatewayId"].clone(), made(6)["NatGatewayId"].clone());
+    let waited = region.client().run("aws", &["ec2", "wait", "nat-gateway-available", "--nat-gateway-ids", text(&id)]);
+    assert!(waited.ok(), "{waited}");
+    let named =
+        json!({"Filter": [{"Name": "tag:Name", "Values": ["out"]}, {"Name": "state", "Values": ["available"]}]});
+    let shown = region.gets(vec![("OK", ec2("describe_nat_gateways", named))]).remove(0).value();
+    let address = shown["NatGateways"][0]["NatGatewayAddresses"][0].clone();
+    let filter = format!("Name=allocation-id,Values={allocation}");
+    let elastic = region.aws(&["ec2", "describe-addresses", "--filters", &filter])["Addresses"][0].clone();
+    assert_eq!(
+        (&address["PublicIp"], &address["NetworkInterfaceId"]),
+        (&elastic["PublicIp"], &elastic["NetworkInterfaceId"])
+    );
+    region.gets(vec![
+        ("AuthFailure", ec2("disassociate_address", json!({"AssociationId": elastic["AssociationId"]}))),
+        ("InvalidIPAddress.InUse", ec2("release_address", json!({"AllocationId": allocation}))),
+        ("OK", ec2("delete_nat_gateway", json!({"NatGatewayId": failed}))),
+        ("OK", ec2("delete_nat_gateway", json!({"NatGatewayId": id}))),
+    ]);
+    let waited = region.client().run("aws", &["ec2", "wait", "nat-gateway-deleted", "--nat-gateway-ids", text(&id)]);
+    assert!(waited.ok(), "{waited}");
+    region.aws(&["ec2", "release-address", "--allocation-id", &allocation]);
     assert_eq!(region.account(), before);
 }
 

@@ -1,6 +1,6 @@
 //! A node group brings nodes that join by themselves, and pods on them have addresses of the VPC.
 
-use e2e::{Cluster, Region, call, say, steps, until};
+use e2e::{Cluster, Outside, Region, call, say, steps, until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
 fn a_node_group_brings_nodes_and_pods_with_addresses_of_the_vpc() {
-    let region = Region::for_nodes();
+    let outside = Outside::start();
+    let region = Region::for_nodes_with(outside.flags());
     let cluster = region.create_cluster("first");
     steps!((&region, &cluster):
         a_node_group_that_cannot_be_is_refused_and_nothing_is_made,
@@ -22,6 +23,7 @@ fn a_node_group_brings_nodes_and_pods_with_addresses_of_the_vpc() {
         the_cluster_s_own_pods_run,
         pods_spread_over_nodes_and_hold_addresses_of_their_interfaces,
         a_service_is_reached_by_name_and_every_pod_behind_it,
+        pods_reach_the_outside_as_their_subnets_routes_say,
         logs_exec_and_port_forward_work,
         a_container_that_takes_too_much_memory_is_killed_alone,
         kubelet_containerd_and_the_cni_come_back_and_pods_stay,
@@ -168,15 +170,18 @@ fn pods_spread_over_nodes_and_hold_addresses_of_their_interfaces(region: &Region
     assert_eq!(on.len(), 2, "pods spread over both nodes");
 }
 
+/// What a pod is answered that asks so often. The API server reaches it by its address.
+fn asks(cluster: &Cluster, pod: &Value, host: &str, port: u16, tries: usize) -> Value {
+    let pod = name(pod);
+    let path = format!(
+        "/api/v1/namespaces/default/pods/http:{pod}:8080/proxy/dial?request=hostname&protocol=http&host={host}&port={port}&tries={tries}"
+    );
+    cluster.kubectl(&["get", "--raw", &path]).json()
+}
+
 fn a_service_is_reached_by_name_and_every_pod_behind_it(_: &Region, cluster: &Cluster) {
-    // The API server reaches a pod by its address; the pod asks the cluster's DNS, then the Service.
-    let asks = |host: &str, port: u16, tries: usize| {
-        let pod = name(&pods(cluster, "app=web")[0]);
-        let path = format!(
-            "/api/v1/namespaces/default/pods/http:{pod}:8080/proxy/dial?request=hostname&protocol=http&host={host}&port={port}&tries={tries}"
-        );
-        cluster.kubectl(&["get", "--raw", &path]).json()
-    };
+    // The pod asks the cluster's DNS, then the Service.
+    let asks = |host: &str, port: u16, tries: usize| asks(cluster, &pods(cluster, "app=web")[0], host, port, tries);
     let wanted: BTreeSet<String> = pods(cluster, "app=web").iter().map(name).collect();
     let mut seen = BTreeSet::new();
     until("every pod behind the service answered", PATIENCE, || {
@@ -188,6 +193,46 @@ fn a_service_is_reached_by_name_and_every_pod_behind_it(_: &Region, cluster: &Cl
     for pod in pods(cluster, "app=web") {
         assert_eq!(asks(pod_address(&pod), 8080, 1)["responses"], json!([name(&pod)]));
     }
+}
+
+/// The outside tells who asks it: by an internet gateway the address of the pod's node, by a NAT gateway that one's.
+fn pods_reach_the_outside_as_their_subnets_routes_say(region: &Region, cluster: &Cluster) {
+    let pod = pods(cluster, "app=web").remove(0);
+    let who = || asks(cluster, &pod, Outside::SERVER, 80, 1)["responses"][0].as_str().map(str::to_owned);
+    let becomes = |what: &str, wanted: Option<&str>| {
+        let began = Instant::now();
+        until(what, PATIENCE, || (who().as_deref() == wanted).then_some(()));
+        say(&format!("{:6.1} s  until {what}", began.elapsed().as_secs_f64()));
+    };
+    let node = nodes(cluster).into_iter().find(|node| name(node) == pod["spec"]["nodeName"]).expect("it runs on one");
+    let found = region.aws(&["ec2", "describe-instances", "--instance-ids", &instance(&node)]);
+    let found = found["Reservations"][0]["Instances"][0].clone();
+    let id = |answer: Value, pointer: &str| answer.pointer(pointer).and_then(Value::as_str).expect("an id").to_owned();
+    let (vpc, subnet) = (id(found.clone(), "/VpcId"), id(found.clone(), "/SubnetId"));
+    let public = id(found, "/PublicIpAddress");
+    becomes("its node's address is seen outside", Some(&public));
+    let other = region.default_subnets().split(',').find(|other| *other != subnet).expect("there are three").to_owned();
+    let made = region.aws(&["ec2", "allocate-address"]);
+    let (allocation, elastic) = (id(made.clone(), "/AllocationId"), id(made, "/PublicIp"));
+    let made = region.aws(&["ec2", "create-nat-gateway", "--subnet-id", &other, "--allocation-id", &allocation]);
+    let nat = id(made, "/NatGateway/NatGatewayId");
+    let waited = region.client().run("aws", &["ec2", "wait", "nat-gateway-available", "--nat-gateway-ids", &nat]);
+    assert!(waited.ok(), "{waited}");
+    let table = id(region.aws(&["ec2", "create-route-table", "--vpc-id", &vpc]), "/RouteTable/RouteTableId");
+    let to = ["--route-table-id", &table, "--destination-cidr-block", "0.0.0.0/0"];
+    region.aws(&[&["ec2", "create-route", "--nat-gateway-id", &nat], &to[..]].concat());
+    let associated = region.aws(&["ec2", "associate-route-table", "--route-table-id", &table, "--subnet-id", &subnet]);
+    becomes("the NAT gateway's address is seen outside", Some(&elastic));
+    region.aws(&[&["ec2", "delete-route"], &to[..]].concat());
+    becomes("there is no way out", None);
+    let association = id(associated, "/AssociationId");
+    region.aws(&["ec2", "disassociate-route-table", "--association-id", &association]);
+    becomes("its node's address is seen again", Some(&public));
+    region.aws(&["ec2", "delete-route-table", "--route-table-id", &table]);
+    region.aws(&["ec2", "delete-nat-gateway", "--nat-gateway-id", &nat]);
+    let waited = region.client().run("aws", &["ec2", "wait", "nat-gateway-deleted", "--nat-gateway-ids", &nat]);
+    assert!(waited.ok(), "{waited}");
+    region.aws(&["ec2", "release-address", "--allocation-id", &allocation]);
 }
 
 fn logs_exec_and_port_forward_work(_: &Region, cluster: &Cluster) {

@@ -80,6 +80,7 @@ fn furnish(tx: &mut Tx) -> Result<(), Fault> {
         account: ACCOUNT.into(),
         zones: vec![zone('a', 1), zone('b', 2), zone('c', 3)],
         public_pool: Cidr::containing(Ipv4Addr::new(127, 43, 0, 0), 24),
+        outside: None,
         sts_hosts: vec![],
         kubernetes: vec![kubernetes],
         etcd: "etcd-3.6.16".into(),

@@ -7,6 +7,7 @@ use crate::ec2::instance::Instance;
 use crate::ec2::instance::console::ConsoleOutput;
 use crate::ec2::internet_gateway::InternetGateway;
 use crate::ec2::launch_template::LaunchTemplate;
+use crate::ec2::nat_gateway::{NatGateway, NatGatewayPlanner};
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::route_table::RouteTable;
 use crate::ec2::security_group::SecurityGroup;
@@ -68,6 +69,7 @@ pub fn registry() -> Registry {
     registry.add::<Subnet>();
     registry.add::<RouteTable>();
     registry.add::<InternetGateway>();
+    registry.add::<NatGateway>();
     registry.add::<Address>();
     registry.add::<SecurityGroup>();
     registry.add::<SecurityGroupRule>();
@@ -137,6 +139,7 @@ pub fn planners() -> Planners {
         .add(SessionPlanner)
         .add(LayerPlanner)
         .add(KeyPlanner)
+        .add(NatGatewayPlanner)
         .add(fabric::NetworkPlanner)
         .add(fabric::PortPlanner)
         .add(fabric::SecurityGroupPlanner)

@@ -18,6 +18,9 @@ pub struct Settings {
     pub zones: Vec<Zone>,
     /// Where public addresses come from.
     pub public_pool: Cidr,
+    /// The addresses of VPCs outside; none: there is no outside, and nothing leaves a VPC.
+    #[serde(default)]
+    pub outside: Option<Cidr>,
     /// Host names (and ports) under which this region's own STS is reached, as tokens may name it.
     pub sts_hosts: Vec<String>,
     /// The Kubernetes versions on offer, newest first.

@@ -15,6 +15,8 @@ pub struct Config {
     pub run_dir: PathBuf,
     /// Where sets of components stand: `SET/PROGRAM`, e.g. `etcd-3.6.16/etcd`.
     pub components_dir: PathBuf,
+    /// File of the network namespace that is the outside of the region's networks; none: they have no outside.
+    pub outside: Option<PathBuf>,
     /// File of the region's root key.
     pub root_key: PathBuf,
     /// Name of the region.

@@ -2,6 +2,7 @@
 
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 /// A layer-3 network with a router of its own: a VPC, or the private network of a control plane's etcd.
@@ -10,11 +11,43 @@ use std::net::Ipv4Addr;
 pub struct Network {
     /// E.g. `vpc-0123456789abcdef0`; unique in the region.
     pub id: String,
-    /// The blocks that exist inside. The router drops what is in none of them and not a balancer's public traffic.
+    /// The blocks that exist inside. The router refuses what is in none of them, is not a
+    /// balancer's public traffic, and has no way [outside](Outside).
     pub cidrs: Vec<Cidr>,
     /// The router answers at the link-local addresses that every VPC has for its instances: [`link_local`](crate::link_local).
     #[serde(default)]
     pub link_local: bool,
+    /// How it is connected with the outside.
+    #[serde(default)]
+    pub outside: Outside,
+}
+
+/// A network's connections with the outside, which no private address is known in: who is inside speaks from a public
+/// one there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// What may go out. Ways of the same addresses lead to different blocks.
+    pub exits: Vec<Exit>,
+    /// By public address: the private one that is reached by it.
+    pub reached: BTreeMap<Ipv4Addr, Ipv4Addr>,
+}
+
+/// A way out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Exit {
+    /// Who takes it.
+    pub from: Cidr,
+    /// Where it leads; what of that is inside is not meant.
+    pub to: Cidr,
+    /// Who that is outside.
+    pub seen_as: Ipv4Addr,
+}
+
+impl Outside {
+    /// The public addresses; some may come more than once.
+    pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.exits.iter().map(|exit| exit.seen_as).chain(self.reached.keys().copied())
+    }
 }
 
 /// What the host saw of a [`Network`].

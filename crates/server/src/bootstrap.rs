@@ -80,6 +80,7 @@ fn settings(config: &Config, address: SocketAddr, slot: u8) -> Result<Settings> 
         account: config.account.clone(),
         zones: zones.collect(),
         public_pool: Cidr::containing(Ipv4Addr::new(127, 43, slot, 0), 24),
+        outside: config.outside.as_ref().map(|outside| outside.addresses),
         sts_hosts: vec![address.to_string(), format!("localhost:{}", address.port())],
         kubernetes,
         etcd: set("etcd")?.id(),

@@ -6,7 +6,7 @@ pub use show::show;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use roadstead_types::AccountId;
+use roadstead_types::{AccountId, Cidr};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
@@ -45,6 +45,12 @@ pub struct Flags {
     /// File of the root key, outside the data directory [default: DATA_DIR.root-key]
     #[arg(long, env = "ROADSTEAD_ROOT_KEY", global = true, value_name = "FILE")]
     pub root_key: Option<PathBuf>,
+    /// File of the network namespace that internet and NAT gateways lead to [default: none: nothing leaves a VPC]
+    #[arg(long, env = "ROADSTEAD_OUTSIDE", global = true, value_name = "FILE")]
+    pub outside: Option<PathBuf>,
+    /// Addresses that VPCs have there: elastic ones, and those of instances [default: none]
+    #[arg(long, env = "ROADSTEAD_OUTSIDE_ADDRESSES", global = true, value_name = "CIDR")]
+    pub outside_addresses: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -58,6 +64,8 @@ struct Written {
     zones: Option<Vec<String>>,
     components: Option<PathBuf>,
     root_key: Option<PathBuf>,
+    outside: Option<PathBuf>,
+    outside_addresses: Option<String>,
 }
 
 /// The configuration of a region on this machine.
@@ -79,6 +87,18 @@ pub struct Config {
     pub components: PathBuf,
     /// File of the root key.
     pub root_key: PathBuf,
+    /// What VPCs' gateways lead to.
+    pub outside: Option<Outside>,
+}
+
+/// The outside of VPCs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// File of its network namespace. The region leads its addresses there and nothing else: how it goes on from there
+    /// is for whoever made it.
+    pub namespace: PathBuf,
+    /// Addresses that are the region's there.
+    pub addresses: Cidr,
 }
 
 const DEFAULT_FILE: &str = "/etc/roadstead.toml";
@@ -101,6 +121,10 @@ impl Config {
             account: flags.account_id.clone().or(written.account_id).unwrap_or_else(|| "111122223333".into()),
             components: flags.components.clone().or(written.components).map_or_else(default_components, Ok)?,
             root_key: flags.root_key.clone().or(written.root_key).unwrap_or_else(|| beside(&data_dir, "root-key")),
+            outside: outside(
+                flags.outside.clone().or(written.outside),
+                flags.outside_addresses.clone().or(written.outside_addresses),
+            )?,
             data_dir,
             region,
             zones,
@@ -166,6 +190,21 @@ fn read<T: DeserializeOwned + Default>(named: Option<&Path>) -> Result<T> {
     }
     let text = fs::read_to_string(path).with_context(|| format!("configuration file {}", path.display()))?;
     toml::from_str(&text).with_context(|| format!("configuration file {}", path.display()))
+}
+
+/// Both or nothing. Addresses that mean this machine, or nobody, are no public ones (RFC 6890).
+fn outside(namespace: Option<PathBuf>, addresses: Option<String>) -> Result<Option<Outside>> {
+    let (namespace, addresses) = match (namespace, addresses) {
+        (None, None) => return Ok(None),
+        (Some(namespace), Some(addresses)) => (namespace, addresses),
+        _ => bail!("outside and outside-addresses go together: name both, or neither"),
+    };
+    let block: Cidr = addresses.parse().with_context(|| format!("outside addresses '{addresses}'"))?;
+    let base = block.base();
+    let is_usable = !(base.is_loopback() || base.is_link_local() || base.is_multicast() || base.is_unspecified());
+    ensure!(is_usable, "outside addresses {block}: nobody outside can answer to these");
+    ensure!((8..=30).contains(&block.prefix()), "outside addresses {block}: take a /8 to a /30");
+    Ok(Some(Outside { namespace: std::path::absolute(&namespace)?, addresses: block }))
 }
 
 fn beside(path: &Path, extension: &str) -> PathBuf {

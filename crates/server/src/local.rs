@@ -120,6 +120,7 @@ impl Paths {
             state_dir: config.host_state(),
             run_dir: self.run_dir.clone(),
             components_dir: config.components.clone(),
+            outside: config.outside.as_ref().map(|outside| outside.namespace.clone()),
             root_key: config.root_key.clone(),
             region: config.region.clone(),
             region_address: config.data_dir.join("address"),

@@ -31,6 +31,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     CREATE_INTERNET_GATEWAY.any(),
     CREATE_LAUNCH_TEMPLATE.any(),
     CREATE_LAUNCH_TEMPLATE_VERSION.any(),
+    CREATE_NAT_GATEWAY.any(),
     CREATE_NETWORK_INTERFACE.any(),
     CREATE_ROUTE.any(),
     CREATE_ROUTE_TABLE.any(),
@@ -40,6 +41,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     CREATE_VPC.any(),
     DELETE_INTERNET_GATEWAY.any(),
     DELETE_LAUNCH_TEMPLATE.any(),
+    DELETE_NAT_GATEWAY.any(),
     DELETE_NETWORK_INTERFACE.any(),
     DELETE_ROUTE.any(),
     DELETE_ROUTE_TABLE.any(),
@@ -60,6 +62,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DESCRIBE_INTERNET_GATEWAYS.any(),
     DESCRIBE_LAUNCH_TEMPLATE_VERSIONS.any(),
     DESCRIBE_LAUNCH_TEMPLATES.any(),
+    DESCRIBE_NAT_GATEWAYS.any(),
     DESCRIBE_NETWORK_ACLS.any(),
     DESCRIBE_NETWORK_INTERFACES.any(),
     DESCRIBE_REGIONS.any(),
@@ -413,6 +416,40 @@ pub static CREATE_LAUNCH_TEMPLATE_VERSION: Operation<
     unsigned: false,
 });
 
+pub static CREATE_NAT_GATEWAY: Operation<CreateNatGatewayRequest, CreateNatGatewayResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateNatGateway",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::CREATE_NAT_GATEWAY_REQUEST,
+        output: &schema::CREATE_NAT_GATEWAY_RESULT,
+        action: "ec2:CreateNatGateway",
+        open: false,
+        resources: &[
+            "arn:aws:ec2:{region}:{account}:elastic-ip/{AllocationId}",
+            "arn:aws:ec2:{region}:{account}:natgateway/*",
+            "arn:aws:ec2:{region}:{account}:subnet/{SubnetId}",
+        ],
+        pass_role: &[],
+        errors: &[
+            &INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET,
+            &INVALID_ALLOCATION_ID_NOT_FOUND,
+            &INVALID_IP_ADDRESS_IN_USE,
+            &INVALID_SUBNET_ID_NOT_FOUND,
+            &NAT_GATEWAY_LIMIT_EXCEEDED,
+            &TAG_LIMIT_EXCEEDED,
+            &UNSUPPORTED,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: Some("ClientToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static CREATE_NETWORK_INTERFACE: Operation<CreateNetworkInterfaceRequest, CreateNetworkInterfaceResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -582,6 +619,7 @@ pub static CREATE_TAGS: Operation<CreateTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_SUBNET_ID_NOT_FOUND,
         &INVALID_VOLUME_NOT_FOUND,
         &INVALID_VPC_ID_NOT_FOUND,
+        &NAT_GATEWAY_NOT_FOUND,
         &TAG_LIMIT_EXCEEDED,
     ],
     invalid: Code::Common(Common::Validation),
@@ -652,6 +690,28 @@ pub static DELETE_LAUNCH_TEMPLATE: Operation<DeleteLaunchTemplateRequest, Delete
             &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
             &INVALID_LAUNCH_TEMPLATE_NAME_NOT_FOUND_EXCEPTION,
         ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static DELETE_NAT_GATEWAY: Operation<DeleteNatGatewayRequest, DeleteNatGatewayResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeleteNatGateway",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DELETE_NAT_GATEWAY_REQUEST,
+        output: &schema::DELETE_NAT_GATEWAY_RESULT,
+        action: "ec2:DeleteNatGateway",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:natgateway/{NatGatewayId}"],
+        pass_role: &[],
+        errors: &[&NAT_GATEWAY_NOT_FOUND],
         invalid: Code::Common(Common::Validation),
         readonly: false,
         idempotency_token: None,
@@ -791,6 +851,7 @@ pub static DELETE_TAGS: Operation<DeleteTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_SUBNET_ID_NOT_FOUND,
         &INVALID_VOLUME_NOT_FOUND,
         &INVALID_VPC_ID_NOT_FOUND,
+        &NAT_GATEWAY_NOT_FOUND,
     ],
     invalid: Code::Common(Common::Validation),
     readonly: false,
@@ -1173,6 +1234,34 @@ pub static DESCRIBE_LAUNCH_TEMPLATES: Operation<DescribeLaunchTemplatesRequest, 
         unsigned: false,
     });
 
+pub static DESCRIBE_NAT_GATEWAYS: Operation<DescribeNatGatewaysRequest, DescribeNatGatewaysResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeNatGateways",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_NAT_GATEWAYS_REQUEST,
+        output: &schema::DESCRIBE_NAT_GATEWAYS_RESULT,
+        action: "ec2:DescribeNatGateways",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&NAT_GATEWAY_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "NextToken",
+            output_token: "NextToken",
+            limit_key: Some("MaxResults"),
+            result_keys: &["NatGateways"],
+            more_results: None,
+        }),
+        waiter: true,
+        unsigned: false,
+    });
+
 pub static DESCRIBE_NETWORK_ACLS: Operation<DescribeNetworkAclsRequest, DescribeNetworkAclsResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -1528,7 +1617,12 @@ pub static DISASSOCIATE_ADDRESS: Operation<DisassociateAddressRequest, ()> = Ope
     open: false,
     resources: &["arn:aws:ec2:{region}:{account}:elastic-ip/*"],
     pass_role: &[],
-    errors: &[&INVALID_ADDRESS_NOT_FOUND, &INVALID_ALLOCATION_ID_NOT_FOUND, &INVALID_ASSOCIATION_ID_NOT_FOUND],
+    errors: &[
+        &AUTH_FAILURE,
+        &INVALID_ADDRESS_NOT_FOUND,
+        &INVALID_ALLOCATION_ID_NOT_FOUND,
+        &INVALID_ASSOCIATION_ID_NOT_FOUND,
+    ],
     invalid: Code::Common(Common::Validation),
     readonly: false,
     idempotency_token: None,
@@ -2226,6 +2320,10 @@ pub static INVALID_VPC_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidVpcI
 
 pub static MISSING_INPUT: ErrorShape = ErrorShape::plain("MissingInput", 400);
 
+pub static NAT_GATEWAY_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("NatGatewayLimitExceeded", 400);
+
+pub static NAT_GATEWAY_NOT_FOUND: ErrorShape = ErrorShape::plain("NatGatewayNotFound", 400);
+
 pub static NETWORK_INTERFACE_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("NetworkInterfaceLimitExceeded", 400);
 
 pub static OPERATION_NOT_PERMITTED: ErrorShape = ErrorShape::plain("OperationNotPermitted", 400);
@@ -2706,6 +2804,12 @@ shape!(
     }
 );
 
+string_enum!(AutoProvisionZonesState { Enabled = "enabled", Disabled = "disabled",  });
+
+string_enum!(AutoScalingIpsState { Enabled = "enabled", Disabled = "disabled",  });
+
+string_enum!(AvailabilityMode { Zonal = "zonal", Regional = "regional",  });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct AvailabilityZone {
     pub opt_in_status: Option<AvailabilityZoneOptInStatus>,
@@ -2740,6 +2844,21 @@ shape!(
         geography: "Geography",
         sub_geography: "SubGeography",
         state: "State",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AvailabilityZoneAddress {
+    pub availability_zone: Option<String>,
+    pub availability_zone_id: Option<String>,
+    pub allocation_ids: Option<Vec<String>>,
+}
+
+shape!(
+    AvailabilityZoneAddress = schema::AVAILABILITY_ZONE_ADDRESS {
+        availability_zone: "AvailabilityZone",
+        availability_zone_id: "AvailabilityZoneId",
+        allocation_ids: "AllocationIds",
     }
 );
 
@@ -2951,6 +3070,8 @@ shape!(
     }
 );
 
+string_enum!(ConnectivityType { Private = "private", Public = "public",  });
+
 string_enum!(CpuManufacturer { Intel = "intel", Amd = "amd", AmazonWebServices = "amazon-web-services", Apple = "apple",  });
 
 #[derive(Clone, Default, PartialEq)]
@@ -3089,6 +3210,52 @@ shape!(
         launch_template_version: "LaunchTemplateVersion",
         warning: "Warning",
     }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateNatGatewayRequest {
+    pub availability_mode: Option<AvailabilityMode>,
+    pub allocation_id: Option<String>,
+    pub client_token: Option<String>,
+    pub dry_run: Option<bool>,
+    pub subnet_id: Option<String>,
+    pub vpc_id: Option<String>,
+    pub availability_zone_addresses: Option<Vec<AvailabilityZoneAddress>>,
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub connectivity_type: Option<ConnectivityType>,
+    pub private_ip_address: Option<String>,
+    pub secondary_allocation_ids: Option<Vec<String>>,
+    pub secondary_private_ip_addresses: Option<Vec<String>>,
+    pub secondary_private_ip_address_count: Option<i32>,
+}
+
+shape!(
+    CreateNatGatewayRequest = schema::CREATE_NAT_GATEWAY_REQUEST {
+        availability_mode: "AvailabilityMode",
+        allocation_id: "AllocationId",
+        client_token: "ClientToken",
+        dry_run: "DryRun",
+        subnet_id: "SubnetId",
+        vpc_id: "VpcId",
+        availability_zone_addresses: "AvailabilityZoneAddresses",
+        tag_specifications: "TagSpecifications",
+        connectivity_type: "ConnectivityType",
+        private_ip_address: "PrivateIpAddress",
+        secondary_allocation_ids: "SecondaryAllocationIds",
+        secondary_private_ip_addresses: "SecondaryPrivateIpAddresses",
+        secondary_private_ip_address_count: "SecondaryPrivateIpAddressCount",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateNatGatewayResult {
+    pub client_token: Option<String>,
+    pub nat_gateway: Option<NatGateway>,
+}
+
+shape!(
+    CreateNatGatewayResult =
+        schema::CREATE_NAT_GATEWAY_RESULT { client_token: "ClientToken", nat_gateway: "NatGateway" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -3415,6 +3582,23 @@ pub struct DeleteLaunchTemplateResult {
 }
 
 shape!(DeleteLaunchTemplateResult = schema::DELETE_LAUNCH_TEMPLATE_RESULT { launch_template: "LaunchTemplate" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteNatGatewayRequest {
+    pub dry_run: Option<bool>,
+    pub nat_gateway_id: String,
+}
+
+shape!(
+    DeleteNatGatewayRequest = schema::DELETE_NAT_GATEWAY_REQUEST { dry_run: "DryRun", nat_gateway_id: "NatGatewayId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteNatGatewayResult {
+    pub nat_gateway_id: Option<String>,
+}
+
+shape!(DeleteNatGatewayResult = schema::DELETE_NAT_GATEWAY_RESULT { nat_gateway_id: "NatGatewayId" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DeleteNetworkInterfaceRequest {
@@ -3891,6 +4075,36 @@ pub struct DescribeLaunchTemplatesResult {
 shape!(
     DescribeLaunchTemplatesResult =
         schema::DESCRIBE_LAUNCH_TEMPLATES_RESULT { launch_templates: "LaunchTemplates", next_token: "NextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeNatGatewaysRequest {
+    pub dry_run: Option<bool>,
+    pub filter: Option<Vec<Filter>>,
+    pub max_results: Option<i32>,
+    pub nat_gateway_ids: Option<Vec<String>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeNatGatewaysRequest = schema::DESCRIBE_NAT_GATEWAYS_REQUEST {
+        dry_run: "DryRun",
+        filter: "Filter",
+        max_results: "MaxResults",
+        nat_gateway_ids: "NatGatewayIds",
+        next_token: "NextToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeNatGatewaysResult {
+    pub nat_gateways: Option<Vec<NatGateway>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeNatGatewaysResult =
+        schema::DESCRIBE_NAT_GATEWAYS_RESULT { nat_gateways: "NatGateways", next_token: "NextToken" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -7062,6 +7276,111 @@ shape!(Monitoring = schema::MONITORING { metric_category_ids: "MetricCategoryIds
 
 string_enum!(MonitoringState { Disabled = "disabled", Disabling = "disabling", Enabled = "enabled", Pending = "pending",  });
 
+#[derive(Clone, Default, PartialEq)]
+pub struct NatGateway {
+    pub create_time: Option<Millis>,
+    pub delete_time: Option<Millis>,
+    pub failure_code: Option<String>,
+    pub failure_message: Option<String>,
+    pub nat_gateway_addresses: Option<Vec<NatGatewayAddress>>,
+    pub nat_gateway_id: Option<String>,
+    pub provisioned_bandwidth: Option<ProvisionedBandwidth>,
+    pub state: Option<NatGatewayState>,
+    pub subnet_id: Option<String>,
+    pub vpc_id: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub connectivity_type: Option<ConnectivityType>,
+    pub availability_mode: Option<AvailabilityMode>,
+    pub auto_scaling_ips: Option<AutoScalingIpsState>,
+    pub auto_provision_zones: Option<AutoProvisionZonesState>,
+    pub attached_appliances: Option<Vec<NatGatewayAttachedAppliance>>,
+    pub route_table_id: Option<String>,
+}
+
+shape!(
+    NatGateway = schema::NAT_GATEWAY {
+        create_time: "CreateTime",
+        delete_time: "DeleteTime",
+        failure_code: "FailureCode",
+        failure_message: "FailureMessage",
+        nat_gateway_addresses: "NatGatewayAddresses",
+        nat_gateway_id: "NatGatewayId",
+        provisioned_bandwidth: "ProvisionedBandwidth",
+        state: "State",
+        subnet_id: "SubnetId",
+        vpc_id: "VpcId",
+        tags: "Tags",
+        connectivity_type: "ConnectivityType",
+        availability_mode: "AvailabilityMode",
+        auto_scaling_ips: "AutoScalingIps",
+        auto_provision_zones: "AutoProvisionZones",
+        attached_appliances: "AttachedAppliances",
+        route_table_id: "RouteTableId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NatGatewayAddress {
+    pub allocation_id: Option<String>,
+    pub network_interface_id: Option<String>,
+    pub private_ip: Option<String>,
+    pub public_ip: Option<String>,
+    pub association_id: Option<String>,
+    pub is_primary: Option<bool>,
+    pub failure_message: Option<String>,
+    pub status: Option<NatGatewayAddressStatus>,
+    pub availability_zone: Option<String>,
+    pub availability_zone_id: Option<String>,
+}
+
+shape!(
+    NatGatewayAddress = schema::NAT_GATEWAY_ADDRESS {
+        allocation_id: "AllocationId",
+        network_interface_id: "NetworkInterfaceId",
+        private_ip: "PrivateIp",
+        public_ip: "PublicIp",
+        association_id: "AssociationId",
+        is_primary: "IsPrimary",
+        failure_message: "FailureMessage",
+        status: "Status",
+        availability_zone: "AvailabilityZone",
+        availability_zone_id: "AvailabilityZoneId",
+    }
+);
+
+string_enum!(NatGatewayAddressStatus { Assigning = "assigning", Unassigning = "unassigning", Associating = "associating", Disassociating = "disassociating", Succeeded = "succeeded", Failed = "failed",  });
+
+string_enum!(NatGatewayApplianceModifyState { Modifying = "modifying", Completed = "completed", Failed = "failed",  });
+
+string_enum!(NatGatewayApplianceState { Attaching = "attaching", Attached = "attached", Detaching = "detaching", Detached = "detached", AttachFailed = "attach-failed", DetachFailed = "detach-failed",  });
+
+string_enum!(NatGatewayApplianceType { NetworkFirewallProxy = "network-firewall-proxy",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct NatGatewayAttachedAppliance {
+    pub r#type: Option<NatGatewayApplianceType>,
+    pub appliance_arn: Option<String>,
+    pub vpc_endpoint_id: Option<String>,
+    pub attachment_state: Option<NatGatewayApplianceState>,
+    pub modification_state: Option<NatGatewayApplianceModifyState>,
+    pub failure_code: Option<String>,
+    pub failure_message: Option<String>,
+}
+
+shape!(
+    NatGatewayAttachedAppliance = schema::NAT_GATEWAY_ATTACHED_APPLIANCE {
+        r#type: "Type",
+        appliance_arn: "ApplianceArn",
+        vpc_endpoint_id: "VpcEndpointId",
+        attachment_state: "AttachmentState",
+        modification_state: "ModificationState",
+        failure_code: "FailureCode",
+        failure_message: "FailureMessage",
+    }
+);
+
+string_enum!(NatGatewayState { Pending = "pending", Failed = "failed", Available = "available", Deleting = "deleting", Deleted = "deleted",  });
+
 string_enum!(NestedVirtualizationSpecification { Enabled = "enabled", Disabled = "disabled",  });
 
 #[derive(Clone, Default, PartialEq)]
@@ -7667,6 +7986,25 @@ pub struct PropagatingVgw {
 }
 
 shape!(PropagatingVgw = schema::PROPAGATING_VGW { gateway_id: "GatewayId" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ProvisionedBandwidth {
+    pub provision_time: Option<Millis>,
+    pub provisioned: Option<String>,
+    pub request_time: Option<Millis>,
+    pub requested: Option<String>,
+    pub status: Option<String>,
+}
+
+shape!(
+    ProvisionedBandwidth = schema::PROVISIONED_BANDWIDTH {
+        provision_time: "ProvisionTime",
+        provisioned: "Provisioned",
+        request_time: "RequestTime",
+        requested: "Requested",
+        status: "Status",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct PublicIpDnsNameOptions {
@@ -9551,7 +9889,14 @@ mod schema {
         ]),
     );
 
+    pub static AUTO_PROVISION_ZONES_STATE: Schema =
+        Schema::string("AutoProvisionZonesState").one_of(&["enabled", "disabled"]);
+
     pub static AUTO_RECOVERY_FLAG: Schema = Schema::new("AutoRecoveryFlag", Kind::Boolean);
+
+    pub static AUTO_SCALING_IPS_STATE: Schema = Schema::string("AutoScalingIpsState").one_of(&["enabled", "disabled"]);
+
+    pub static AVAILABILITY_MODE: Schema = Schema::string("AvailabilityMode").one_of(&["zonal", "regional"]);
 
     pub static AVAILABILITY_ZONE: Schema = Schema::structure(
         "AvailabilityZone",
@@ -9571,6 +9916,20 @@ mod schema {
             Member::new("SubGeography", &AVAILABILITY_ZONE_SUB_GEOGRAPHY_LIST).named("subGeographySet"),
             Member::new("State", &AVAILABILITY_ZONE_STATE).named("zoneState"),
         ]),
+    );
+
+    pub static AVAILABILITY_ZONE_ADDRESS: Schema = Schema::structure(
+        "AvailabilityZoneAddress",
+        &Structure::new(&[
+            Member::new("AvailabilityZone", &AVAILABILITY_ZONE_NAME),
+            Member::new("AvailabilityZoneId", &AVAILABILITY_ZONE_ID),
+            Member::new("AllocationIds", &ALLOCATION_ID_LIST).named("AllocationId"),
+        ]),
+    );
+
+    pub static AVAILABILITY_ZONE_ADDRESSES: Schema = Schema::list(
+        "AvailabilityZoneAddresses",
+        &List::of(Member::new("member", &AVAILABILITY_ZONE_ADDRESS).named("AvailabilityZoneAddress")),
     );
 
     pub static AVAILABILITY_ZONE_GEOGRAPHY: Schema =
@@ -9595,6 +9954,8 @@ mod schema {
         "AvailabilityZoneMessageList",
         &List::of(Member::new("member", &AVAILABILITY_ZONE_MESSAGE).named("item")),
     );
+
+    pub static AVAILABILITY_ZONE_NAME: Schema = Schema::string("AvailabilityZoneName");
 
     pub static AVAILABILITY_ZONE_OPT_IN_STATUS: Schema =
         Schema::string("AvailabilityZoneOptInStatus").one_of(&["opt-in-not-required", "opted-in", "not-opted-in"]);
@@ -9779,6 +10140,8 @@ mod schema {
         ]),
     );
 
+    pub static CONNECTIVITY_TYPE: Schema = Schema::string("ConnectivityType").one_of(&["private", "public"]);
+
     pub static CORE_COUNT: Schema = Schema::new("CoreCount", Kind::Integer);
 
     pub static CORE_COUNT_LIST: Schema =
@@ -9877,6 +10240,33 @@ mod schema {
         &Structure::new(&[
             Member::new("LaunchTemplateVersion", &LAUNCH_TEMPLATE_VERSION).named("launchTemplateVersion"),
             Member::new("Warning", &VALIDATION_WARNING).named("warning"),
+        ]),
+    );
+
+    pub static CREATE_NAT_GATEWAY_REQUEST: Schema = Schema::structure(
+        "CreateNatGatewayRequest",
+        &Structure::new(&[
+            Member::new("AvailabilityMode", &AVAILABILITY_MODE),
+            Member::new("AllocationId", &ALLOCATION_ID),
+            Member::new("ClientToken", &STRING).idempotency_token(),
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("SubnetId", &SUBNET_ID),
+            Member::new("VpcId", &VPC_ID),
+            Member::new("AvailabilityZoneAddresses", &AVAILABILITY_ZONE_ADDRESSES).named("AvailabilityZoneAddress"),
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("ConnectivityType", &CONNECTIVITY_TYPE),
+            Member::new("PrivateIpAddress", &STRING),
+            Member::new("SecondaryAllocationIds", &ALLOCATION_ID_LIST).named("SecondaryAllocationId"),
+            Member::new("SecondaryPrivateIpAddresses", &IP_LIST).named("SecondaryPrivateIpAddress"),
+            Member::new("SecondaryPrivateIpAddressCount", &PRIVATE_IP_ADDRESS_COUNT),
+        ]),
+    );
+
+    pub static CREATE_NAT_GATEWAY_RESULT: Schema = Schema::structure(
+        "CreateNatGatewayResult",
+        &Structure::new(&[
+            Member::new("ClientToken", &STRING).named("clientToken"),
+            Member::new("NatGateway", &NAT_GATEWAY).named("natGateway"),
         ]),
     );
 
@@ -10094,6 +10484,16 @@ mod schema {
     pub static DELETE_LAUNCH_TEMPLATE_RESULT: Schema = Schema::structure(
         "DeleteLaunchTemplateResult",
         &Structure::new(&[Member::new("LaunchTemplate", &LAUNCH_TEMPLATE).named("launchTemplate")]),
+    );
+
+    pub static DELETE_NAT_GATEWAY_REQUEST: Schema = Schema::structure(
+        "DeleteNatGatewayRequest",
+        &Structure::new(&[Member::new("DryRun", &BOOLEAN), Member::new("NatGatewayId", &NAT_GATEWAY_ID).required()]),
+    );
+
+    pub static DELETE_NAT_GATEWAY_RESULT: Schema = Schema::structure(
+        "DeleteNatGatewayResult",
+        &Structure::new(&[Member::new("NatGatewayId", &STRING).named("natGatewayId")]),
     );
 
     pub static DELETE_NETWORK_INTERFACE_REQUEST: Schema = Schema::structure(
@@ -10407,6 +10807,28 @@ mod schema {
         "DescribeLaunchTemplatesResult",
         &Structure::new(&[
             Member::new("LaunchTemplates", &LAUNCH_TEMPLATE_SET).named("launchTemplates"),
+            Member::new("NextToken", &STRING).named("nextToken"),
+        ]),
+    );
+
+    pub static DESCRIBE_NAT_GATEWAYS_MAX_RESULTS: Schema =
+        Schema::new("DescribeNatGatewaysMaxResults", Kind::Integer).min(5).max(1000);
+
+    pub static DESCRIBE_NAT_GATEWAYS_REQUEST: Schema = Schema::structure(
+        "DescribeNatGatewaysRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("Filter", &FILTER_LIST),
+            Member::new("MaxResults", &DESCRIBE_NAT_GATEWAYS_MAX_RESULTS),
+            Member::new("NatGatewayIds", &NAT_GATEWAY_ID_STRING_LIST).named("NatGatewayId"),
+            Member::new("NextToken", &STRING),
+        ]),
+    );
+
+    pub static DESCRIBE_NAT_GATEWAYS_RESULT: Schema = Schema::structure(
+        "DescribeNatGatewaysResult",
+        &Structure::new(&[
+            Member::new("NatGateways", &NAT_GATEWAY_LIST).named("natGatewaySet"),
             Member::new("NextToken", &STRING).named("nextToken"),
         ]),
     );
@@ -13458,6 +13880,8 @@ mod schema {
     pub static INTERNET_GATEWAY_LIST: Schema =
         Schema::list("InternetGatewayList", &List::of(Member::new("member", &INTERNET_GATEWAY).named("item")));
 
+    pub static IP_LIST: Schema = Schema::list("IpList", &List::of(Member::new("member", &STRING).named("item")));
+
     pub static IP_PERMISSION: Schema = Schema::structure(
         "IpPermission",
         &Structure::new(&[
@@ -14377,7 +14801,100 @@ mod schema {
     pub static MONITORING_STATE: Schema =
         Schema::string("MonitoringState").one_of(&["disabled", "disabling", "enabled", "pending"]);
 
+    pub static NAT_GATEWAY: Schema = Schema::structure(
+        "NatGateway",
+        &Structure::new(&[
+            Member::new("CreateTime", &DATE_TIME).named("createTime"),
+            Member::new("DeleteTime", &DATE_TIME).named("deleteTime"),
+            Member::new("FailureCode", &STRING).named("failureCode"),
+            Member::new("FailureMessage", &STRING).named("failureMessage"),
+            Member::new("NatGatewayAddresses", &NAT_GATEWAY_ADDRESS_LIST).named("natGatewayAddressSet"),
+            Member::new("NatGatewayId", &STRING).named("natGatewayId"),
+            Member::new("ProvisionedBandwidth", &PROVISIONED_BANDWIDTH).named("provisionedBandwidth"),
+            Member::new("State", &NAT_GATEWAY_STATE).named("state"),
+            Member::new("SubnetId", &STRING).named("subnetId"),
+            Member::new("VpcId", &STRING).named("vpcId"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("ConnectivityType", &CONNECTIVITY_TYPE).named("connectivityType"),
+            Member::new("AvailabilityMode", &AVAILABILITY_MODE).named("availabilityMode"),
+            Member::new("AutoScalingIps", &AUTO_SCALING_IPS_STATE).named("autoScalingIps"),
+            Member::new("AutoProvisionZones", &AUTO_PROVISION_ZONES_STATE).named("autoProvisionZones"),
+            Member::new("AttachedAppliances", &NAT_GATEWAY_ATTACHED_APPLIANCE_LIST).named("attachedApplianceSet"),
+            Member::new("RouteTableId", &STRING).named("routeTableId"),
+        ]),
+    );
+
+    pub static NAT_GATEWAY_ADDRESS: Schema = Schema::structure(
+        "NatGatewayAddress",
+        &Structure::new(&[
+            Member::new("AllocationId", &STRING).named("allocationId"),
+            Member::new("NetworkInterfaceId", &STRING).named("networkInterfaceId"),
+            Member::new("PrivateIp", &STRING).named("privateIp"),
+            Member::new("PublicIp", &STRING).named("publicIp"),
+            Member::new("AssociationId", &STRING).named("associationId"),
+            Member::new("IsPrimary", &BOOLEAN).named("isPrimary"),
+            Member::new("FailureMessage", &STRING).named("failureMessage"),
+            Member::new("Status", &NAT_GATEWAY_ADDRESS_STATUS).named("status"),
+            Member::new("AvailabilityZone", &AVAILABILITY_ZONE_NAME).named("availabilityZone"),
+            Member::new("AvailabilityZoneId", &AVAILABILITY_ZONE_ID).named("availabilityZoneId"),
+        ]),
+    );
+
+    pub static NAT_GATEWAY_ADDRESS_LIST: Schema =
+        Schema::list("NatGatewayAddressList", &List::of(Member::new("member", &NAT_GATEWAY_ADDRESS).named("item")));
+
+    pub static NAT_GATEWAY_ADDRESS_STATUS: Schema = Schema::string("NatGatewayAddressStatus").one_of(&[
+        "assigning",
+        "unassigning",
+        "associating",
+        "disassociating",
+        "succeeded",
+        "failed",
+    ]);
+
+    pub static NAT_GATEWAY_APPLIANCE_MODIFY_STATE: Schema =
+        Schema::string("NatGatewayApplianceModifyState").one_of(&["modifying", "completed", "failed"]);
+
+    pub static NAT_GATEWAY_APPLIANCE_STATE: Schema = Schema::string("NatGatewayApplianceState").one_of(&[
+        "attaching",
+        "attached",
+        "detaching",
+        "detached",
+        "attach-failed",
+        "detach-failed",
+    ]);
+
+    pub static NAT_GATEWAY_APPLIANCE_TYPE: Schema =
+        Schema::string("NatGatewayApplianceType").one_of(&["network-firewall-proxy"]);
+
+    pub static NAT_GATEWAY_ATTACHED_APPLIANCE: Schema = Schema::structure(
+        "NatGatewayAttachedAppliance",
+        &Structure::new(&[
+            Member::new("Type", &NAT_GATEWAY_APPLIANCE_TYPE).named("type"),
+            Member::new("ApplianceArn", &STRING).named("applianceArn"),
+            Member::new("VpcEndpointId", &STRING).named("vpcEndpointId"),
+            Member::new("AttachmentState", &NAT_GATEWAY_APPLIANCE_STATE).named("attachmentState"),
+            Member::new("ModificationState", &NAT_GATEWAY_APPLIANCE_MODIFY_STATE).named("modificationState"),
+            Member::new("FailureCode", &STRING).named("failureCode"),
+            Member::new("FailureMessage", &STRING).named("failureMessage"),
+        ]),
+    );
+
+    pub static NAT_GATEWAY_ATTACHED_APPLIANCE_LIST: Schema = Schema::list(
+        "NatGatewayAttachedApplianceList",
+        &List::of(Member::new("member", &NAT_GATEWAY_ATTACHED_APPLIANCE).named("item")),
+    );
+
     pub static NAT_GATEWAY_ID: Schema = Schema::string("NatGatewayId");
+
+    pub static NAT_GATEWAY_ID_STRING_LIST: Schema =
+        Schema::list("NatGatewayIdStringList", &List::of(Member::new("member", &NAT_GATEWAY_ID).named("item")));
+
+    pub static NAT_GATEWAY_LIST: Schema =
+        Schema::list("NatGatewayList", &List::of(Member::new("member", &NAT_GATEWAY).named("item")));
+
+    pub static NAT_GATEWAY_STATE: Schema =
+        Schema::string("NatGatewayState").one_of(&["pending", "failed", "available", "deleting", "deleted"]);
 
     pub static NESTED_VIRTUALIZATION_SPECIFICATION: Schema =
         Schema::string("NestedVirtualizationSpecification").one_of(&["enabled", "disabled"]);
@@ -14867,6 +15384,8 @@ mod schema {
         ]),
     );
 
+    pub static PRIVATE_IP_ADDRESS_COUNT: Schema = Schema::new("PrivateIpAddressCount", Kind::Integer).min(1).max(31);
+
     pub static PRIVATE_IP_ADDRESS_SPECIFICATION: Schema = Schema::structure(
         "PrivateIpAddressSpecification",
         &Structure::new(&[
@@ -14913,6 +15432,17 @@ mod schema {
 
     pub static PROPAGATING_VGW_LIST: Schema =
         Schema::list("PropagatingVgwList", &List::of(Member::new("member", &PROPAGATING_VGW).named("item")));
+
+    pub static PROVISIONED_BANDWIDTH: Schema = Schema::structure(
+        "ProvisionedBandwidth",
+        &Structure::new(&[
+            Member::new("ProvisionTime", &DATE_TIME).named("provisionTime"),
+            Member::new("Provisioned", &STRING).named("provisioned"),
+            Member::new("RequestTime", &DATE_TIME).named("requestTime"),
+            Member::new("Requested", &STRING).named("requested"),
+            Member::new("Status", &STRING).named("status"),
+        ]),
+    );
 
     pub static PUBLIC_IP_ADDRESS: Schema = Schema::string("PublicIpAddress");
 

@@ -101,6 +101,7 @@ fn settings() -> Settings {
         account: ACCOUNT.to_owned(),
         zones: vec![zone('a', 1), zone('b', 2), zone('c', 3)],
         public_pool: Cidr::containing(Ipv4Addr::new(127, 43, 0, 0), 24),
+        outside: None,
         sts_hosts: vec!["127.0.0.1:4566".to_owned()],
         kubernetes: vec![version("1.37", 2, 30), version("1.36", 3, 150), version("1.35", 4, 270)],
         etcd: "etcd-3.6.16".to_owned(),

@@ -65,6 +65,33 @@ impl Cidr {
         self.prefix <= other.prefix && self.contains(other.base)
     }
 
+    /// The blocks that are left of it without those, the fewest there are, in order.
+    pub fn without(self, holes: &[Cidr]) -> Vec<Cidr> {
+        if holes.iter().any(|hole| hole.contains_cidr(self)) {
+            return Vec::new();
+        }
+        let inner: Vec<Cidr> = holes.iter().copied().filter(|hole| self.contains_cidr(*hole)).collect();
+        match inner.is_empty() {
+            true => vec![self],
+            false => self.halves().into_iter().flat_map(|half| half.without(&inner)).collect(),
+        }
+    }
+
+    /// What both have: the smaller one, if it lies in the other.
+    pub fn meet(self, other: Cidr) -> Option<Cidr> {
+        match (self.contains_cidr(other), other.contains_cidr(self)) {
+            (true, _) => Some(other),
+            (_, true) => Some(self),
+            _ => None,
+        }
+    }
+
+    /// Its two halves; of one address only, that twice.
+    fn halves(self) -> [Cidr; 2] {
+        let prefix = (self.prefix + 1).min(32);
+        [Cidr::containing(self.base, prefix), Cidr::containing(self.last(), prefix)]
+    }
+
     /// Whether the blocks share an address.
     pub fn overlaps(self, other: Cidr) -> bool {
         self.contains_cidr(other) || other.contains_cidr(self)
@@ -128,6 +155,29 @@ mod tests {
         assert!(cidr("0.0.0.0/0").contains(Ipv4Addr::new(255, 1, 2, 3)) && cidr("0.0.0.0/0").size() == 1 << 32);
         assert!(cidr("10.0.0.0/16").overlaps(block) && block.overlaps(cidr("10.0.0.0/16")));
         assert!(!block.overlaps(cidr("10.0.2.0/24")));
+    }
+
+    #[test]
+    fn what_is_left_of_a_block_is_all_but_the_holes() {
+        let left = |block: &str, holes: &[&str]| {
+            let holes: Vec<Cidr> = holes.iter().map(|hole| cidr(hole)).collect();
+            cidr(block).without(&holes).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(left("10.0.0.0/8", &[]), ["10.0.0.0/8"]);
+        assert_eq!(left("10.0.0.0/8", &["192.168.0.0/16"]), ["10.0.0.0/8"]);
+        assert_eq!(left("10.0.0.0/30", &["10.0.0.1/32"]), ["10.0.0.0/32", "10.0.0.2/31"]);
+        assert_eq!(left("10.0.0.0/30", &["10.0.0.0/31", "10.0.0.2/31"]), Vec::<String>::new());
+        assert_eq!(left("10.1.0.0/16", &["10.0.0.0/8"]), Vec::<String>::new());
+        let rest = left("0.0.0.0/0", &["10.0.0.0/8", "192.0.2.7/32"]);
+        let size: u64 = rest.iter().map(|block| cidr(block).size()).sum();
+        assert_eq!(size, (1 << 32) - (1 << 24) - 1);
+    }
+
+    #[test]
+    fn blocks_meet_in_the_smaller_one() {
+        assert_eq!(cidr("10.0.0.0/8").meet(cidr("10.1.0.0/16")), Some(cidr("10.1.0.0/16")));
+        assert_eq!(cidr("10.1.0.0/16").meet(cidr("10.0.0.0/8")), Some(cidr("10.1.0.0/16")));
+        assert_eq!(cidr("10.1.0.0/16").meet(cidr("10.2.0.0/16")), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod instance;
 pub mod instance_type;
 pub mod internet_gateway;
 pub mod launch_template;
+pub mod nat_gateway;
 mod network_acl;
 pub mod network_interface;
 mod offered;
@@ -50,6 +51,9 @@ pub fn service() -> Service {
         .write(&api::ATTACH_INTERNET_GATEWAY, internet_gateway::ops::attach)
         .write(&api::DETACH_INTERNET_GATEWAY, internet_gateway::ops::detach)
         .write(&api::DELETE_INTERNET_GATEWAY, internet_gateway::ops::delete)
+        .write(&api::CREATE_NAT_GATEWAY, nat_gateway::ops::create)
+        .read(&api::DESCRIBE_NAT_GATEWAYS, nat_gateway::ops::describe)
+        .write(&api::DELETE_NAT_GATEWAY, nat_gateway::ops::delete)
         .write(&api::CREATE_SECURITY_GROUP, security_group::ops::create)
         .read(&api::DESCRIBE_SECURITY_GROUPS, security_group::ops::describe)
         .write(&api::DELETE_SECURITY_GROUP, security_group::ops::delete)

@@ -7,6 +7,7 @@
 mod item;
 mod machine;
 mod metadata;
+mod outside;
 mod plan;
 
 pub use item::{HostItem, Saw, Want};

@@ -8,7 +8,7 @@ use crate::ec2::security_group_rule::{self, Direction, Peer, Permission, Traffic
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
 use crate::elb::load_balancer::LoadBalancer;
-use crate::fabric::{Saw, is_wanted, saw, unwant, want};
+use crate::fabric::{Saw, is_wanted, outside, saw, unwant, want};
 use crate::iam::access_key::AccessKey;
 use crate::settings::SERVICE_ACCOUNT;
 use crate::sts::session::Session;
@@ -59,7 +59,9 @@ impl Planner for NetworkPlanner {
             return Next::settled("empty: no host needs it");
         }
         let link_local = vpc.account != SERVICE_ACCOUNT;
-        want(tx, &record.key.any(), hostspec::Network { id: vpc.id.clone(), cidrs: vec![vpc.cidr], link_local });
+        let outside = if vpc.account == SERVICE_ACCOUNT { hostspec::Outside::default() } else { outside::of(tx, vpc) };
+        let network = hostspec::Network { id: vpc.id.clone(), cidrs: vec![vpc.cidr], link_local, outside };
+        want(tx, &record.key.any(), network);
         Next::settled("wanted")
     }
 }

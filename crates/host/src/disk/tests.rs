@@ -21,6 +21,7 @@ fn world() -> World {
         state_dir: dir.path().join("state"),
         run_dir: dir.path().join("run"),
         components_dir: dir.path().join("components"),
+        outside: None,
         root_key: dir.path().join("root.key"),
         region: "us-east-1".into(),
         region_address: dir.path().join("address"),

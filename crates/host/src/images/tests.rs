@@ -35,6 +35,7 @@ impl Host {
             state_dir: folder.path().join("state"),
             run_dir: folder.path().join("run"),
             components_dir: components,
+            outside: None,
             root_key: folder.path().join("key"),
             region: "us-west-2".into(),
             region_address: folder.path().join("address"),

@@ -90,6 +90,7 @@ impl World {
             state_dir: dir.path().join("state"),
             run_dir: dir.path().join("run"),
             components_dir: dir.path().join("components"),
+            outside: None,
             root_key: dir.path().join("key/root.key"),
             region: "us-east-1".into(),
             region_address: dir.path().join("address"),

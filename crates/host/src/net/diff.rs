@@ -1,7 +1,7 @@
 //! From the router that is to the router that is wanted. Pure.
 
 use super::rules::Rules;
-use super::state::{Route, Router, Wire};
+use super::state::{Route, Router, Uplink, Wire};
 use std::net::Ipv4Addr;
 
 /// One change of a router.
@@ -11,22 +11,24 @@ pub(super) enum Op {
     SetRules(Rules),
     RemoveRoute(Ipv4Addr, Route),
     RemoveWire(String),
-    RemovePublic(Ipv4Addr),
-    RemoveUplink,
+    RemovePublic(Uplink, Ipv4Addr),
+    RemoveUplink(Uplink),
     RemoveAddress(Ipv4Addr),
     AddAddress(Ipv4Addr),
-    AddUplink,
-    AddPublic(Ipv4Addr),
+    AddUplink(Uplink),
+    AddPublic(Uplink, Ipv4Addr),
     AddWire(String, Wire),
     SetRoute(Ipv4Addr, Route),
 }
 
 impl Op {
-    /// The router's end of the one wire that this is about.
+    /// The router's end of the one wire that this is about, if nothing else depends on it.
     pub fn link(&self) -> Option<&str> {
         match self {
             Op::AddWire(link, _) | Op::RemoveWire(link) => Some(link),
             Op::SetRoute(_, route) | Op::RemoveRoute(_, route) => Some(&route.link),
+            // Without an outside, all inside goes on.
+            Op::AddUplink(Uplink::Outside) | Op::AddPublic(Uplink::Outside, _) => Some(Uplink::Outside.near()),
             _ => None,
         }
     }
@@ -48,10 +50,10 @@ pub(super) fn diff(have: &Router, want: &Router) -> Vec<Op> {
     let routes = have.routes.iter().filter(|(_, route)| survives(route));
     ops.extend(routes.filter(|(to, _)| !want.routes.contains_key(to)).map(|(to, r)| Op::RemoveRoute(*to, r.clone())));
     ops.extend(have.wires.keys().filter(|link| !stays(link)).cloned().map(Op::RemoveWire));
-    remove_uplink(have, want, &mut ops);
+    remove_uplinks(have, want, &mut ops);
     ops.extend(have.addresses.difference(&want.addresses).copied().map(Op::RemoveAddress));
     ops.extend(want.addresses.difference(&have.addresses).copied().map(Op::AddAddress));
-    add_uplink(have, want, &mut ops);
+    add_uplinks(have, want, &mut ops);
     ops.extend(
         want.wires.iter().filter(|(link, _)| !stays(link)).map(|(l, wire)| Op::AddWire(l.clone(), wire.clone())),
     );
@@ -61,19 +63,22 @@ pub(super) fn diff(have: &Router, want: &Router) -> Vec<Op> {
     ops
 }
 
-fn remove_uplink(have: &Router, want: &Router, ops: &mut Vec<Op>) {
-    match (&have.uplink, &want.uplink) {
-        (Some(have), Some(want)) => ops.extend(have.difference(want).copied().map(Op::RemovePublic)),
-        (Some(_), None) => ops.push(Op::RemoveUplink),
-        (None, _) => {}
+fn remove_uplinks(have: &Router, want: &Router, ops: &mut Vec<Op>) {
+    for (uplink, public) in &have.uplinks {
+        match want.uplinks.get(uplink) {
+            Some(want) => ops.extend(public.difference(want).map(|address| Op::RemovePublic(*uplink, *address))),
+            None => ops.push(Op::RemoveUplink(*uplink)),
+        }
     }
 }
 
-fn add_uplink(have: &Router, want: &Router, ops: &mut Vec<Op>) {
-    let Some(want) = &want.uplink else { return };
-    let none = Default::default();
-    if have.uplink.is_none() {
-        ops.push(Op::AddUplink);
+fn add_uplinks(have: &Router, want: &Router, ops: &mut Vec<Op>) {
+    for (uplink, public) in &want.uplinks {
+        let none = Default::default();
+        let there = have.uplinks.get(uplink);
+        if there.is_none() {
+            ops.push(Op::AddUplink(*uplink));
+        }
+        ops.extend(public.difference(there.unwrap_or(&none)).map(|address| Op::AddPublic(*uplink, *address)));
     }
-    ops.extend(want.difference(have.uplink.as_ref().unwrap_or(&none)).copied().map(Op::AddPublic));
 }

@@ -1,8 +1,8 @@
 //! What the region's items make of one network, and the router that it takes. Pure.
 
 use super::rules::Rules;
-use super::state::{FORM, Far, Route, Router, Wire, link_name};
-use roadstead_hostspec::{Port, SecurityGroup};
+use super::state::{FORM, Far, Route, Router, Uplink, Wire, link_name};
+use roadstead_hostspec::{Outside, Port, SecurityGroup};
 use roadstead_types::Cidr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub(super) struct Layout {
     /// Blocks that exist inside.
     pub cidrs: Vec<Cidr>,
+    /// What goes out, and who is reached from there.
+    pub outside: Outside,
     /// By port id.
     pub ports: BTreeMap<String, Plug>,
     /// By security group id.
@@ -123,8 +125,9 @@ impl Layout {
         }
         router.addresses.extend(self.frontends.values().flat_map(|f| &f.addresses));
         router.addresses.extend(self.services.values().map(|s| s.address));
-        let public: BTreeSet<_> = self.frontends.values().filter_map(|f| Some(f.public.as_ref()?.0)).collect();
-        router.uplink = (!public.is_empty()).then_some(public);
+        let dialled: BTreeSet<_> = self.frontends.values().filter_map(|f| Some(f.public.as_ref()?.0)).collect();
+        let uplinks = [(Uplink::Host, dialled), (Uplink::Outside, self.outside.addresses().collect())];
+        router.uplinks.extend(uplinks.into_iter().filter(|(_, public)| !public.is_empty()));
         router
     }
 

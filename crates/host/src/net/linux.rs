@@ -3,20 +3,20 @@
 use super::diff::Op;
 use super::netlink::{Far, Link, Netlink, Route as NetlinkRoute, TABLE_LOCAL, rules_generation};
 use super::netns;
-use super::rules::{self, Rules};
-use super::state::{Route, Router, Wire, uplink_name};
-use crate::{Config, lock};
+use super::rules::Rules;
+use super::state::{Route, Router, Uplink, Wire};
+use super::uplink::{self, Uplinks};
+use crate::Config;
 use anyhow::{Context as _, Result, bail, ensure};
-use roadstead_types::{Cidr, Mac};
+use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::{fs, io};
 
 /// The kernel as routers need it.
@@ -56,49 +56,11 @@ impl Flow {
 /// The real one.
 pub(super) struct Linux {
     config: Arc<Config>,
-    /// Held while uplinks come and go.
-    guard: Mutex<Option<Guard>>,
+    uplinks: Uplinks,
 }
 
-/// The host's guard table as it was written.
-struct Guard {
-    /// As nft lists it.
-    listing: String,
-    /// The host's generation of rules under which it was last seen so: while that stays, nft need not be asked.
-    generation: u32,
-}
-
-impl Guard {
-    fn write(mark: &str) -> Result<Guard> {
-        nft(&rules::guard(mark))?;
-        let generation = rules_generation()?;
-        let listing = list_guard(mark)?.context("the guard table is gone as soon as it is written")?;
-        Ok(Guard { listing, generation })
-    }
-
-    fn stands(&mut self, mark: &str) -> Result<bool> {
-        let generation = rules_generation()?;
-        if generation != self.generation {
-            if list_guard(mark)?.as_ref() != Some(&self.listing) {
-                return Ok(false);
-            }
-            self.generation = generation;
-        }
-        Ok(true)
-    }
-}
-
-/// Next hops on an uplink. They are nobody's address (RFC 3927 §2.1 reserves the block), only keys of the neighbour
-/// table, so they cannot collide with a network's blocks.
-const HOST_HOP: (Ipv4Addr, Mac) = (Ipv4Addr::new(169, 254, 0, 1), Mac([2, 0, 0, 0, 0, 1]));
-const ROUTER_HOP: (Ipv4Addr, Mac) = (Ipv4Addr::new(169, 254, 0, 2), Mac([2, 0, 0, 0, 0, 2]));
-/// The next hop on a wire, of the same kind: the machine's end, whatever addresses are behind that.
+/// The next hop on a wire, as on an uplink nobody's address: the machine's end, whatever addresses are behind that.
 const MACHINE_HOP: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 3);
-
-/// What a router sends back to the host.
-fn loopback() -> Cidr {
-    Cidr::containing(Ipv4Addr::LOCALHOST, 8)
-}
 
 /// Settings of a router's namespace. A new namespace copies some of the host's, so all that matter are written.
 /// - `proxy_arp`: a machine asks for its subnet's other addresses by ARP, and the router answers for them.
@@ -131,7 +93,7 @@ const CONNTRACK_SYSCTLS: [(&str, &str); 2] =
 
 impl Linux {
     pub fn new(config: Arc<Config>) -> Linux {
-        Linux { config, guard: Mutex::default() }
+        Linux { uplinks: Uplinks::new(config.clone()), config }
     }
 
     fn namespace(&self, network: &str) -> String {
@@ -165,69 +127,6 @@ impl Linux {
 
     fn memory(&self, network: &str) -> Memory {
         Memory(self.config.run_dir.join("routers").join(format!("{network}.json")))
-    }
-
-    fn add_uplink(&self, network: &str) -> Result<()> {
-        let (namespace, name) = (self.namespace(network), uplink_name(&self.config.mark(), network));
-        let mut guard = lock(&self.guard);
-        if !guarded(&mut guard, &self.config.mark())? {
-            *guard = Some(Guard::write(&self.config.mark())?);
-        }
-        let (mut host, mut router) = (Netlink::open()?, netns::run_in(&namespace, Netlink::open)??);
-        if host.link(&name)?.is_none() || router.link(rules::UPLINK)?.is_none() {
-            host.delete_link(&name)?;
-            router.delete_link(rules::UPLINK)?;
-            let namespace = netns::open(&netns::path(&namespace))?;
-            let far = Far { namespace: namespace.as_fd(), name: rules::UPLINK, mac: ROUTER_HOP.1 };
-            host.add_pair(&name, Some(HOST_HOP.1), &far)?;
-        }
-        write_sysctl(&format!("net/ipv4/conf/{name}/route_localnet"), "1")?;
-        write_sysctl(&format!("net/ipv6/conf/{name}/disable_ipv6"), "1")?;
-        router.set_up(rules::UPLINK)?;
-        host.set_up(&name)?;
-        let (here, there) = (host.index(&name)?, router.index(rules::UPLINK)?);
-        host.set_neighbour(here, ROUTER_HOP.0, ROUTER_HOP.1)?;
-        router.set_neighbour(there, HOST_HOP.0, HOST_HOP.1)?;
-        router.set_route(NetlinkRoute { via: Some(HOST_HOP.0), ..NetlinkRoute::new(loopback(), there) })?;
-        Ok(host.set_up_as(&name, network)?)
-    }
-
-    fn remove_uplink(&self, network: &str) -> Result<()> {
-        let mark = self.config.mark();
-        let mut guard = lock(&self.guard);
-        let mut host = Netlink::open()?;
-        host.delete_link(&uplink_name(&mark, network))?;
-        if !host.links()?.iter().any(|link| is_uplink(link, &mark)) {
-            remove_guard(&mark)?;
-            *guard = None;
-        }
-        Ok(())
-    }
-
-    /// A route of the host to a public address. In the table of local addresses, because 127.0.0.0/8 is one of those.
-    fn public_route(&self, link: u32, address: Ipv4Addr) -> NetlinkRoute {
-        let (via, source) = (Some(ROUTER_HOP.0), Some(Ipv4Addr::new(127, 43, self.config.slot, 1)));
-        NetlinkRoute { via, source, table: TABLE_LOCAL, ..NetlinkRoute::new(Cidr::containing(address, 32), link) }
-    }
-
-    fn change_public(&self, network: &str, f: impl FnOnce(&mut Netlink, u32) -> io::Result<()>) -> Result<()> {
-        let mut host = Netlink::open()?;
-        let link = host.index(&uplink_name(&self.config.mark(), network))?;
-        Ok(f(&mut host, link)?)
-    }
-
-    /// The public addresses that lead to the network, if its uplink is whole.
-    fn observe_uplink(&self, network: &str, routes: &[NetlinkRoute]) -> Result<Option<BTreeSet<Ipv4Addr>>> {
-        let mark = self.config.mark();
-        let guarded = guarded(&mut lock(&self.guard), &mark)?;
-        let mut host = Netlink::open()?;
-        let Some(link) = host.link(&uplink_name(&mark, network))? else { return Ok(None) };
-        let leads_back = routes.iter().any(|r| r.to == loopback() && r.via == Some(HOST_HOP.0));
-        if !(guarded && leads_back && link.up && link.alias == network) {
-            return Ok(None);
-        }
-        let expected = |route: &NetlinkRoute| *route == self.public_route(link.index, route.to.base());
-        Ok(Some(host.routes()?.iter().filter(|route| expected(route)).map(|route| route.to.base()).collect()))
     }
 
     fn with_router(&self, network: &str, f: impl FnOnce(&mut Netlink) -> io::Result<()>) -> Result<()> {
@@ -277,7 +176,7 @@ impl Kernel for Linux {
             addresses: netlink.addresses(loopback.index)?.into_iter().collect(),
             wires: ports.map(into_wire).collect(),
             routes: all.iter().filter_map(|route| into_port_route(route, &links)).collect(),
-            uplink: self.observe_uplink(network, &all)?,
+            uplinks: self.uplinks.observe(network, &all)?,
             rules: self.rules(network, generation)?,
         })
     }
@@ -286,10 +185,10 @@ impl Kernel for Linux {
         match op {
             Op::Tune => Ok(netns::run_in(&self.namespace(network), || write_sysctls(&SYSCTLS))??),
             Op::SetRules(want) => self.set_rules(network, want),
-            Op::AddUplink => self.add_uplink(network),
-            Op::RemoveUplink => self.remove_uplink(network),
-            Op::AddPublic(to) => self.change_public(network, |n, link| n.set_route(self.public_route(link, *to))),
-            Op::RemovePublic(to) => self.change_public(network, |n, link| n.delete_route(self.public_route(link, *to))),
+            Op::AddUplink(uplink) => self.uplinks.add(network, *uplink),
+            Op::RemoveUplink(uplink) => self.uplinks.remove(network, *uplink),
+            Op::AddPublic(uplink, to) => self.uplinks.add_public(network, *uplink, *to),
+            Op::RemovePublic(uplink, to) => self.uplinks.remove_public(network, *uplink, *to),
             Op::AddWire(link, wire) => self.add_wire(network, link, wire),
             Op::RemoveWire(link) => self.with_router(network, |n| n.delete_link(link)),
             Op::AddAddress(address) => self.with_router(network, |n| {
@@ -314,7 +213,7 @@ impl Kernel for Linux {
     }
 
     fn remove(&self, network: &str) -> Result<()> {
-        self.remove_uplink(network)?;
+        self.uplinks.remove(network, Uplink::Host)?;
         self.memory(network).forget()?;
         remove_router(&self.namespace(network))
     }
@@ -336,14 +235,11 @@ impl Kernel for Linux {
 /// Removes every router and uplink of the region from this machine.
 pub(super) fn purge(config: &Config) -> Result<()> {
     let mark = config.mark();
-    let mut host = Netlink::open()?;
-    for link in host.links()?.iter().filter(|link| is_uplink(link, &mark)) {
-        host.delete_link(&link.name)?;
-    }
+    uplink::purge(&mark)?;
     for namespace in netns::list(&super::router_namespace(config, ""))? {
         remove_router(&namespace)?;
     }
-    remove_guard(&mark)
+    uplink::remove_guard(&mark)
 }
 
 /// Removes a router. Its links go first: a namespace that ends takes them along only some time later.
@@ -415,10 +311,6 @@ impl Memory {
     }
 }
 
-fn is_uplink(link: &Link, mark: &str) -> bool {
-    link.name.strip_prefix(mark).is_some_and(|rest| rest.starts_with('-'))
-}
-
 fn into_wire(link: &Link) -> (String, Wire) {
     // One whose machine end was set down carries nothing: it is made anew.
     let whole = Wire::from_alias(&link.alias).filter(|_| link.carrier);
@@ -450,7 +342,7 @@ fn has_sysctl(key: &str, value: &str) -> bool {
 }
 
 /// Writes a setting of the calling thread's namespace. A host without IPv6 has none of its settings.
-fn write_sysctl(key: &str, value: &str) -> io::Result<()> {
+pub(super) fn write_sysctl(key: &str, value: &str) -> io::Result<()> {
     match fs::write(Path::new("/proc/sys").join(key), value) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && key.starts_with("net/ipv6/") => Ok(()),
         Err(error) => Err(io::Error::new(error.kind(), format!("write {value} to /proc/sys/{key}: {error}"))),
@@ -459,7 +351,7 @@ fn write_sysctl(key: &str, value: &str) -> io::Result<()> {
 }
 
 /// One transaction of nftables, in the calling thread's namespace.
-fn nft(script: &str) -> Result<()> {
+pub(super) fn nft(script: &str) -> Result<()> {
     let mut nft = start(Command::new("nft").args(["-f", "-"]).stdin(Stdio::piped()))?;
     let written = nft.stdin.take().expect("stdin is piped").write_all(script.as_bytes());
     let output = nft.wait_with_output()?;
@@ -467,19 +359,6 @@ fn nft(script: &str) -> Result<()> {
         bail!("nft refused the rules: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(written?)
-}
-
-fn guarded(guard: &mut Option<Guard>, mark: &str) -> Result<bool> {
-    guard.as_mut().map_or(Ok(false), |guard| guard.stands(mark))
-}
-
-fn list_guard(mark: &str) -> Result<Option<String>> {
-    let output = start(Command::new("nft").args(["list", "table", "inet", mark]))?.wait_with_output()?;
-    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
-}
-
-fn remove_guard(mark: &str) -> Result<()> {
-    nft(&format!("table inet {mark}\ndelete table inet {mark}\n"))
 }
 
 fn conntrack_delete(flow: &Flow) -> Result<()> {
@@ -491,11 +370,16 @@ fn conntrack_delete(flow: &Flow) -> Result<()> {
     if let Some(port) = flow.port {
         command.args(["--reply-port-src", &port.to_string()]);
     }
-    let output = start(&mut command)?.wait_with_output()?;
+    let output = run(&mut command)?;
     let said = String::from_utf8_lossy(&output.stderr);
     // It exits with 1 when there was nothing to delete, and says how many it deleted either way.
     ensure!(said.contains("flow entries have been deleted"), "conntrack: {}", said.trim());
     Ok(())
+}
+
+/// What the program said, once it has ended.
+pub(super) fn run(command: &mut Command) -> Result<Output> {
+    Ok(start(command)?.wait_with_output()?)
 }
 
 fn start(command: &mut Command) -> Result<std::process::Child> {

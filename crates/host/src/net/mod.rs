@@ -25,6 +25,7 @@ mod nets;
 mod rules;
 mod security;
 mod state;
+mod uplink;
 
 #[cfg(test)]
 mod tests;

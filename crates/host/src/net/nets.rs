@@ -89,10 +89,10 @@ impl Nets {
     pub async fn put_network(&self, generation: u64, spec: Network) {
         let mut backoff = Backoff::new();
         loop {
-            let cidrs = spec.cidrs.clone();
+            let (cidrs, outside) = (spec.cidrs.clone(), spec.outside.clone());
             let make = move |managed: &mut Managed, site: &Site| {
                 managed.generation = Some(generation);
-                managed.layout.cidrs = cidrs;
+                (managed.layout.cidrs, managed.layout.outside) = (cidrs, outside);
                 managed.converge(site)?.of_network()
             };
             let result = self.with(&spec.id, make).await;

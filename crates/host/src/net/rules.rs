@@ -6,7 +6,12 @@
 //! ```text
 //! machine ─port─▶ admit: is this address routed to this port? ─▶ spread: balancers ─▶ forward: groups ─▶ face ─▶ port
 //! host ──uplink─▶ admit: may this address dial that one?      ─▶    "                    "             "
+//! port ─────────▶ admit: has this address a way there? mark  ─▶ groups ─▶ face: the public address ─▶ outside
+//! outside ──────▶ admit: is that address one of ours? ─▶ spread: whose? ─▶ forward: groups ─▶ port
 //! ```
+//!
+//! Only marked packets find the route outside, so that nothing leaves without a way, and an address inside that nobody
+//! has is unreachable at once.
 //!
 //! A script is one transaction, and a transaction is atomic for each chain and each set, but a packet passes several.
 //! So content that is known is changed element by element, and what does not change is not touched. One packet in
@@ -17,14 +22,15 @@
 use super::layout::{Frontend, Layout, Service, Transport};
 use super::security;
 use super::state::hash;
+use roadstead_hostspec::{Exit, Outside};
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::Ipv4Addr;
 
-/// The router's end of the wire to the host.
-pub(super) const UPLINK: &str = "uplink";
+/// The mark of a packet that has a way outside; the routes go by it.
+pub(super) const WAY_OUT: u32 = 0x6f;
 
 /// What is in a router's table besides [`CHAINS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +44,7 @@ pub(super) struct Rules {
 }
 
 /// Every set and map: what it is called, what it is.
-const SETS: [(&str, &str); 10] = [
+const SETS: [(&str, &str); 14] = [
     // Blocks of the network, and the router's own addresses.
     ("inside", "set inside { type ipv4_addr; flags interval; }"),
     // Public address . who may dial it.
@@ -54,6 +60,14 @@ const SETS: [(&str, &str); 10] = [
     // Address . port of members of a quorum that clients must do without.
     ("refused", "set refused { type ipv4_addr . inet_service; }"),
     ("listeners", "map listeners { type ipv4_addr . inet_service : verdict; }"),
+    // Who . where to, of ways outside.
+    ("ways", "set ways { type ipv4_addr . ipv4_addr; flags interval; }"),
+    // The same: who that is outside.
+    ("exits", "map exits { type ipv4_addr . ipv4_addr : ipv4_addr; flags interval; }"),
+    // Public addresses that the outside answers to.
+    ("ours", "set ours { type ipv4_addr; }"),
+    // Public address: the private one that is reached by it.
+    ("reached", "map reached { type ipv4_addr : ipv4_addr; }"),
     // The router's end of a wire whose port has security groups.
     ("senders", "map senders { type ifname : verdict; }"),
     ("receivers", "map receivers { type ifname : verdict; }"),
@@ -66,12 +80,17 @@ const CHAINS: &str = r#"
     iifname "lo" accept
     iifname "uplink" ip daddr . ip saddr @callers accept
     iifname "uplink" drop
+    iifname "outside" ip saddr != @inside ip daddr @ours accept
+    iifname "outside" drop
     ip daddr 127.0.0.0/8 drop
     fib saddr . iif oif missing drop
-    ip daddr != @inside reject with icmp net-unreachable
+    ip daddr @inside accept
+    ip saddr . ip daddr @ways meta mark set 0x6f accept
+    reject with icmp net-unreachable
   }
   chain spread {
     type nat hook prerouting priority dstnat; policy accept;
+    iifname "outside" dnat ip to ip daddr map @reached
     ip daddr . tcp dport vmap @listeners
   }
   chain spread-own {
@@ -96,9 +115,14 @@ const CHAINS: &str = r#"
     iifname "uplink" drop
     oifname "uplink" ct direction reply ct status dnat ct state established,related accept
     oifname "uplink" drop
+    iifname "outside" ct state established,related accept
+    iifname "outside" ct status dnat oifname vmap @receivers
+    iifname "outside" ct status dnat accept
+    iifname "outside" drop
     ip daddr . tcp dport @refused reject with tcp reset
     ct state new ct status dnat fib daddr . iif oif exists ct mark set 1
-    ip daddr != @inside reject with icmp admin-prohibited
+    oifname "outside" ct state invalid drop
+    oifname != "outside" ip daddr != @inside reject with icmp admin-prohibited
     ct state established,related accept
     iifname vmap @senders
     oifname vmap @receivers
@@ -107,6 +131,7 @@ const CHAINS: &str = r#"
   chain face {
     type nat hook postrouting priority srcnat; policy accept;
     ct mark 1 snat ip to ct original ip daddr map @faces
+    oifname "outside" snat ip to ip saddr . ip daddr map @exits
     snat ip to ct original ip daddr map @publics
   }
 "#;
@@ -124,6 +149,7 @@ impl Rules {
         for (id, frontend) in &layout.frontends {
             rules.add_frontend(id, frontend);
         }
+        rules.add_outside(&layout.outside);
         security::add(&mut rules, layout);
         rules
     }
@@ -185,6 +211,13 @@ impl Rules {
     /// Adds a chain.
     pub(super) fn add_chain(&mut self, chain: String, rules: Vec<String>) {
         self.chains.insert(chain, rules);
+    }
+
+    fn add_outside(&mut self, outside: &Outside) {
+        self.add("ways", outside.exits.iter().map(|Exit { from, to, .. }| format!("{from} . {to}")));
+        self.add("exits", outside.exits.iter().map(|Exit { from, to, seen_as }| format!("{from} . {to} : {seen_as}")));
+        self.add("ours", outside.addresses());
+        self.add("reached", outside.reached.iter().map(|(public, private)| format!("{public} : {private}")));
     }
 
     fn add_service(&mut self, Service { address, transport, port, clients, .. }: &Service) {

@@ -22,10 +22,40 @@ pub(super) struct Router {
     /// Each a /32, by the machine's MAC address: the machine need not answer for it by ARP, and does not for addresses of
     /// its pods.
     pub routes: BTreeMap<Ipv4Addr, Route>,
-    /// Whether the host has a wire to the router, and which public addresses it sends there.
-    pub uplink: Option<BTreeSet<Ipv4Addr>>,
+    /// Its wires to what is around it, and which public addresses are sent there.
+    pub uplinks: BTreeMap<Uplink, BTreeSet<Ipv4Addr>>,
     /// The nftables table; none if somebody else may have changed it.
     pub rules: Option<Rules>,
+}
+
+/// A wire from a router to what is around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Uplink {
+    /// To the host's own namespace, where clients of balancers are.
+    Host,
+    /// To the namespace that is the outside of VPCs.
+    Outside,
+}
+
+impl Uplink {
+    pub const ALL: [Uplink; 2] = [Uplink::Host, Uplink::Outside];
+
+    /// Name of the router's end.
+    pub fn near(self) -> &'static str {
+        match self {
+            Uplink::Host => "uplink",
+            Uplink::Outside => "outside",
+        }
+    }
+
+    /// Name of the other end of a network's wire.
+    pub fn far(self, mark: &str, network: &str) -> String {
+        let between = match self {
+            Uplink::Host => '-',
+            Uplink::Outside => 'o',
+        };
+        format!("{mark}{between}{:09x}", hash(network) >> 28)
+    }
 }
 
 /// A pair of interfaces between a router and a machine: what stands at the machine's end. The router's end carries it
@@ -99,11 +129,6 @@ impl Wire {
 /// Name of the router's end of a port's wire. Only names inside one router need to differ.
 pub(super) fn link_name(port: &str) -> String {
     format!("p{:014x}", hash(port) >> 8)
-}
-
-/// Name of the host's end of a network's uplink.
-pub(super) fn uplink_name(mark: &str, network: &str) -> String {
-    format!("{mark}-{:09x}", hash(network) >> 28)
 }
 
 /// FNV-1a: names must be the same in every version of the agent.

@@ -3,11 +3,11 @@ use super::diff::{Op, diff};
 use super::layout::{Frontend, Layout, Plug, Plugged, Service, Socket, Transport, Way};
 use super::linux::{Flow, Kernel};
 use super::rules::Rules;
-use super::state::{FORM, Far, Route, Router, Wire, link_name, uplink_name};
+use super::state::{FORM, Far, Route, Router, Uplink, Wire, link_name};
 use anyhow::{Result, anyhow, ensure};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
-use roadstead_hostspec::{Peer, Permission, Port, SecurityGroup, Traffic};
+use roadstead_hostspec::{Exit, Outside, Peer, Permission, Port, SecurityGroup, Traffic};
 use roadstead_types::{Cidr, Mac};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -51,19 +51,21 @@ fn apply(router: &mut Router, op: &Op) -> Result<()> {
             ensure!(router.wires.remove(&link).is_some(), "no {link}");
             router.routes.retain(|_, route| route.link != link);
         }
-        Op::RemovePublic(to) => {
-            let public = router.uplink.as_mut().ok_or_else(|| anyhow!("no uplink"))?;
+        Op::RemovePublic(uplink, to) => {
+            let public = router.uplinks.get_mut(&uplink).ok_or_else(|| anyhow!("no uplink"))?;
             ensure!(public.remove(&to), "{to} is not public");
         }
-        Op::RemoveUplink => ensure!(router.uplink.take().is_some(), "no uplink"),
+        Op::RemoveUplink(uplink) => ensure!(router.uplinks.remove(&uplink).is_some(), "no uplink"),
         Op::RemoveAddress(address) => {
             ensure!(router.addresses.remove(&address), "no {address}");
             router.routes.retain(|_, route| route.source != address);
         }
         Op::AddAddress(address) => ensure!(router.addresses.insert(address), "{address} is there"),
-        Op::AddUplink => ensure!(router.uplink.replace(BTreeSet::new()).is_none(), "there is an uplink"),
-        Op::AddPublic(to) => {
-            let public = router.uplink.as_mut().ok_or_else(|| anyhow!("no uplink"))?;
+        Op::AddUplink(uplink) => {
+            ensure!(router.uplinks.insert(uplink, BTreeSet::new()).is_none(), "there is an uplink");
+        }
+        Op::AddPublic(uplink, to) => {
+            let public = router.uplinks.get_mut(&uplink).ok_or_else(|| anyhow!("no uplink"))?;
             ensure!(public.insert(to), "{to} is public");
         }
         Op::AddWire(link, wire) => ensure!(router.wires.insert(link, wire).is_none(), "the link is there"),
@@ -79,12 +81,13 @@ fn apply(router: &mut Router, op: &Op) -> Result<()> {
 fn routers() -> impl Strategy<Value = Router> {
     let wires = btree_map(0..4u8, (0..4u8, 1..3u64), 0..4);
     let routes = btree_map(1..20u8, (0..4usize, 0..4usize), 0..8);
-    let uplink = proptest::option::of(btree_set((1..5u8).prop_map(address), 0..3));
-    let parts = (btree_set((30..36u8).prop_map(address), 0..5), wires, routes, uplink, layouts());
-    parts.prop_map(|(addresses, wires, routes, uplink, layout)| {
+    let which = prop_oneof![Just(Uplink::Host), Just(Uplink::Outside)];
+    let uplinks = btree_map(which, btree_set((1..5u8).prop_map(address), 0..3), 0..3);
+    let parts = (btree_set((30..36u8).prop_map(address), 0..5), wires, routes, uplinks, layouts());
+    parts.prop_map(|(addresses, wires, routes, uplinks, layout)| {
         let wires = wires.into_iter().map(|(n, (port, inode))| (format!("p{n}"), wire(port, inode))).collect();
         let mut router =
-            Router { tuned: true, addresses, wires, uplink, rules: Some(Rules::of(&layout)), ..Router::default() };
+            Router { tuned: true, addresses, wires, uplinks, rules: Some(Rules::of(&layout)), ..Router::default() };
         for (to, (link, source)) in routes {
             let (link, source) = (router.wires.keys().nth(link).cloned(), router.addresses.iter().nth(source).copied());
             if let (Some(link), Some(source)) = (link, source) {
@@ -99,8 +102,9 @@ fn layouts() -> impl Strategy<Value = Layout> {
     let blocks = || prop_oneof![Just("10.0.0.0/16"), Just("10.0.0.0/8"), Just("10.0.0.0/16"), Just("192.168.0.0/24")];
     let targets = || vec((1..9u8, 80..82u16).prop_map(|(n, port)| (address(n), port)), 0..3);
     let frontend = (1..4u8, proptest::option::of(vec(blocks(), 0..3)), btree_map(443..445u16, targets(), 0..3));
-    let parts = (vec(blocks(), 0..3), btree_map(0..4u8, frontend, 0..4), 0..3u8, groups(), vec(some_groups(), 0..4));
-    parts.prop_map(|(cidrs, frontends, services, groups, ports)| {
+    let nets = (vec(blocks(), 0..3), outsides());
+    let parts = (nets, btree_map(0..4u8, frontend, 0..4), 0..3u8, groups(), vec(some_groups(), 0..4));
+    parts.prop_map(|((cidrs, outside), frontends, services, groups, ports)| {
         let frontend = |(n, (addresses, public, listeners)): (u8, (u8, Option<Vec<&str>>, _))| {
             let public = public.map(|sources| (Ipv4Addr::new(127, 43, 0, n), sources.into_iter().map(cidr).collect()));
             let addresses = (0..addresses).map(|m| address(200 + 4 * n + m)).collect();
@@ -118,11 +122,19 @@ fn layouts() -> impl Strategy<Value = Layout> {
             ports: (1..).zip(ports).map(plug).collect(),
             groups,
             cidrs: cidrs.into_iter().map(cidr).collect(),
+            outside,
             frontends: frontends.into_iter().map(frontend).collect(),
             services: (0..services).map(service).collect(),
             ..Layout::default()
         }
     })
+}
+
+fn outsides() -> impl Strategy<Value = Outside> {
+    let exit =
+        |n: u8| Exit { from: Cidr::containing(address(n), 32), to: cidr("0.0.0.0/0"), seen_as: address(n + 100) };
+    let parts = (btree_set(0..4u8, 0..4), btree_map((1..4u8).prop_map(address), (1..4u8).prop_map(address), 0..3));
+    parts.prop_map(move |(exits, reached)| Outside { exits: exits.into_iter().map(exit).collect(), reached })
 }
 
 fn some_groups() -> impl Strategy<Value = Vec<String>> {
@@ -345,7 +357,7 @@ fn a_wires_alias_tells_it_again() {
 #[test]
 fn names_fit_interfaces() {
     let id = "vpc-0123456789abcdef0";
-    assert_eq!(uplink_name("rs255", id).len(), 15);
+    assert!(Uplink::ALL.iter().all(|uplink| uplink.far("rs255", id).len() == 15));
     assert_eq!(link_name(id).len(), 15);
     assert_ne!(link_name(id), link_name("vpc-0123456789abcdef1"));
 }

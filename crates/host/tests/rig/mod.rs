@@ -6,7 +6,7 @@
 
 use roadstead_host::net::{self, Nets, Setup, netns};
 use roadstead_host::{Config, Saw};
-use roadstead_hostspec::{ItemKey, MachinePort, Network, Port, Status};
+use roadstead_hostspec::{ItemKey, MachinePort, Network, Outside, Port, Status};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -57,6 +57,7 @@ impl Rig {
             state_dir: at("state"),
             run_dir: at("run"),
             components_dir: at("components"),
+            outside: Some(netns::path(&format!("rs{slot}-outside"))),
             root_key: at("root.key"),
             region: "us-west-2".into(),
             region_address: at("address"),
@@ -120,7 +121,9 @@ pub fn lines(program: &str, args: &[&str], containing: &str) -> Vec<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let is_whole = |line: &str| match line.find(containing) {
         Some(at) => {
-            !line[at + containing.len()..].starts_with(|c: char| c.is_ascii_digit()) || containing.ends_with('-')
+            // What ends in a digit may be the beginning of another number.
+            let digit = |c: char| c.is_ascii_digit();
+            !(containing.ends_with(digit) && line[at + containing.len()..].starts_with(digit))
         }
         None => false,
     };
@@ -311,7 +314,7 @@ pub async fn eventually<T, E: std::fmt::Debug>(mut f: impl AsyncFnMut() -> Resul
 }
 
 pub fn network(id: &str, cidr: &str) -> Network {
-    Network { id: id.into(), cidrs: vec![cidr.parse().unwrap()], link_local: false }
+    Network { id: id.into(), cidrs: vec![cidr.parse().unwrap()], link_local: false, outside: Outside::default() }
 }
 
 /// A port whose MAC address follows from its address.

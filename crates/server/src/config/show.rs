@@ -33,7 +33,8 @@ pub fn show(config: &Config, flags: &Flags, given: &ArgMatches, as_json: bool) -
 }
 
 /// By the names that they have in the file.
-fn settings(config: &Config) -> [(&'static str, String); 8] {
+fn settings(config: &Config) -> [(&'static str, String); 10] {
+    let outside = config.outside.as_ref();
     [
         ("data-dir", config.data_dir.display().to_string()),
         ("listen", config.listen.to_string()),
@@ -43,5 +44,7 @@ fn settings(config: &Config) -> [(&'static str, String); 8] {
         ("zones", config.zones.join(",")),
         ("components", config.components.display().to_string()),
         ("root-key", config.root_key.display().to_string()),
+        ("outside", outside.map_or("none".to_owned(), |outside| outside.namespace.display().to_string())),
+        ("outside-addresses", outside.map_or("none".to_owned(), |outside| outside.addresses.to_string())),
     ]
 }

@@ -26,6 +26,10 @@ fn what_makes_no_sense_is_refused_in_words() {
         ("datadir = '/d'", "unknown field"),
         ("listen = 'here'", "socket address"),
         ("metrics-listen = '0.0.0.0:9100'", "loopback"),
+        ("outside = '/run/netns/world'", "name both"),
+        ("outside = '/run/netns/world'\noutside-addresses = '198.51.100.0'", "198.51.100.0"),
+        ("outside = '/run/netns/world'\noutside-addresses = '127.43.0.0/24'", "nobody outside"),
+        ("outside = '/run/netns/world'\noutside-addresses = '198.51.100.0/31'", "/30"),
     ];
     for (text, expected) in bad {
         let error = format!("{:#}", load(text, Flags::default()).unwrap_err());

@@ -105,6 +105,7 @@ fn attempt(
         launch_template: Some(template.clone()),
         root_bytes: data.root_bytes,
         hop_limit: data.hop_limit.unwrap_or(HOP_LIMIT),
+        public: data.public,
     };
     let mut refused = None;
     for instance_type in types {

@@ -7,19 +7,52 @@ pub use model::{Address, Association};
 
 use crate::ec2::network_interface::NetworkInterface;
 use crate::settings::Settings;
-use roadstead_store::{Index, Read, Record};
+use roadstead_store::{Index, Read, Record, Tx};
 use std::net::Ipv4Addr;
 
-/// So many addresses at the end of the region's public pool are elastic ones; the rest is the balancers'.
+/// So many addresses at the end of the region's public pool are elastic ones where there is no outside; the rest is the
+/// balancers'.
 pub const RESERVED: u64 = 16;
 
 /// A free address, the lowest; None when they are used up.
 pub fn free(read: &impl Read) -> Option<Ipv4Addr> {
-    let pool = Settings::of(read).public_pool;
-    // The last address of a block is nobody's.
-    let first = pool.size().saturating_sub(RESERVED + 1);
-    let is_free = |address: &Ipv4Addr| !read.any(Index::<Address>::by("public", address.to_string()));
-    (first..first + RESERVED).filter_map(|n| pool.nth(n)).find(is_free)
+    let Settings { outside, public_pool, .. } = Settings::of(read);
+    let pool = outside.unwrap_or(public_pool);
+    // The first address of a block and the last are nobody's.
+    let last = pool.size().saturating_sub(1);
+    let first = if outside.is_some() { 1 } else { last.saturating_sub(RESERVED) };
+    let is_free = |address: &Ipv4Addr| {
+        let public = address.to_string();
+        !read.any(Index::<Address>::by("public", public.as_str()))
+            && !read.any(Index::<NetworkInterface>::by("public", public))
+    };
+    (first..last).filter_map(|n| pool.nth(n)).find(is_free)
+}
+
+/// The elastic address of one of an interface's private ones.
+pub fn of_private(read: &impl Read, interface: &str, private: Ipv4Addr) -> Option<Address> {
+    let is_it = |address: &Address| address.association.as_ref().is_some_and(|has| has.private == private);
+    of_interface(read, interface).into_iter().map(|record| record.body).find(is_it)
+}
+
+/// Gives an interface an address of the outside for as long as its instance runs, unless it has one or there are none.
+pub fn lend(tx: &mut Tx, interface: &str) {
+    let Some(mut record) = tx.get(&NetworkInterface::key(interface)) else { return };
+    let has = record.body.public.is_some() || of_private(tx, interface, record.body.address).is_some();
+    if has || Settings::of(tx).outside.is_none() {
+        return;
+    }
+    record.body.public = free(tx);
+    tx.put(record);
+}
+
+/// Takes back what was lent for this private address of an interface.
+pub fn release(tx: &mut Tx, interface: &str, private: Ipv4Addr) {
+    let lent = tx.get(&NetworkInterface::key(interface)).filter(|eni| eni.body.address == private);
+    if let Some(mut record) = lent.filter(|eni| eni.body.public.is_some()) {
+        record.body.public = None;
+        tx.put(record);
+    }
 }
 
 /// Who has an address, while that interface is there.

@@ -153,6 +153,7 @@ pub fn associate(
             })?,
     };
     let fixed = input.allow_reassociation == Some(false);
+    may_move(tx, &record.body)?;
     if let Some((association, _)) = super::association(tx, &record.body).filter(|_| fixed) {
         let why = format!("resource {} is already associated with associate-id {}", record.body.id, association.id);
         return Err(api::RESOURCE_ALREADY_ASSOCIATED.fault(why));
@@ -173,6 +174,7 @@ pub fn associate(
         other.body.association = None;
         tx.put(other);
     }
+    super::release(tx, &interface.id, private);
     let id = tx.fresh_id("eipassoc-");
     record.body.association = Some(Association { id: id.clone(), interface: interface.id, private });
     tx.put(record);
@@ -216,10 +218,19 @@ pub fn disassociate(tx: &mut Tx, caller: &Caller, input: api::DisassociateAddres
         }
         (id, ip) => named(tx, account, id, ip)?,
     };
+    may_move(tx, &record.body)?;
     tags::not_dry(input.dry_run)?;
     record.body.association = None;
     tx.put(record);
     Ok(())
+}
+
+/// What a service has is not its user's to give away.
+fn may_move(read: &impl Read, address: &Address) -> Result<(), Fault> {
+    match super::association(read, address) {
+        Some((_, interface)) if interface.body.requester_managed => Err(network_interface::ops::not_yours()),
+        _ => Ok(()),
+    }
 }
 
 /// The account's address that a request names.
@@ -241,7 +252,7 @@ fn named(read: &impl Read, account: &str, id: Option<String>, ip: Option<String>
     }
 }
 
-fn missing(id: &str) -> Fault {
+pub(crate) fn missing(id: &str) -> Fault {
     api::INVALID_ALLOCATION_ID_NOT_FOUND.fault(format!("The allocation ID '{id}' does not exist"))
 }
 

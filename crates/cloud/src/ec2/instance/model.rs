@@ -106,6 +106,9 @@ pub struct Launch {
     pub power: Power,
     /// How often it was started: with another number the host starts its machine anew.
     pub boots: u32,
+    /// Whether it has an address outside while it runs.
+    #[serde(default)]
+    pub public: bool,
 }
 
 /// Whether an instance is to run.

@@ -1,6 +1,7 @@
 //! Running an instance from an AMI: everything is checked before anything is written.
 
 use super::{Attachment, Instance, Launch, Power, Spec, Status};
+use crate::ec2::address;
 use crate::ec2::image::{self, Ami};
 use crate::ec2::instance_type::{self, InstanceType};
 use crate::ec2::network_interface::{self, NetworkInterface};
@@ -47,6 +48,8 @@ pub struct Run {
     pub root_bytes: Option<u64>,
     /// How many hops an answer of the metadata service may go, 1..=64; 0: one, as EC2's default is.
     pub hop_limit: u8,
+    /// Whether it has an address outside; None: as its subnet says.
+    pub public: Option<bool>,
 }
 
 /// What only a user's own call says.
@@ -225,6 +228,7 @@ impl Checked {
         let Checked { run, extras, region, ami, size, subnet, eth0 } = self;
         let id = tx.fresh_id("i-");
         let key = Instance::key(&id).any();
+        let is_new = matches!(eth0, Eth0::New(_));
         let eni = match eth0 {
             Eth0::There(eni) => *eni,
             Eth0::New(request) => network_interface::create_for_user(tx, &subnet, request),
@@ -233,6 +237,7 @@ impl Checked {
         let root = volume::create(tx, &key, &run.account, &subnet.zone, bytes);
         let hostname = private_dns_name(&region, eni.address);
         let (launched, account) = (tx.now(), run.account);
+        let public = is_new && run.public.unwrap_or_else(|| subnet.maps_public_address());
         let launch = Launch {
             image: run.image,
             instance_type: run.instance_type,
@@ -255,6 +260,7 @@ impl Checked {
             tags: run.tags,
             power: Power::On,
             boots: 1,
+            public,
         };
         let spec = Spec {
             id: id.clone(),
@@ -267,6 +273,9 @@ impl Checked {
         let status = Status { why: "launching".into(), since: launched, machine_since: launched, ..Status::default() };
         tx.create(Instance::key(&id), owner.cloned(), Instance { spec, status });
         network_interface::attach(tx, &eni.id, &id, 0, !extras.keeps_interface);
+        if public {
+            address::lend(tx, &eni.id);
+        }
         let attachment =
             volume::Attachment { instance: id.clone(), device: image::ROOT_DEVICE.into(), since: launched };
         let root = Volume { attachment: Some(attachment), tags: extras.volume_tags, ..root };

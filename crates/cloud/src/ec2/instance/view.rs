@@ -77,6 +77,7 @@ fn in_its_network(
         ),
         private_dns_name: Some(launch.private_dns_name.clone()),
         private_ip_address: Some(launch.address.to_string()),
+        public_ip_address: first.and_then(|eni| network_interface::public_address(read, eni)).map(|ip| ip.to_string()),
         security_groups: groups,
         source_dest_check: first.map(|eni| eni.source_dest_check),
         subnet_id: Some(launch.subnet.clone()),

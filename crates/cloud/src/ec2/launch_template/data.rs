@@ -85,7 +85,7 @@ impl Data {
         self.groups_by_interface = true;
         self.subnet = given.subnet_id.take();
         given.delete_on_termination.take_if(|goes| *goes);
-        given.associate_public_ip_address.take_if(|public| !*public);
+        self.public = given.associate_public_ip_address.take();
         given.network_card_index.take_if(|card| *card == 0);
         nothing_left(&given, "An interface of a launch template")
     }

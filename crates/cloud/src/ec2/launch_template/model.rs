@@ -73,6 +73,8 @@ pub struct Data {
     pub ebs_optimized: Option<bool>,
     /// It is not terminated by the API before this is taken back.
     pub termination_protection: Option<bool>,
+    /// Whether it has an address outside; None: as its subnet says.
+    pub public: Option<bool>,
 }
 
 impl Data {
@@ -101,6 +103,7 @@ impl Data {
             monitoring: self.monitoring.or(base.monitoring),
             ebs_optimized: self.ebs_optimized.or(base.ebs_optimized),
             termination_protection: self.termination_protection.or(base.termination_protection),
+            public: self.public.or(base.public),
         }
     }
 }

@@ -66,6 +66,7 @@ fn show_data(data: &Data) -> api::ResponseLaunchTemplateData {
         device_index: Some(0),
         groups: Some(data.groups.clone()),
         subnet_id: data.subnet.clone(),
+        associate_public_ip_address: data.public,
         ..Default::default()
     };
     let beside = !data.groups_by_interface && !data.groups.is_empty();

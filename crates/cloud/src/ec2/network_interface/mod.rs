@@ -8,7 +8,7 @@ mod wish;
 
 pub use address::{free_addresses, has_free};
 pub use model::{Attachment, NetworkInterface};
-pub(crate) use view::shown_in_instance;
+pub(crate) use view::{public_address, shown_in_instance};
 pub(crate) use wish::{Wish, fits};
 
 use crate::ec2::subnet::Subnet;
@@ -73,6 +73,7 @@ fn insert(tx: &mut Tx, owner: Option<AnyKey>, subnet: &Subnet, request: Request)
         requester_managed: request.requester_managed,
         balancer: request.balancer,
         attachment: None,
+        public: None,
         source_dest_check: true,
         tags: request.tags,
     };

@@ -39,6 +39,9 @@ pub struct NetworkInterface {
     /// The user's instance that it is in.
     #[serde(default)]
     pub attachment: Option<Attachment>,
+    /// The address outside that its instance has while it runs; an elastic one takes its place.
+    #[serde(default)]
+    pub public: Option<Ipv4Addr>,
     /// Whether the instance only sends and gets what is its own. Recorded; the fabric does not enforce it yet.
     #[serde(default = "checked")]
     pub source_dest_check: bool,
@@ -78,6 +81,9 @@ impl Object for NetworkInterface {
         index.extend(self.prefixes.iter().map(|block| ("prefix", NetworkInterface::over(&self.subnet, *block))));
         if !self.secondary.is_empty() || !self.prefixes.is_empty() {
             index.push(("more-in-subnet", self.subnet.clone()));
+        }
+        if let Some(public) = self.public {
+            index.extend([("public", public.to_string()), ("public-in-vpc", self.vpc.clone())]);
         }
         index.extend(self.groups.iter().map(|group| ("group", group.clone())));
         if let Some(attachment) = &self.attachment {

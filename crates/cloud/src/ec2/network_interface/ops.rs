@@ -282,7 +282,7 @@ pub(crate) fn own(read: &impl Read, account: &str, id: &str) -> Result<Record<Ne
     let record = record.filter(|record| record.deleting.is_none() && record.body.account == account);
     let record = record.ok_or_else(|| missing(id))?;
     if record.body.requester_managed {
-        return Err(api::AUTH_FAILURE.fault("You do not have permission to access the specified resource."));
+        return Err(not_yours());
     }
     Ok(record)
 }
@@ -293,4 +293,9 @@ pub(crate) fn missing(id: &str) -> Fault {
 
 pub(crate) fn in_use(id: &str) -> Fault {
     api::INVALID_NETWORK_INTERFACE_IN_USE.fault(format!("Interface: [{id}] in use."))
+}
+
+/// What is asked for is a service's.
+pub(crate) fn not_yours() -> Fault {
+    api::AUTH_FAILURE.fault("You do not have permission to access the specified resource.")
 }

@@ -12,15 +12,13 @@ use std::net::Ipv4Addr;
 
 /// Who shows as the owner of what the service has an interface in (as of EKS's own interfaces).
 const SERVICE: &str = "amazon-aws";
+/// Who shows as the owner of addresses that instances have while they run.
+const LENDER: &str = "amazon";
 
 /// An interface, as DescribeNetworkInterfaces has it.
 pub(super) fn show(read: &impl Read, region: &str, eni: &NetworkInterface) -> api::NetworkInterface {
     let dns = |address: Ipv4Addr| Some(private_dns_name(region, address));
-    let public: Vec<Address> = address::of_interface(read, &eni.id).into_iter().map(|record| record.body).collect();
-    let association = |address: Ipv4Addr| {
-        let of = |public: &&Address| public.association.as_ref().is_some_and(|has| has.private == address);
-        public.iter().find(of).map(association)
-    };
+    let association = |address: Ipv4Addr| public(read, eni, address).map(|(public, of)| association(public, of));
     let address = |(address, primary)| api::NetworkInterfacePrivateIpAddress {
         association: association(address),
         primary: Some(primary),
@@ -53,13 +51,26 @@ pub(super) fn show(read: &impl Read, region: &str, eni: &NetworkInterface) -> ap
     }
 }
 
-/// An elastic address, where the private one is shown that it stands for.
-fn association(public: &Address) -> api::NetworkInterfaceAssociation {
+/// Who an interface's private address is outside, and the elastic address that this is.
+fn public(read: &impl Read, eni: &NetworkInterface, private: Ipv4Addr) -> Option<(Ipv4Addr, Option<Address>)> {
+    match address::of_private(read, &eni.id, private) {
+        Some(elastic) => Some((elastic.public, Some(elastic))),
+        None => eni.public.filter(|_| eni.address == private).map(|lent| (lent, None)),
+    }
+}
+
+/// Who an interface is outside.
+pub(crate) fn public_address(read: &impl Read, eni: &NetworkInterface) -> Option<Ipv4Addr> {
+    public(read, eni, eni.address).map(|(address, _)| address)
+}
+
+/// An address outside, where the private one is shown that it stands for.
+fn association(public: Ipv4Addr, elastic: Option<Address>) -> api::NetworkInterfaceAssociation {
     api::NetworkInterfaceAssociation {
-        allocation_id: Some(public.id.clone()),
-        association_id: public.association.as_ref().map(|association| association.id.clone()),
-        ip_owner_id: Some(public.account.clone()),
-        public_ip: Some(public.public.to_string()),
+        ip_owner_id: Some(elastic.as_ref().map_or(LENDER, |elastic| &elastic.account).to_owned()),
+        public_ip: Some(public.to_string()),
+        association_id: elastic.as_ref().and_then(|elastic| Some(elastic.association.as_ref()?.id.clone())),
+        allocation_id: elastic.map(|elastic| elastic.id),
         ..Default::default()
     }
 }
@@ -128,11 +139,17 @@ pub(crate) fn shown_in_instance(
     eni: &NetworkInterface,
 ) -> api::InstanceNetworkInterface {
     let dns = |address: Ipv4Addr| Some(private_dns_name(region, address));
+    let association = |address: Ipv4Addr| {
+        let (public, elastic) = public(read, eni, address)?;
+        let owner = elastic.map_or(LENDER.to_owned(), |elastic| elastic.account);
+        let public_ip = Some(public.to_string());
+        Some(api::InstanceNetworkInterfaceAssociation { ip_owner_id: Some(owner), public_ip, ..Default::default() })
+    };
     let address = |(address, primary)| api::InstancePrivateIpAddress {
+        association: association(address),
         primary: Some(primary),
         private_dns_name: dns(address),
         private_ip_address: Some(address.to_string()),
-        ..Default::default()
     };
     let attachment = eni.attachment.as_ref().map(|attachment| api::InstanceNetworkInterfaceAttachment {
         attach_time: Some(attachment.since),
@@ -145,6 +162,7 @@ pub(crate) fn shown_in_instance(
     });
     let prefix = |prefix: &Cidr| api::InstanceIpv4Prefix { ipv4_prefix: Some(prefix.to_string()) };
     api::InstanceNetworkInterface {
+        association: association(eni.address),
         attachment,
         description: Some(eni.description.clone()),
         groups: Some(security_group::identifiers(read, &eni.account, &eni.groups)),

@@ -38,6 +38,12 @@ pub fn main(read: &impl Read, vpc: &str) -> Option<Record<RouteTable>> {
     of_vpc(read, vpc).into_iter().find(|table| table.body.main.is_some())
 }
 
+/// The table that a subnet's packets go by.
+pub fn of_subnet(read: &impl Read, vpc: &str, subnet: &str) -> Option<Record<RouteTable>> {
+    let own = read.list(Index::<RouteTable>::by("subnet", subnet)).into_iter().next();
+    own.or_else(|| main(read, vpc))
+}
+
 /// All tables of a VPC.
 pub fn of_vpc(read: &impl Read, vpc: &str) -> Vec<Record<RouteTable>> {
     read.list(Index::<RouteTable>::by("vpc", vpc))

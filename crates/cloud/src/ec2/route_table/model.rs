@@ -27,6 +27,8 @@ pub struct RouteTable {
 pub enum Target {
     /// Out by the VPC's gateway.
     InternetGateway(String),
+    /// Out by a NAT gateway.
+    NatGateway(String),
     /// To an interface.
     Interface(String),
 }
@@ -35,7 +37,7 @@ impl Target {
     /// Its id.
     pub fn id(&self) -> &str {
         match self {
-            Target::InternetGateway(id) | Target::Interface(id) => id,
+            Target::InternetGateway(id) | Target::NatGateway(id) | Target::Interface(id) => id,
         }
     }
 }
@@ -51,6 +53,16 @@ impl Object for RouteTable {
 }
 
 impl RouteTable {
+    /// Where each address leads: blocks that share none, and their targets.
+    pub fn leads(&self) -> Vec<(Cidr, &Target)> {
+        let own = |to: Cidr| {
+            let closer = self.routes.keys().copied().filter(|other| *other != to && to.contains_cidr(*other));
+            to.without(&closer.collect::<Vec<_>>())
+        };
+        let routes = self.routes.iter().flat_map(|(to, target)| own(*to).into_iter().map(move |block| (block, target)));
+        routes.collect()
+    }
+
     /// The key of an account's table.
     pub fn key(account: &str, id: &str) -> Key<RouteTable> {
         Key::new(format!("{account}/{id}"))

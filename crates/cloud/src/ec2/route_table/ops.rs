@@ -3,6 +3,7 @@
 use super::{RouteTable, Target, view};
 use crate::ec2::describe::{Query, select};
 use crate::ec2::internet_gateway::InternetGateway;
+use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::offered::{nothing_left, unsupported};
 use crate::ec2::{instance, subnet, tags, vpc};
@@ -260,9 +261,7 @@ impl Named {
     fn target(self, read: &impl Read, table: &RouteTable) -> Result<Target, Fault> {
         match (self.gateway, self.nat_gateway, self.interface, self.instance) {
             (Some(id), None, None, None) => gateway(read, table, id),
-            (None, Some(id), None, None) => {
-                Err(api::INVALID_NAT_GATEWAY_ID_NOT_FOUND.fault(format!("The natGateway ID '{id}' does not exist")))
-            }
+            (None, Some(id), None, None) => nat_gateway(read, table, id),
             (None, None, Some(id), None) => interface(read, table, &id),
             (None, None, None, Some(id)) => interface_of(read, table, &id),
             (None, None, None, None) => {
@@ -291,6 +290,17 @@ fn gateway(read: &impl Read, table: &RouteTable, id: String) -> Result<Target, F
         return Err(Common::InvalidParameterValue.fault(why));
     }
     Ok(Target::InternetGateway(id))
+}
+
+fn nat_gateway(read: &impl Read, table: &RouteTable, id: String) -> Result<Target, Fault> {
+    let Some(gateway) = read.shared(&NatGateway::key(&table.account, &id)).map(|record| record.body.clone()) else {
+        return Err(api::INVALID_NAT_GATEWAY_ID_NOT_FOUND.fault(format!("The natGateway ID '{id}' does not exist")));
+    };
+    if gateway.vpc != table.vpc {
+        let why = format!("route table {} and NAT gateway {id} belong to different networks", table.id);
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
+    Ok(Target::NatGateway(id))
 }
 
 fn interface(read: &impl Read, table: &RouteTable, id: &str) -> Result<Target, Fault> {

@@ -3,6 +3,7 @@
 use super::{RouteTable, Target};
 use crate::ec2::describe::tag_values;
 use crate::ec2::internet_gateway::InternetGateway;
+use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::tags;
 use crate::ec2::vpc::Vpc;
@@ -67,6 +68,11 @@ fn route(read: &impl Read, table: &RouteTable, to: Cidr, target: &Target) -> api
             route.gateway_id = Some(id.clone());
             let gateway = read.shared(&InternetGateway::key(&table.account, id));
             gateway.is_some_and(|gateway| gateway.body.vpc.as_ref() == Some(&table.vpc))
+        }
+        Target::NatGateway(id) => {
+            route.nat_gateway_id = Some(id.clone());
+            let gateway = read.shared(&NatGateway::key(&table.account, id));
+            gateway.is_some_and(|gateway| gateway.deleting.is_none() && gateway.body.failure.is_none())
         }
         Target::Interface(id) => {
             route.network_interface_id = Some(id.clone());

@@ -19,8 +19,7 @@ pub struct Subnet {
     pub zone_id: String,
     /// The zone's default subnet.
     pub default_for_zone: bool,
-    /// Whether its instances are to have public addresses; None: as in default subnets and others. Recorded; there are
-    /// none to have.
+    /// Whether its instances are to have addresses outside; None: as in default subnets and others.
     #[serde(default)]
     pub maps_public_address: Option<bool>,
     /// Its tags.
@@ -35,6 +34,11 @@ impl Object for Subnet {
 }
 
 impl Subnet {
+    /// Whether an instance in it has an address outside if nobody says otherwise.
+    pub fn maps_public_address(&self) -> bool {
+        self.maps_public_address.unwrap_or(self.default_for_zone)
+    }
+
     /// The key of an account's subnet.
     pub fn key(account: &str, id: &str) -> Key<Subnet> {
         Key::new(format!("{account}/{id}"))

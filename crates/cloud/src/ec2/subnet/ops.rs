@@ -172,7 +172,7 @@ fn view(read: &impl Read, region: &str, subnet: &Subnet) -> api::Subnet {
         availability_zone_id: Some(subnet.zone_id.clone()),
         available_ip_address_count: i32::try_from(network_interface::free_addresses(read, subnet)).ok(),
         default_for_az: Some(subnet.default_for_zone),
-        map_public_ip_on_launch: Some(subnet.maps_public_address.unwrap_or(subnet.default_for_zone)),
+        map_public_ip_on_launch: Some(subnet.maps_public_address()),
         state: Some(api::SubnetState::Available),
         tags: tags::shown(&subnet.tags),
         ..Default::default()

@@ -4,6 +4,7 @@ use crate::ec2::address::Address;
 use crate::ec2::instance::Instance;
 use crate::ec2::internet_gateway::InternetGateway;
 use crate::ec2::launch_template::LaunchTemplate;
+use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::route_table::RouteTable;
 use crate::ec2::security_group::SecurityGroup;
@@ -113,6 +114,20 @@ impl Tagged for InternetGateway {
     }
 }
 
+impl Tagged for NatGateway {
+    const TYPE: api::ResourceType = api::ResourceType::Natgateway;
+    const MISSING: &'static ErrorShape = &api::NAT_GATEWAY_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<NatGateway> {
+        NatGateway::key(account, id)
+    }
+    fn all(account: &str) -> Index<NatGateway> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
 impl Tagged for Address {
     const TYPE: api::ResourceType = api::ResourceType::ElasticIp;
     const MISSING: &'static ErrorShape = &api::INVALID_ALLOCATION_ID_NOT_FOUND;
@@ -201,6 +216,7 @@ pub(super) fn change(
         Some("sgr") => change_of::<SecurityGroupRule>(tx, account, id, change),
         Some("rtb") => change_of::<RouteTable>(tx, account, id, change),
         Some("igw") => change_of::<InternetGateway>(tx, account, id, change),
+        Some("nat") => change_of::<NatGateway>(tx, account, id, change),
         Some("eipalloc") => change_of::<Address>(tx, account, id, change),
         Some("lt") => change_of::<LaunchTemplate>(tx, account, id, change),
         Some("eni") => change_of::<NetworkInterface>(tx, account, id, change),
@@ -240,6 +256,7 @@ pub(super) fn rows(read: &impl Read, account: &str) -> Vec<Row> {
     rows.extend(rows_of::<SecurityGroupRule>(read, account));
     rows.extend(rows_of::<RouteTable>(read, account));
     rows.extend(rows_of::<InternetGateway>(read, account));
+    rows.extend(rows_of::<NatGateway>(read, account));
     rows.extend(rows_of::<Address>(read, account));
     rows.extend(rows_of::<LaunchTemplate>(read, account));
     rows.extend(rows_of::<NetworkInterface>(read, account));

@@ -119,6 +119,7 @@ fn asked(tx: &Tx, caller: &Caller, mut input: api::RunInstancesRequest) -> Resul
         launch_template,
         root_bytes: data.root_bytes,
         hop_limit: data.hop_limit.unwrap_or(0),
+        public: data.public,
     };
     zone_fits(tx, &run, zone.as_deref())?;
     Ok((run, extras))
@@ -196,8 +197,10 @@ fn interface(
     wish.addresses(primary, named, given.secondary_private_ip_address_count.take())?;
     let prefixes = network_interface::ops::texts(given.ipv4_prefixes.take());
     wish.prefixes(prefixes, given.ipv4_prefix_count.take())?;
-    if given.associate_public_ip_address.take() == Some(true) {
-        return Err(unsupported("Instances have no public addresses here: leave AssociatePublicIpAddress out."));
+    data.public = given.associate_public_ip_address.take();
+    if data.public.is_some() && extras.interface.is_some() {
+        let why = "The associatePublicIPAddress parameter cannot be specified when launching with an existing network interface.";
+        return Err(Common::InvalidParameterCombination.fault(why));
     }
     if given.interface_type.take().is_some_and(|kind| kind != "interface") {
         return Err(unsupported("Only interfaces of type 'interface' are offered."));

@@ -1,7 +1,7 @@
 use super::{find, launched, missing};
 use crate::ec2::instance::run::sized;
 use crate::ec2::instance::{self, Instance, Power, State, view};
-use crate::ec2::{image, tags};
+use crate::ec2::{address, image, tags};
 use crate::settings::Settings;
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
@@ -87,11 +87,18 @@ fn switch(tx: &mut Tx, record: &Record<Instance>, power: Power) {
     let now = tx.now();
     let Some(launch) = record.body.spec.launch.as_mut().filter(|launch| launch.power != power) else { return };
     launch.power = power;
+    let (public, address) = (launch.public, launch.address);
     if power == Power::On {
         launch.at = now;
         boot(&mut record.body);
     }
+    let first = record.body.spec.interfaces.first().cloned();
     tx.put(record);
+    match (first, power) {
+        (Some(first), Power::On) if public => address::lend(tx, &first),
+        (Some(first), Power::Off) => address::release(tx, &first, address),
+        _ => {}
+    }
 }
 
 /// It is started once more, which makes its machine another one.

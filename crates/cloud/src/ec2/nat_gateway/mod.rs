@@ -1,0 +1,8 @@
+//! NAT gateways: by which many instances go out under one elastic address. [`crate::fabric`] makes them real.
+
+mod model;
+pub mod ops;
+mod plan;
+
+pub use model::{Failure, NatGateway, State};
+pub use plan::NatGatewayPlanner;

@@ -15,6 +15,7 @@ fn networks_are_made_as_users_say() {
         a_way_out_is_made_and_taken_apart_in_order,
         a_nat_gateway_comes_fails_and_goes,
         elastic_addresses_are_kept_given_and_moved,
+        a_vpc_takes_further_blocks,
         subnets_and_vpcs_change_their_attributes,
         what_tools_ask_first_is_there,
         what_is_refused_changes_nothing,
@@ -388,6 +389,30 @@ fn what_tools_ask_first_is_there(region: &Region) {
     assert_eq!(of(4)["Regions"].as_array().map(Vec::len), Some(1));
     let stranger = region.client().stranger();
     stranger.gets(vec![("AuthFailure", ec2("describe_account_attributes", json!({})))]);
+}
+
+fn a_vpc_takes_further_blocks(region: &Region) {
+    let before = region.account();
+    let vpc = text(&region.aws(&["ec2", "create-vpc", "--cidr-block", "10.20.0.0/16"])["Vpc"]["VpcId"]).to_owned();
+    let associate = |block: &str| call("ec2", "associate_vpc_cidr_block", json!({"VpcId": vpc, "CidrBlock": block}));
+    let answers = region.gets(vec![
+        ("InvalidVpc.Range", associate("192.168.0.0/16")),
+        ("CidrConflict", associate("10.20.128.0/17")),
+        ("OK", associate("100.64.0.0/16")),
+    ]);
+    let made = answers[2].clone().value()["CidrBlockAssociation"].clone();
+    let subnet = region.aws(&["ec2", "create-subnet", "--vpc-id", &vpc, "--cidr-block", "100.64.1.0/24"]);
+    let shown = region.aws(&["ec2", "describe-vpcs", "--vpc-ids", &vpc])["Vpcs"][0]["CidrBlockAssociationSet"].clone();
+    let disassociate = |id: &Value| call("ec2", "disassociate_vpc_cidr_block", json!({"AssociationId": id}));
+    region.gets(vec![
+        ("OperationNotPermitted", disassociate(&shown[0]["AssociationId"])),
+        ("InvalidCidrBlock.InUse", disassociate(&made["AssociationId"])),
+        ("OK", call("ec2", "delete_subnet", json!({"SubnetId": subnet["Subnet"]["SubnetId"]}))),
+        ("OK", disassociate(&made["AssociationId"])),
+        ("InvalidVpcCidrBlockAssociationID.NotFound", disassociate(&made["AssociationId"])),
+        ("OK", call("ec2", "delete_vpc", json!({"VpcId": vpc}))),
+    ]);
+    assert_eq!(region.account(), before);
 }
 
 fn subnets_and_vpcs_change_their_attributes(region: &Region) {

@@ -156,6 +156,24 @@ impl Config {
         Ok(())
     }
 
+    /// Each setting by the name that it has in the file and among the flags.
+    pub fn settings(&self) -> [(&'static str, Option<String>); 10] {
+        let path = |path: &Path| Some(path.display().to_string());
+        let outside = self.outside.as_ref();
+        [
+            ("data-dir", path(&self.data_dir)),
+            ("listen", Some(self.listen.to_string())),
+            ("metrics-listen", self.metrics_listen.map(|address| address.to_string())),
+            ("region", Some(self.region.clone())),
+            ("account-id", Some(self.account.clone())),
+            ("zones", Some(self.zones.join(","))),
+            ("components", path(&self.components)),
+            ("root-key", path(&self.root_key)),
+            ("outside", outside.and_then(|outside| path(&outside.namespace))),
+            ("outside-addresses", outside.map(|outside| outside.addresses.to_string())),
+        ]
+    }
+
     /// The journal.
     pub fn journal(&self) -> PathBuf {
         self.data_dir.join("store")

@@ -118,18 +118,8 @@ fn spawn(config: &Config, part: &str) -> Result<Child> {
 
 /// The configuration as flags: the parts read nothing else.
 pub fn arguments(config: &Config) -> Vec<String> {
-    let flag = |name: &str, value: &dyn std::fmt::Display| [format!("--{name}"), value.to_string()];
-    let metrics = config.metrics_listen.map(|address| flag("metrics-listen", &address));
-    let always = [
-        flag("data-dir", &config.data_dir.display()),
-        flag("listen", &config.listen),
-        flag("region", &config.region),
-        flag("account-id", &config.account),
-        flag("zones", &config.zones.join(",")),
-        flag("components", &config.components.display()),
-        flag("root-key", &config.root_key.display()),
-    ];
-    always.into_iter().chain(metrics).flatten().collect()
+    let said = config.settings().into_iter().filter_map(|(name, value)| Some([format!("--{name}"), value?]));
+    said.flatten().collect()
 }
 
 /// Starts `up` on its own and returns once the API answers.

@@ -24,6 +24,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     ASSIGN_PRIVATE_IP_ADDRESSES.any(),
     ASSOCIATE_ADDRESS.any(),
     ASSOCIATE_ROUTE_TABLE.any(),
+    ASSOCIATE_VPC_CIDR_BLOCK.any(),
     ATTACH_INTERNET_GATEWAY.any(),
     ATTACH_NETWORK_INTERFACE.any(),
     AUTHORIZE_SECURITY_GROUP_EGRESS.any(),
@@ -78,6 +79,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DETACH_NETWORK_INTERFACE.any(),
     DISASSOCIATE_ADDRESS.any(),
     DISASSOCIATE_ROUTE_TABLE.any(),
+    DISASSOCIATE_VPC_CIDR_BLOCK.any(),
     GET_CONSOLE_OUTPUT.any(),
     MODIFY_INSTANCE_ATTRIBUTE.any(),
     MODIFY_LAUNCH_TEMPLATE.any(),
@@ -203,6 +205,28 @@ pub static ASSOCIATE_ROUTE_TABLE: Operation<AssociateRouteTableRequest, Associat
             &RESOURCE_ALREADY_ASSOCIATED,
             &UNSUPPORTED,
         ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static ASSOCIATE_VPC_CIDR_BLOCK: Operation<AssociateVpcCidrBlockRequest, AssociateVpcCidrBlockResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "AssociateVpcCidrBlock",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::ASSOCIATE_VPC_CIDR_BLOCK_REQUEST,
+        output: &schema::ASSOCIATE_VPC_CIDR_BLOCK_RESULT,
+        action: "ec2:AssociateVpcCidrBlock",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:vpc/{VpcId}"],
+        pass_role: &[],
+        errors: &[&CIDR_CONFLICT, &CIDR_LIMIT_EXCEEDED, &INVALID_VPC_RANGE, &INVALID_VPC_ID_NOT_FOUND, &UNSUPPORTED],
         invalid: Code::Common(Common::Validation),
         readonly: false,
         idempotency_token: None,
@@ -1652,6 +1676,32 @@ pub static DISASSOCIATE_ROUTE_TABLE: Operation<DisassociateRouteTableRequest, ()
     unsigned: false,
 });
 
+pub static DISASSOCIATE_VPC_CIDR_BLOCK: Operation<DisassociateVpcCidrBlockRequest, DisassociateVpcCidrBlockResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DisassociateVpcCidrBlock",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DISASSOCIATE_VPC_CIDR_BLOCK_REQUEST,
+        output: &schema::DISASSOCIATE_VPC_CIDR_BLOCK_RESULT,
+        action: "ec2:DisassociateVpcCidrBlock",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:vpc/*"],
+        pass_role: &[],
+        errors: &[
+            &INVALID_CIDR_BLOCK_IN_USE,
+            &INVALID_VPC_CIDR_BLOCK_ASSOCIATION_ID_NOT_FOUND,
+            &OPERATION_NOT_PERMITTED,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static GET_CONSOLE_OUTPUT: Operation<GetConsoleOutputRequest, GetConsoleOutputResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -2204,6 +2254,10 @@ pub static ATTACHMENT_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("Attachment
 
 pub static AUTH_FAILURE: ErrorShape = ErrorShape::plain("AuthFailure", 403);
 
+pub static CIDR_CONFLICT: ErrorShape = ErrorShape::plain("CidrConflict", 400);
+
+pub static CIDR_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("CidrLimitExceeded", 400);
+
 pub static DEPENDENCY_VIOLATION: ErrorShape = ErrorShape::plain("DependencyViolation", 400);
 
 pub static GATEWAY_NOT_ATTACHED: ErrorShape = ErrorShape::plain("Gateway.NotAttached", 400);
@@ -2236,6 +2290,8 @@ pub static INVALID_ASSOCIATION_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("Inv
 pub static INVALID_ATTACHMENT_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidAttachmentID.NotFound", 400);
 
 pub static INVALID_BLOCK_DEVICE_MAPPING: ErrorShape = ErrorShape::plain("InvalidBlockDeviceMapping", 400);
+
+pub static INVALID_CIDR_BLOCK_IN_USE: ErrorShape = ErrorShape::plain("InvalidCidrBlock.InUse", 400);
 
 pub static INVALID_DHCP_OPTIONS_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidDhcpOptionsID.NotFound", 400);
 
@@ -2315,6 +2371,9 @@ pub static INVALID_USER_DATA_MALFORMED: ErrorShape = ErrorShape::plain("InvalidU
 pub static INVALID_VOLUME_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidVolume.NotFound", 400);
 
 pub static INVALID_VPC_RANGE: ErrorShape = ErrorShape::plain("InvalidVpc.Range", 400);
+
+pub static INVALID_VPC_CIDR_BLOCK_ASSOCIATION_ID_NOT_FOUND: ErrorShape =
+    ErrorShape::plain("InvalidVpcCidrBlockAssociationID.NotFound", 400);
 
 pub static INVALID_VPC_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidVpcID.NotFound", 400);
 
@@ -2624,6 +2683,50 @@ pub struct AssociateRouteTableResult {
 shape!(
     AssociateRouteTableResult =
         schema::ASSOCIATE_ROUTE_TABLE_RESULT { association_id: "AssociationId", association_state: "AssociationState" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AssociateVpcCidrBlockRequest {
+    pub cidr_block: Option<String>,
+    pub ipv6_cidr_block_network_border_group: Option<String>,
+    pub ipv6_pool: Option<String>,
+    pub ipv6_cidr_block: Option<String>,
+    pub ipv4_ipam_pool_id: Option<String>,
+    pub ipv4_netmask_length: Option<i32>,
+    pub ipv6_ipam_pool_id: Option<String>,
+    pub ipv6_netmask_length: Option<i32>,
+    pub vpc_id: String,
+    pub amazon_provided_ipv6_cidr_block: Option<bool>,
+}
+
+shape!(
+    AssociateVpcCidrBlockRequest = schema::ASSOCIATE_VPC_CIDR_BLOCK_REQUEST {
+        cidr_block: "CidrBlock",
+        ipv6_cidr_block_network_border_group: "Ipv6CidrBlockNetworkBorderGroup",
+        ipv6_pool: "Ipv6Pool",
+        ipv6_cidr_block: "Ipv6CidrBlock",
+        ipv4_ipam_pool_id: "Ipv4IpamPoolId",
+        ipv4_netmask_length: "Ipv4NetmaskLength",
+        ipv6_ipam_pool_id: "Ipv6IpamPoolId",
+        ipv6_netmask_length: "Ipv6NetmaskLength",
+        vpc_id: "VpcId",
+        amazon_provided_ipv6_cidr_block: "AmazonProvidedIpv6CidrBlock",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AssociateVpcCidrBlockResult {
+    pub ipv6_cidr_block_association: Option<VpcIpv6CidrBlockAssociation>,
+    pub cidr_block_association: Option<VpcCidrBlockAssociation>,
+    pub vpc_id: Option<String>,
+}
+
+shape!(
+    AssociateVpcCidrBlockResult = schema::ASSOCIATE_VPC_CIDR_BLOCK_RESULT {
+        ipv6_cidr_block_association: "Ipv6CidrBlockAssociation",
+        cidr_block_association: "CidrBlockAssociation",
+        vpc_id: "VpcId",
+    }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -4502,6 +4605,30 @@ pub struct DisassociateRouteTableRequest {
 shape!(
     DisassociateRouteTableRequest =
         schema::DISASSOCIATE_ROUTE_TABLE_REQUEST { dry_run: "DryRun", association_id: "AssociationId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DisassociateVpcCidrBlockRequest {
+    pub association_id: String,
+}
+
+shape!(
+    DisassociateVpcCidrBlockRequest = schema::DISASSOCIATE_VPC_CIDR_BLOCK_REQUEST { association_id: "AssociationId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DisassociateVpcCidrBlockResult {
+    pub ipv6_cidr_block_association: Option<VpcIpv6CidrBlockAssociation>,
+    pub cidr_block_association: Option<VpcCidrBlockAssociation>,
+    pub vpc_id: Option<String>,
+}
+
+shape!(
+    DisassociateVpcCidrBlockResult = schema::DISASSOCIATE_VPC_CIDR_BLOCK_RESULT {
+        ipv6_cidr_block_association: "Ipv6CidrBlockAssociation",
+        cidr_block_association: "CidrBlockAssociation",
+        vpc_id: "VpcId",
+    }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -9782,6 +9909,31 @@ mod schema {
         ]),
     );
 
+    pub static ASSOCIATE_VPC_CIDR_BLOCK_REQUEST: Schema = Schema::structure(
+        "AssociateVpcCidrBlockRequest",
+        &Structure::new(&[
+            Member::new("CidrBlock", &STRING),
+            Member::new("Ipv6CidrBlockNetworkBorderGroup", &STRING),
+            Member::new("Ipv6Pool", &IPV6_POOL_EC2_ID),
+            Member::new("Ipv6CidrBlock", &STRING),
+            Member::new("Ipv4IpamPoolId", &IPAM_POOL_ID),
+            Member::new("Ipv4NetmaskLength", &NETMASK_LENGTH),
+            Member::new("Ipv6IpamPoolId", &IPAM_POOL_ID),
+            Member::new("Ipv6NetmaskLength", &NETMASK_LENGTH),
+            Member::new("VpcId", &VPC_ID).required().named("vpcId"),
+            Member::new("AmazonProvidedIpv6CidrBlock", &BOOLEAN).named("amazonProvidedIpv6CidrBlock"),
+        ]),
+    );
+
+    pub static ASSOCIATE_VPC_CIDR_BLOCK_RESULT: Schema = Schema::structure(
+        "AssociateVpcCidrBlockResult",
+        &Structure::new(&[
+            Member::new("Ipv6CidrBlockAssociation", &VPC_IPV6_CIDR_BLOCK_ASSOCIATION).named("ipv6CidrBlockAssociation"),
+            Member::new("CidrBlockAssociation", &VPC_CIDR_BLOCK_ASSOCIATION).named("cidrBlockAssociation"),
+            Member::new("VpcId", &STRING).named("vpcId"),
+        ]),
+    );
+
     pub static ASSOCIATED_SUBNET_LIST: Schema =
         Schema::list("AssociatedSubnetList", &List::of(Member::new("member", &SUBNET_ID).named("item")));
 
@@ -11130,6 +11282,20 @@ mod schema {
         &Structure::new(&[
             Member::new("DryRun", &BOOLEAN).named("dryRun"),
             Member::new("AssociationId", &ROUTE_TABLE_ASSOCIATION_ID).required().named("associationId"),
+        ]),
+    );
+
+    pub static DISASSOCIATE_VPC_CIDR_BLOCK_REQUEST: Schema = Schema::structure(
+        "DisassociateVpcCidrBlockRequest",
+        &Structure::new(&[Member::new("AssociationId", &VPC_CIDR_ASSOCIATION_ID).required().named("associationId")]),
+    );
+
+    pub static DISASSOCIATE_VPC_CIDR_BLOCK_RESULT: Schema = Schema::structure(
+        "DisassociateVpcCidrBlockResult",
+        &Structure::new(&[
+            Member::new("Ipv6CidrBlockAssociation", &VPC_IPV6_CIDR_BLOCK_ASSOCIATION).named("ipv6CidrBlockAssociation"),
+            Member::new("CidrBlockAssociation", &VPC_CIDR_BLOCK_ASSOCIATION).named("cidrBlockAssociation"),
+            Member::new("VpcId", &STRING).named("vpcId"),
         ]),
     );
 
@@ -16646,6 +16812,8 @@ mod schema {
         "enableDnsHostnames",
         "enableNetworkAddressUsageMetrics",
     ]);
+
+    pub static VPC_CIDR_ASSOCIATION_ID: Schema = Schema::string("VpcCidrAssociationId");
 
     pub static VPC_CIDR_BLOCK_ASSOCIATION: Schema = Schema::structure(
         "VpcCidrBlockAssociation",

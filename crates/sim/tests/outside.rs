@@ -256,3 +256,68 @@ fn a_region_without_an_outside_keeps_the_records_and_leads_nowhere() {
     assert_eq!(shown(&mut world, &id).unwrap().state, Some(ec2::NatGatewayState::Available));
     assert_eq!(vpc.outside(&world), Outside::default());
 }
+
+fn associate_block(world: &mut World, vpc: &str, block: &str) -> Result<ec2::VpcCidrBlockAssociation, Fault> {
+    let request =
+        ec2::AssociateVpcCidrBlockRequest { vpc_id: vpc.into(), cidr_block: Some(block.into()), ..Default::default() };
+    Ok(world.call(&ec2::ASSOCIATE_VPC_CIDR_BLOCK, request)?.cidr_block_association.unwrap())
+}
+
+fn disassociate_block(world: &mut World, id: &str) -> Result<(), Fault> {
+    let request = ec2::DisassociateVpcCidrBlockRequest { association_id: id.into() };
+    world.call(&ec2::DISASSOCIATE_VPC_CIDR_BLOCK, request).map(drop)
+}
+
+fn blocks(world: &mut World, vpc: &str) -> Vec<ec2::VpcCidrBlockAssociation> {
+    let request = ec2::DescribeVpcsRequest { vpc_ids: Some(vec![vpc.into()]), ..Default::default() };
+    let vpc = world.call(&ec2::DESCRIBE_VPCS, request).unwrap().vpcs.unwrap().remove(0);
+    vpc.cidr_block_association_set.unwrap()
+}
+
+#[test]
+fn a_vpc_takes_further_blocks_and_its_network_has_them() {
+    let mut world = world();
+    let vpc = Vpc::new(&mut world);
+    let added = associate_block(&mut world, &vpc.id, "100.64.0.0/16").unwrap().association_id.unwrap();
+    let (subnet, table) = subnet(&mut world, &vpc.id, "100.64.3.0/24");
+    let eni = interface(&mut world, &subnet).network_interface_id.unwrap();
+    world.settle();
+    let network = world.view().get(&Key::<Want<Network>>::new(vpc.id.as_str())).unwrap().body.0;
+    assert_eq!(network.cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.7.0.0/16", "100.64.0.0/16"]);
+    assert_eq!(state(&mut world, &table, "100.64.0.0/16"), "active", "a local route of every table");
+    for (block, refusal) in [
+        ("100.64.128.0/17", "CidrConflict"),
+        ("10.0.0.0/16", "OK"),
+        ("192.168.0.0/16", "InvalidVpc.Range"),
+        ("198.19.0.0/16", "InvalidVpc.Range"),
+        ("100.65.0.0/15", "InvalidParameterValue"),
+        ("100.66.0.0/16", "OK"),
+        ("100.67.0.0/16", "OK"),
+        ("100.68.0.0/16", "CidrLimitExceeded"),
+    ] {
+        assert_eq!(code(associate_block(&mut world, &vpc.id, block)), refusal, "{block}");
+    }
+    let all = blocks(&mut world, &vpc.id);
+    assert_eq!(all.len(), 5);
+    let primary = all[0].association_id.clone().unwrap();
+    assert_eq!(code(disassociate_block(&mut world, &primary)), "OperationNotPermitted");
+    assert_eq!(code(disassociate_block(&mut world, &added)), "InvalidCidrBlock.InUse");
+    assert_eq!(code(disassociate_block(&mut world, "vpc-cidr-assoc-0")), "InvalidVpcCidrBlockAssociationID.NotFound");
+    let request = ec2::DeleteNetworkInterfaceRequest { network_interface_id: eni, ..Default::default() };
+    world.call(&ec2::DELETE_NETWORK_INTERFACE, request).unwrap();
+    world.settle();
+    let request = ec2::DeleteSubnetRequest { subnet_id: subnet, ..Default::default() };
+    world.call(&ec2::DELETE_SUBNET, request).unwrap();
+    disassociate_block(&mut world, &added).unwrap();
+    assert_eq!(blocks(&mut world, &vpc.id).len(), 4);
+    // Nothing leads into a block that comes later.
+    route(&mut world, &table, "100.70.5.0/24", Some(&vpc.gateway), None).unwrap();
+    let request = ec2::DeleteRouteRequest {
+        route_table_id: table.clone(),
+        destination_cidr_block: Some("100.70.5.0/24".into()),
+        ..Default::default()
+    };
+    assert_eq!(code(associate_block(&mut world, &vpc.id, "100.70.0.0/16")), "InvalidParameterValue");
+    world.call(&ec2::DELETE_ROUTE, request).unwrap();
+    associate_block(&mut world, &vpc.id, "100.70.0.0/16").unwrap();
+}

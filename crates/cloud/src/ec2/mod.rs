@@ -33,6 +33,8 @@ pub fn service() -> Service {
         .read(&api::DESCRIBE_VPC_ATTRIBUTE, vpc::ops::describe_attribute)
         .write(&api::MODIFY_VPC_ATTRIBUTE, vpc::ops::modify_attribute)
         .write(&api::DELETE_VPC, vpc::ops::delete)
+        .write(&api::ASSOCIATE_VPC_CIDR_BLOCK, vpc::ops::associate_block)
+        .write(&api::DISASSOCIATE_VPC_CIDR_BLOCK, vpc::ops::disassociate_block)
         .write(&api::CREATE_SUBNET, subnet::ops::create)
         .read(&api::DESCRIBE_SUBNETS, subnet::ops::describe)
         .write(&api::MODIFY_SUBNET_ATTRIBUTE, subnet::ops::modify_attribute)

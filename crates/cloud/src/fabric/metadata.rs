@@ -99,7 +99,8 @@ impl Categories {
 
 fn interface(read: &impl Read, of: &mut Categories, region: &str, eni: &NetworkInterface) {
     let Some(attachment) = eni.attachment.as_ref().filter(|attachment| !attachment.detaching) else { return };
-    let vpc = read.shared(&Vpc::key(&eni.account, &eni.vpc)).map(|vpc| vpc.body.cidr.to_string()).unwrap_or_default();
+    let vpc = read.shared(&Vpc::key(&eni.account, &eni.vpc));
+    let blocks: Vec<String> = vpc.iter().flat_map(|vpc| vpc.body.blocks()).map(|block| block.to_string()).collect();
     let subnet = read.shared(&Subnet::key(&eni.account, &eni.subnet));
     let subnet = subnet.map_or(eni.block, |subnet| subnet.body.cidr);
     let mut add = |name: &str, value: String| of.add(&format!("network/interfaces/macs/{}/{name}", eni.mac), value);
@@ -119,8 +120,8 @@ fn interface(read: &impl Read, of: &mut Categories, region: &str, eni: &NetworkI
     add("subnet-id", eni.subnet.clone());
     add("subnet-ipv4-cidr-block", subnet.to_string());
     add("vpc-id", eni.vpc.clone());
-    add("vpc-ipv4-cidr-block", vpc.clone());
-    add("vpc-ipv4-cidr-blocks", vpc);
+    add("vpc-ipv4-cidr-block", blocks.first().cloned().unwrap_or_default());
+    add("vpc-ipv4-cidr-blocks", lines(blocks.into_iter()));
 }
 
 fn group_names(read: &impl Read, eni: &NetworkInterface) -> impl Iterator<Item = String> {

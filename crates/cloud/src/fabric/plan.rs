@@ -60,7 +60,7 @@ impl Planner for NetworkPlanner {
         }
         let link_local = vpc.account != SERVICE_ACCOUNT;
         let outside = if vpc.account == SERVICE_ACCOUNT { hostspec::Outside::default() } else { outside::of(tx, vpc) };
-        let network = hostspec::Network { id: vpc.id.clone(), cidrs: vec![vpc.cidr], link_local, outside };
+        let network = hostspec::Network { id: vpc.id.clone(), cidrs: vpc.blocks().collect(), link_local, outside };
         want(tx, &record.key.any(), network);
         Next::settled("wanted")
     }

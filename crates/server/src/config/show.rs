@@ -23,28 +23,12 @@ pub fn show(config: &Config, flags: &Flags, given: &ArgMatches, as_json: bool) -
             _ => "default".to_owned(),
         }
     };
+    let settings = config.settings().map(|(name, value)| (name, value.unwrap_or_else(|| "none".to_owned())));
     if as_json {
         let entry = |(name, value): (&str, String)| (name.to_owned(), json!({"value": value, "source": source(name)}));
-        return Ok(format!("{:#}\n", Value::Object(settings(config).map(entry).into_iter().collect::<Map<_, _>>())));
+        return Ok(format!("{:#}\n", Value::Object(settings.map(entry).into_iter().collect::<Map<_, _>>())));
     }
     let row = |(name, value): (&str, String)| vec![name.to_owned(), value, source(name)];
     let head = ["NAME", "VALUE", "FROM"].map(str::to_owned).to_vec();
-    Ok(render::table(&[vec![head], settings(config).map(row).to_vec()].concat()))
-}
-
-/// By the names that they have in the file.
-fn settings(config: &Config) -> [(&'static str, String); 10] {
-    let outside = config.outside.as_ref();
-    [
-        ("data-dir", config.data_dir.display().to_string()),
-        ("listen", config.listen.to_string()),
-        ("metrics-listen", config.metrics_listen.map_or("none".to_owned(), |address| address.to_string())),
-        ("region", config.region.clone()),
-        ("account-id", config.account.clone()),
-        ("zones", config.zones.join(",")),
-        ("components", config.components.display().to_string()),
-        ("root-key", config.root_key.display().to_string()),
-        ("outside", outside.map_or("none".to_owned(), |outside| outside.namespace.display().to_string())),
-        ("outside-addresses", outside.map_or("none".to_owned(), |outside| outside.addresses.to_string())),
-    ]
+    Ok(render::table(&[vec![head], settings.map(row).to_vec()].concat()))
 }

@@ -54,3 +54,15 @@ fn each_value_is_shown_with_where_it_comes_from() {
     assert_eq!(from("account-id"), ["123456789012", &path]);
     assert_eq!(from("listen"), ["127.0.0.1:7433", "default"]);
 }
+
+#[test]
+fn a_part_of_the_region_is_told_the_whole_configuration() {
+    let text = "region = 'us-west-2'\nmetrics-listen = '127.0.0.1:9100'\naccount-id = '123456789012'\n\
+                outside = '/run/netns/world'\noutside-addresses = '198.51.100.0/24'";
+    let config = load(text, Flags::default()).unwrap();
+    let words = [vec!["roadstead".to_owned()], crate::supervise::arguments(&config)].concat();
+    let given = Flags::augment_args(clap::Command::new("roadstead")).get_matches_from(words);
+    let flags = <Flags as clap::FromArgMatches>::from_arg_matches(&given).unwrap();
+    assert_eq!(Config::load(&flags).unwrap(), config);
+    assert!(config.settings().iter().all(|(_, value)| value.is_some()), "one of each");
+}

@@ -411,6 +411,7 @@ CALLS = {
         "AssignPrivateIpAddresses": {"NetworkInterfaceId": "eni-1", "PrivateIpAddresses": ["10.0.0.5", "10.0.0.6"]},
         "AssociateAddress": {"AllocationId": "eipalloc-1", "NetworkInterfaceId": "eni-1", "AllowReassociation": False},
         "AssociateRouteTable": {"RouteTableId": "rtb-1", "SubnetId": "subnet-1"},
+        "AssociateVpcCidrBlock": {"VpcId": "vpc-1", "CidrBlock": "100.64.0.0/16"},
         "AttachInternetGateway": {"InternetGatewayId": "igw-1", "VpcId": "vpc-1"},
         "AttachNetworkInterface": {"NetworkInterfaceId": "eni-1", "InstanceId": "i-1", "DeviceIndex": 1},
         "AuthorizeSecurityGroupEgress": {
@@ -521,6 +522,7 @@ CALLS = {
         "DetachNetworkInterface": {"AttachmentId": "eni-attach-1", "Force": True},
         "DisassociateAddress": {"AssociationId": "eipassoc-1"},
         "DisassociateRouteTable": {"AssociationId": "rtbassoc-1"},
+        "DisassociateVpcCidrBlock": {"AssociationId": "vpc-cidr-assoc-1"},
         "GetConsoleOutput": {"InstanceId": "i-1", "Latest": True},
         "ModifyInstanceAttribute": {"InstanceId": "i-1", "DisableApiTermination": {"Value": True}},
         "ModifyLaunchTemplate": {"LaunchTemplateId": "lt-1", "ClientToken": "a-token", "DefaultVersion": "2"},

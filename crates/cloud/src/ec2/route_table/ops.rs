@@ -201,7 +201,7 @@ pub fn delete_route(tx: &mut Tx, caller: &Caller, mut input: api::DeleteRouteReq
     let to = destination(input.destination_cidr_block.take())?;
     let dry_run = input.dry_run.take();
     nothing_left(&input, "A route")?;
-    if block_of(tx, &record.body) == Some(to) {
+    if blocks_of(tx, &record.body).contains(&to) {
         let why = format!("cannot remove local route {to} in route table {}", record.body.id);
         return Err(Common::InvalidParameterValue.fault(why));
     }
@@ -228,13 +228,13 @@ fn destination(text: Option<String>) -> Result<Cidr, Fault> {
     }
 }
 
-/// Inside the VPC's own block a route leads to an interface, or nowhere: the VPC knows the way there.
+/// Inside the VPC's own blocks a route leads to an interface, or nowhere: the VPC knows the way there.
 fn check_destination(read: &impl Read, table: &RouteTable, to: Cidr, target: &Target) -> Result<(), Fault> {
-    let Some(own) = block_of(read, table) else { return Ok(()) };
-    if own == to {
+    let own = blocks_of(read, table);
+    if own.contains(&to) {
         return Err(already(to));
     }
-    if own.contains_cidr(to) && !matches!(target, Target::Interface(_)) {
+    if own.iter().any(|own| own.contains_cidr(to)) && !matches!(target, Target::Interface(_)) {
         let why = format!(
             "The destination CIDR block {to} is equal to or more specific than one of this VPC's CIDR blocks. This \
              route can target only an interface or an instance."
@@ -244,8 +244,9 @@ fn check_destination(read: &impl Read, table: &RouteTable, to: Cidr, target: &Ta
     Ok(())
 }
 
-fn block_of(read: &impl Read, table: &RouteTable) -> Option<Cidr> {
-    vpc::ops::find(read, &table.account, &table.vpc).ok().map(|vpc| vpc.body.cidr)
+fn blocks_of(read: &impl Read, table: &RouteTable) -> Vec<Cidr> {
+    let vpc = vpc::ops::find(read, &table.account, &table.vpc);
+    vpc.map(|vpc| vpc.body.blocks().collect()).unwrap_or_default()
 }
 
 /// What a request names as a route's target.

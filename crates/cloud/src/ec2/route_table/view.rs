@@ -43,18 +43,18 @@ fn associations(table: &RouteTable) -> Vec<api::RouteTableAssociation> {
     main.chain(table.subnets.iter().map(|(id, subnet)| association(id, Some(subnet)))).collect()
 }
 
-/// The route to the VPC's own block, and what was added.
+/// The routes to the VPC's own blocks, and what was added.
 fn routes(read: &impl Read, table: &RouteTable) -> Vec<api::Route> {
-    let vpc = read.shared(&Vpc::key(&table.account, &table.vpc)).map(|vpc| vpc.body.cidr.to_string());
-    let local = api::Route {
-        destination_cidr_block: vpc,
+    let vpc = read.shared(&Vpc::key(&table.account, &table.vpc));
+    let local = |block: Cidr| api::Route {
+        destination_cidr_block: Some(block.to_string()),
         gateway_id: Some("local".into()),
         origin: Some(api::RouteOrigin::CreateRouteTable),
         state: Some(api::RouteState::Active),
         ..Default::default()
     };
     let added = table.routes.iter().map(|(to, target)| route(read, table, *to, target));
-    [local].into_iter().chain(added).collect()
+    vpc.iter().flat_map(|vpc| vpc.body.blocks()).map(local).chain(added).collect()
 }
 
 fn route(read: &impl Read, table: &RouteTable, to: Cidr, target: &Target) -> api::Route {

@@ -32,8 +32,8 @@ pub fn create(
             .fault(format!("Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."))
     };
     let cidr: Cidr = text.parse().map_err(|_| malformed())?;
-    // VPC user guide, "Subnet CIDR blocks": /16 to /28, inside the VPC's.
-    if !vpc.cidr.contains_cidr(cidr) || !(16..=28).contains(&cidr.prefix()) {
+    // VPC user guide, "Subnet CIDR blocks": /16 to /28, inside one of the VPC's.
+    if !vpc.blocks().any(|block| block.contains_cidr(cidr)) || !(16..=28).contains(&cidr.prefix()) {
         return Err(api::INVALID_SUBNET_RANGE.fault(format!("The CIDR '{text}' is invalid.")));
     }
     let others = tx.list(Index::<Subnet>::by("vpc", vpc.id.as_str()));

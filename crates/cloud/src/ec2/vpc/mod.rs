@@ -3,7 +3,7 @@
 mod model;
 pub mod ops;
 
-pub use model::{Attributes, Vpc};
+pub use model::{Attributes, Block, Vpc};
 
 use crate::ec2::internet_gateway;
 use crate::ec2::route_table::{self, Target};
@@ -30,8 +30,9 @@ pub fn create_for_service(tx: &mut Tx, owner: &AnyKey, cidr: Cidr) -> Vpc {
 fn insert(tx: &mut Tx, owner: Option<AnyKey>, account: &str, cidr: Cidr, is_default: bool) -> Vpc {
     let id = tx.fresh_id("vpc-");
     let attributes = Attributes { dns_hostnames: is_default, ..Attributes::default() };
-    let vpc = Vpc { id, account: account.into(), cidr, is_default, attributes, tags: Tags::new() };
-    tx.create(Vpc::key(account, &vpc.id), owner, vpc.clone());
+    let (account, more, tags) = (account.to_owned(), Vec::new(), Tags::new());
+    let vpc = Vpc { id, account, cidr, more, is_default, attributes, tags };
+    tx.create(Vpc::key(&vpc.account, &vpc.id), owner, vpc.clone());
     vpc
 }
 

@@ -1,6 +1,6 @@
 //! The VPC operations.
 
-use super::{Attributes, Vpc};
+use super::{Attributes, Block, Vpc};
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::dhcp_options;
 use crate::ec2::internet_gateway;
@@ -18,6 +18,9 @@ use std::net::Ipv4Addr;
 
 /// EC2 quota "VPCs per region", raised from AWS's 5: clusters in VPCs of their own are what this region is for.
 pub(crate) const VPCS_MAX: usize = 100;
+
+/// EC2 quota "IPv4 CIDR blocks per VPC".
+const BLOCKS_MAX: usize = 5;
 
 /// EC2 CreateVpc.
 pub fn create(tx: &mut Tx, caller: &Caller, mut input: api::CreateVpcRequest) -> Result<api::CreateVpcResult, Fault> {
@@ -80,7 +83,13 @@ pub fn describe(
 fn values(vpc: &Vpc, filter: &str) -> Option<Vec<String>> {
     Some(vec![match filter {
         "vpc-id" => vpc.id.clone(),
-        "cidr" | "cidr-block" | "cidrBlock" | "cidr-block-association.cidr-block" => vpc.cidr.to_string(),
+        "cidr" | "cidr-block" | "cidrBlock" => vpc.cidr.to_string(),
+        "cidr-block-association.cidr-block" => return Some(vpc.blocks().map(|block| block.to_string()).collect()),
+        "cidr-block-association.association-id" => {
+            let association = |(id, _): (String, Cidr)| id;
+            return Some(associations(vpc).map(association).collect());
+        }
+        "cidr-block-association.state" => "associated".into(),
         "is-default" | "isDefault" => vpc.is_default.to_string(),
         "owner-id" => vpc.account.clone(),
         "state" => "available".into(),
@@ -110,6 +119,94 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteVpcRequest) -> Res
     }
     tx.delete(&record.key);
     Ok(())
+}
+
+/// EC2 AssociateVpcCidrBlock: one more block, apart from the others, of the same private range, and no route's destination
+/// (VPC user guide, "IPv4 VPC CIDR block association restrictions").
+pub fn associate_block(
+    tx: &mut Tx,
+    caller: &Caller,
+    mut input: api::AssociateVpcCidrBlockRequest,
+) -> Result<api::AssociateVpcCidrBlockResult, Fault> {
+    let mut record = find(tx, &caller.identity.account, &std::mem::take(&mut input.vpc_id))?;
+    let text = input.cidr_block.take();
+    input.amazon_provided_ipv6_cidr_block.take_if(|asked| !*asked);
+    nothing_left(&input, "A block of a VPC")?;
+    let text =
+        text.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
+    let cidr = block(&text)?;
+    let vpc = &record.body;
+    if vpc.blocks().any(|own| own.overlaps(cidr)) {
+        let why = format!("The CIDR '{text}' conflicts with another CIDR block of the VPC");
+        return Err(api::CIDR_CONFLICT.fault(why));
+    }
+    if private_range(cidr).is_some_and(|range| private_range(vpc.cidr).is_some_and(|own| own != range)) {
+        let why = format!(
+            "The CIDR '{text}' is restricted. Use a CIDR from the same private address range as the current VPC CIDR, or \
+             use a publicly-routable CIDR."
+        );
+        return Err(api::INVALID_VPC_RANGE.fault(why));
+    }
+    let tables = route_table::of_vpc(tx, &vpc.id);
+    let leads_there = |to: &Cidr| cidr.contains_cidr(*to);
+    if let Some(table) = tables.iter().find(|table| table.body.routes.keys().any(leads_there)) {
+        let why =
+            format!("The CIDR '{text}' is the same as or larger than a destination in route table {}", table.body.id);
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
+    if vpc.blocks().count() >= BLOCKS_MAX {
+        let why = format!("This network '{}' has met its maximum number of allowed CIDRs: {BLOCKS_MAX}", vpc.id);
+        return Err(api::CIDR_LIMIT_EXCEEDED.fault(why));
+    }
+    let id = tx.fresh_id("vpc-cidr-assoc-");
+    record.body.more.push(Block { association: id.clone(), cidr });
+    let vpc_id = Some(record.body.id.clone());
+    tx.put(record);
+    let shown = association(id, cidr, api::VpcCidrBlockStateCode::Associating);
+    Ok(api::AssociateVpcCidrBlockResult { cidr_block_association: Some(shown), vpc_id, ..Default::default() })
+}
+
+/// The private range (RFC 1918) that a block is in.
+fn private_range(block: Cidr) -> Option<usize> {
+    let ranges = [([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16)];
+    ranges.iter().position(|(base, prefix)| Cidr::containing(Ipv4Addr::from(*base), *prefix).contains_cidr(block))
+}
+
+/// EC2 DisassociateVpcCidrBlock: not the primary block, and none that a subnet is in.
+pub fn disassociate_block(
+    tx: &mut Tx,
+    caller: &Caller,
+    input: api::DisassociateVpcCidrBlockRequest,
+) -> Result<api::DisassociateVpcCidrBlockResult, Fault> {
+    let (account, id) = (&caller.identity.account, input.association_id);
+    let primary = id.strip_prefix("vpc-cidr-assoc-").map(|rest| Vpc::key(account, &format!("vpc-{rest}")));
+    if primary.is_some_and(|key| tx.shared(&key).is_some()) {
+        let why = format!(
+            "The vpc CIDR block with association ID {id} may not be disassociated. It is the primary IPv4 CIDR block of \
+             the VPC"
+        );
+        return Err(api::OPERATION_NOT_PERMITTED.fault(why));
+    }
+    let found = tx.list(Index::<Vpc>::by("association", id.as_str())).into_iter();
+    let found = { found }.find(|vpc| vpc.body.account == *account && vpc.deleting.is_none());
+    let mut record = found.ok_or_else(|| {
+        let why = format!("The vpc CIDR block with association ID {id} does not exist");
+        api::INVALID_VPC_CIDR_BLOCK_ASSOCIATION_ID_NOT_FOUND.fault(why)
+    })?;
+    let of = |block: &Block| block.association == id;
+    let Some(block) = record.body.more.iter().find(|block| of(block)).cloned() else {
+        return Err(Common::InternalFailure.fault("a VPC is indexed by an association that it does not have"));
+    };
+    let subnets = tx.list(Index::<Subnet>::by("vpc", record.body.id.as_str()));
+    if subnets.iter().any(|subnet| block.cidr.contains_cidr(subnet.body.cidr)) {
+        let why = format!("The vpc currently has a subnet within CIDR block {}", block.cidr);
+        return Err(api::INVALID_CIDR_BLOCK_IN_USE.fault(why));
+    }
+    record.body.more.retain(|block| !of(block));
+    let vpc_id = Some(record.body.id.clone());
+    tx.put(record);
+    let shown = association(id, block.cidr, api::VpcCidrBlockStateCode::Disassociating);
+    Ok(api::DisassociateVpcCidrBlockResult { cidr_block_association: Some(shown), vpc_id, ..Default::default() })
 }
 
 /// EC2 DescribeVpcAttribute.
@@ -172,11 +269,30 @@ fn view(vpc: &Vpc) -> api::Vpc {
         vpc_id: Some(vpc.id.clone()),
         owner_id: Some(vpc.account.clone()),
         cidr_block: Some(vpc.cidr.to_string()),
+        cidr_block_association_set: Some(
+            associations(vpc)
+                .map(|(id, block)| association(id, block, api::VpcCidrBlockStateCode::Associated))
+                .collect(),
+        ),
         state: Some(api::VpcState::Available),
         is_default: Some(vpc.is_default),
         instance_tenancy: Some(api::Tenancy::Default),
         dhcp_options_id: Some(dhcp_options::id(&vpc.account)),
         tags: tags::shown(&vpc.tags),
         ..Default::default()
+    }
+}
+
+/// Each block with the id of its association. That of the primary one is made of the VPC's.
+fn associations(vpc: &Vpc) -> impl Iterator<Item = (String, Cidr)> {
+    let primary = (vpc.id.replacen("vpc-", "vpc-cidr-assoc-", 1), vpc.cidr);
+    [primary].into_iter().chain(vpc.more.iter().map(|block| (block.association.clone(), block.cidr)))
+}
+
+fn association(id: String, block: Cidr, state: api::VpcCidrBlockStateCode) -> api::VpcCidrBlockAssociation {
+    api::VpcCidrBlockAssociation {
+        association_id: Some(id),
+        cidr_block: Some(block.to_string()),
+        cidr_block_state: Some(api::VpcCidrBlockState { state: Some(state), status_message: None }),
     }
 }

@@ -184,8 +184,8 @@ pub fn endpoint(config: &VpcConfigRequest) -> Result<Endpoint, Fault> {
 /// Where services get their addresses: private, of a sensible size, apart from the VPC. Without one, the first of
 /// EKS's two defaults that is apart from the VPC.
 pub fn service_cidr(tx: &Tx, account: &str, vpc: &str, input: &CreateClusterRequest) -> Result<Cidr, Fault> {
-    let vpc = tx.get(&Vpc::key(account, vpc)).map(|r| r.body.cidr);
-    let overlaps = |block: Cidr| vpc.is_some_and(|vpc| vpc.overlaps(block));
+    let vpc = tx.get(&Vpc::key(account, vpc)).map(|record| record.body);
+    let overlaps = |block: Cidr| vpc.iter().flat_map(Vpc::blocks).any(|own| own.overlaps(block));
     let config = input.kubernetes_network_config.as_ref();
     if config.and_then(|c| c.ip_family) == Some(IpFamily::Ipv6) {
         return Err(invalid("ipFamily ipv6 is not available in this region yet: use ipv4"));

@@ -43,6 +43,11 @@ fn ec2_takes_any_bytes() {
 }
 
 #[test]
+fn rest_xml_takes_any_bytes() {
+    attempt("rest_xml");
+}
+
+#[test]
 fn operations_take_any_bytes() {
     attempt("operations");
 }
@@ -55,6 +60,17 @@ fn nothing_verifies_that_was_not_signed() {
 #[test]
 fn a_journal_of_any_bytes_is_its_state_or_refused() {
     attempt("journal");
+}
+
+#[test]
+fn what_the_made_up_service_is_sent_is_read_and_sent_back() {
+    for bytes in made_up::rest_xml() {
+        let request = request::read(&bytes).unwrap();
+        let call = roadstead_wire::Router::new(made_up::OPERATIONS.iter().copied()).route(&request).unwrap();
+        let input = call.decode(&request).unwrap();
+        call.operation().validate(&input).unwrap();
+        request::assert_readable(&call.respond(&input, request::ID));
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::fault::{Common, Fault};
 use crate::protocol::form::Form;
 use crate::protocol::query::{self, Dialect};
 use crate::protocol::rest::Parts;
-use crate::protocol::{aws_json, rest_json};
+use crate::protocol::{aws_json, rest_json, rest_xml};
 use crate::schema::{AnyOperation, Protocol, Service, Value};
 use crate::template::Labels;
 use bytes::Bytes;
@@ -76,7 +76,8 @@ impl Call {
             Input::Form { form, .. } => dialect(self.protocol).decode(self.operation, form),
             Input::Rest { labels, query } => {
                 let parts = Parts { labels, query, headers: request.headers() };
-                rest_json::decode(self.operation, &parts, request.body()).map_err(unreadable)
+                let decode = if self.protocol == Protocol::RestXml { rest_xml::decode } else { rest_json::decode };
+                decode(self.operation, &parts, request.body()).map_err(unreadable)
             }
         }
     }
@@ -87,6 +88,9 @@ impl Call {
             Input::Body => aws_json::respond(self.operation, self.protocol, output, request_id),
             Input::Form { json: true, .. } => query::respond_json(self.operation, output, request_id),
             Input::Form { .. } => dialect(self.protocol).respond(self.operation, output, request_id),
+            Input::Rest { .. } if self.protocol == Protocol::RestXml => {
+                rest_xml::respond(self.operation, output, request_id)
+            }
             Input::Rest { .. } => rest_json::respond(self.operation, output, request_id),
         }
     }
@@ -119,13 +123,14 @@ fn refuse(
 ) -> Response<Bytes> {
     match protocol {
         Protocol::AwsQuery if json => query::refuse_json(fault, request_id),
-        Protocol::AwsQuery | Protocol::Ec2Query | Protocol::RestXml => {
+        Protocol::AwsQuery | Protocol::Ec2Query => {
             dialect(protocol).refuse(service.and_then(|s| s.namespace), fault, request_id)
         }
         Protocol::AwsJson1_0 | Protocol::AwsJson1_1 | Protocol::RpcV2Cbor => {
             aws_json::refuse(service, protocol, fault, request_id)
         }
         Protocol::RestJson1 => rest_json::refuse(service, fault, request_id),
+        Protocol::RestXml => rest_xml::refuse(service, fault, request_id),
     }
 }
 

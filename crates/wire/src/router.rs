@@ -49,8 +49,10 @@ impl Router {
                 Protocol::AwsQuery | Protocol::Ec2Query => {
                     self.actions.entry(operation.name).or_default().push(operation);
                 }
-                Protocol::RestJson1 => self.paths.push((Template::of(operation.method, operation.uri), operation)),
-                Protocol::RestXml | Protocol::RpcV2Cbor => {}
+                Protocol::RestJson1 | Protocol::RestXml => {
+                    self.paths.push((Template::of(operation.method, operation.uri), operation));
+                }
+                Protocol::RpcV2Cbor => {}
             }
         }
     }
@@ -122,7 +124,9 @@ impl Router {
         }
         let (labels, operation) = first;
         drop(found);
-        Some(Call::new(operation, Protocol::RestJson1, Input::Rest { labels, query }))
+        let xml = operation.service.protocols.contains(&Protocol::RestXml);
+        let protocol = if xml { Protocol::RestXml } else { Protocol::RestJson1 };
+        Some(Call::new(operation, protocol, Input::Rest { labels, query }))
     }
 
     fn unrouted(&self, headers: &HeaderMap, query: Option<&str>, fault: Fault) -> Unrouted {

@@ -33,7 +33,7 @@ impl Client {
         let schema = self.operation.output;
         let members = schema.members();
         let values = match self.protocol {
-            Protocol::RestJson1 => rest_json(schema, answer)?,
+            Protocol::RestJson1 | Protocol::RestXml => rest(self.protocol, schema, answer)?,
             Protocol::AwsQuery => {
                 let root = xml(answer.body())?;
                 let result = root.child(&format!("{}Result", self.operation.name)).cloned();
@@ -51,13 +51,14 @@ impl Client {
         let members: Vec<Member> =
             schema.members().iter().filter(|m| !m.name.eq_ignore_ascii_case("message")).copied().collect();
         match self.protocol {
-            Protocol::AwsQuery | Protocol::Ec2Query => {
+            Protocol::AwsQuery | Protocol::Ec2Query | Protocol::RestXml => {
                 let root = xml(answer.body())?;
                 let error = root.child("Errors").unwrap_or(&root).child("Error").ok_or("no Error")?.clone();
                 let text = |name: &str| error.child(name).map(|e| e.text.clone());
-                let members = from_xml(&members, &error)?;
+                let mut values = from_xml(&in_body(&members), &error)?;
+                headers(&members, answer.headers(), &mut values)?;
                 let message = text("Message").filter(|m| !m.is_empty());
-                Ok(ClientError { code: text("Code").ok_or("no Code")?, message, members })
+                Ok(ClientError { code: text("Code").ok_or("no Code")?, message, members: values })
             }
             _ => {
                 let body = json(answer.body())?;
@@ -86,14 +87,28 @@ fn json(body: &[u8]) -> Result<J, String> {
     }
 }
 
-fn rest_json(schema: &Schema, answer: &Response<Bytes>) -> Result<Struct, String> {
+fn in_body(members: &[Member]) -> Vec<Member> {
+    members.iter().filter(|m| m.location == Location::Body).copied().collect()
+}
+
+/// What belongs into a request's address has no other place in an answer (Smithy, "IgnoreQueryParamsInResponse").
+fn in_xml(members: &[Member]) -> Vec<Member> {
+    let inside = |m: &&Member| matches!(m.location, Location::Body | Location::Uri | Location::Query);
+    members.iter().filter(inside).copied().collect()
+}
+
+fn rest(protocol: Protocol, schema: &Schema, answer: &Response<Bytes>) -> Result<Struct, String> {
+    let is_xml = protocol == Protocol::RestXml;
     let Kind::Structure(structure) = schema.kind else { return Err("an output is a structure".into()) };
     let body = answer.body();
     let mut values = match structure.payload.and_then(|name| schema.member(name)) {
         None => {
-            let members: Vec<Member> =
-                structure.members.iter().filter(|m| m.location == Location::Body).copied().collect();
-            if members.is_empty() { Struct::new() } else { from_json(&members, &json(body)?)? }
+            let members = if is_xml { in_xml(structure.members) } else { in_body(structure.members) };
+            match members.is_empty() {
+                true => Struct::new(),
+                false if is_xml => from_xml(&members, &xml(body)?)?,
+                false => from_json(&members, &json(body)?)?,
+            }
         }
         Some(_) if body.is_empty() => Struct::new(),
         Some(member) => Struct::new().with(
@@ -101,6 +116,7 @@ fn rest_json(schema: &Schema, answer: &Response<Bytes>) -> Result<Struct, String
             match member.schema.kind {
                 Kind::Blob => Value::Blob(body.to_vec()),
                 Kind::String => Value::from(String::from_utf8_lossy(body).into_owned()),
+                _ if is_xml => value_of_xml(member, &xml(body)?)?,
                 _ => value_of_json(member, &json(body)?)?,
             },
         ),

@@ -16,8 +16,15 @@ use roadstead_wire::schema::{Protocol, Struct, Value};
 use roadstead_wire::{Call, Router};
 use std::collections::BTreeSet;
 
-const FILES: [&str; 6] =
-    ["ec2.json", "json.json", "json_1_0.json", "json_1_0-query-compatible.json", "query.json", "rest-json.json"];
+const FILES: [&str; 7] = [
+    "ec2.json",
+    "json.json",
+    "json_1_0.json",
+    "json_1_0-query-compatible.json",
+    "query.json",
+    "rest-json.json",
+    "rest-xml.json",
+];
 
 /// Runs the cases of a direction and reports all that fail.
 fn run(direction: &str, test: fn(&Suite, &Case) -> Result<(), String>) {
@@ -125,7 +132,7 @@ fn call(suite: &Suite, case: &Case) -> Call {
     let operation = suite.operation(case);
     let request = match suite.protocol {
         Protocol::AwsQuery | Protocol::Ec2Query => Request::post(format!("/?Action={}", operation.name)),
-        Protocol::RestJson1 => Request::builder().method(operation.method).uri(operation.uri),
+        Protocol::RestJson1 | Protocol::RestXml => Request::builder().method(operation.method).uri(operation.uri),
         _ => Request::post("/").header("x-amz-target", format!("Target.{}", operation.name)).header(
             "content-type",
             if suite.protocol == Protocol::AwsJson1_0 { "application/x-amz-json-1.0" } else { "" },

@@ -24,7 +24,7 @@ pub struct Suite {
 }
 
 fn unknown() -> Protocol {
-    Protocol::RestXml
+    Protocol::RpcV2Cbor
 }
 
 /// A case of either direction.
@@ -85,6 +85,7 @@ pub fn suites(direction: &str, file: &str) -> Vec<Suite> {
             (Some("ec2"), _) => Protocol::Ec2Query,
             (Some("query"), _) => Protocol::AwsQuery,
             (Some("rest-json"), _) => Protocol::RestJson1,
+            (Some("rest-xml"), _) => Protocol::RestXml,
             (Some("json"), Some("1.0")) => Protocol::AwsJson1_0,
             (Some("json"), _) => Protocol::AwsJson1_1,
             other => panic!("no protocol of ours: {other:?}"),

@@ -1,0 +1,126 @@
+//! A service that nobody has, for the protocols that no service of ours speaks yet: a member of each kind, in each place.
+
+use roadstead_wire::fault::{Code, Common};
+use roadstead_wire::schema::{
+    AnyOperation, Kind, List, Location, Map, Member, Protocol, Schema, Scope, Service, Structure, TimestampFormat,
+};
+
+static SERVICE: Service = Service {
+    name: "made-up",
+    id: "Made Up",
+    signing_name: "made-up",
+    endpoint_prefix: "made-up",
+    api_version: "2026-01-01",
+    protocols: &[Protocol::RestXml],
+    target_prefix: Some("MadeUp"),
+    namespace: Some("https://example.com/doc/2026-01-01/"),
+    scope: Scope::Regional,
+    null_error_members: false,
+    query_compatible: false,
+};
+
+static TEXT: Schema = Schema::string("Text").max(64);
+static NUMBER: Schema = Schema::new("Number", Kind::Integer);
+static RATIO: Schema = Schema::new("Ratio", Kind::Double);
+static FLAG: Schema = Schema::new("Flag", Kind::Boolean);
+static BYTES: Schema = Schema::new("Bytes", Kind::Blob);
+static INSTANT: Schema = Schema::new("Instant", Kind::Timestamp);
+static TEXTS: Schema = Schema::list("Texts", &List::of(Member::new("member", &TEXT)));
+static SPARSE: Schema = Schema::list("Sparse", &List::of(Member::new("member", &TEXT)).sparse());
+static TAGS: Schema = Schema::map("Tags", &Map::of(Member::new("key", &TEXT), Member::new("value", &TEXT)));
+static OWNER: Schema = Schema::structure(
+    "Owner",
+    &Structure::new(&[
+        Member::new("Kind", &TEXT).named("xsi:type").attribute(),
+        Member::new("Name", &TEXT),
+        Member::new("Since", &INSTANT).timestamp(TimestampFormat::HttpDate),
+    ]),
+);
+static OWNERS: Schema = Schema::list("Owners", &List::of(Member::new("member", &OWNER).named("Owner")));
+static THING: Schema = Schema::structure(
+    "Thing",
+    &Structure::new(&[
+        Member::new("Bucket", &TEXT).at(Location::Uri),
+        Member::new("Key", &TEXT).at(Location::Uri),
+        Member::new("Marks", &TEXTS).at(Location::Query).named("mark"),
+        Member::new("Until", &INSTANT).at(Location::Header).named("x-amz-until"),
+        Member::new("Metadata", &TAGS).at(Location::Headers).named("x-amz-meta-"),
+        Member::new("Text", &TEXT),
+        Member::new("Number", &NUMBER),
+        Member::new("Ratio", &RATIO),
+        Member::new("Flag", &FLAG),
+        Member::new("Bytes", &BYTES),
+        Member::new("Instant", &INSTANT),
+        Member::new("Texts", &TEXTS),
+        Member::new("Sparse", &SPARSE),
+        Member::new("Flat", &TEXTS).flattened(),
+        Member::new("Tags", &TAGS),
+        Member::new("FlatTags", &TAGS).flattened(),
+        Member::new("Owners", &OWNERS),
+        Member::new("Owner", &OWNER),
+    ]),
+);
+static OBJECT: Schema = Schema::structure(
+    "Object",
+    &Structure::new(&[
+        Member::new("Bucket", &TEXT).at(Location::Uri),
+        Member::new("Owner", &OWNER).namespace("https://example.com/owner/", None),
+    ])
+    .payload("Owner"),
+);
+
+static PUT_THING: AnyOperation = operation("PutThing", "PUT", "/{Bucket}/{Key+}", &THING);
+static PUT_OWNER: AnyOperation = operation("PutOwner", "PUT", "/{Bucket}?owner", &OBJECT);
+
+/// Its operations, which give back what they take.
+pub const OPERATIONS: &[&AnyOperation] = &[&PUT_THING, &PUT_OWNER];
+
+const fn operation(
+    name: &'static str,
+    method: &'static str,
+    uri: &'static str,
+    shape: &'static Schema,
+) -> AnyOperation {
+    AnyOperation {
+        service: &SERVICE,
+        name,
+        method,
+        uri,
+        status: 200,
+        input: shape,
+        output: shape,
+        action: "made-up:Put",
+        open: false,
+        resources: &[],
+        pass_role: &[],
+        errors: &[],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    }
+}
+
+/// Requests in restXml.
+pub fn rest_xml() -> Vec<Vec<u8>> {
+    let thing = "<?xml version=\"1.0\"?><Thing xmlns=\"https://example.com/doc/2026-01-01/\"><Text>a &lt; b &#x41;</Text>\
+        <Number>7</Number><Ratio>1.5</Ratio><Flag>true</Flag><Bytes>AAEC</Bytes><Instant>2026-01-01T00:00:00Z</Instant>\
+        <Texts><member>a</member><member/></Texts><Flat>x</Flat><Flat>y</Flat><Tags><entry><key>k</key><value>v</value>\
+        </entry></Tags><FlatTags><key>k</key><value>v</value></FlatTags><Owners><Owner xsi:type=\"User\"><Name>ada</Name>\
+        <Since>Thu, 01 Jan 2026 00:00:00 GMT</Since></Owner></Owners><Owner><!-- nobody --><Name><![CDATA[<>]]></Name>\
+        </Owner></Thing>";
+    let owner =
+        "<Owner xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type='User'><Name>ada</Name></Owner>";
+    [
+        put("/b/k/1%2F2?mark=1&mark=2", "x-amz-until: Thu, 01 Jan 2026 00:00:00 GMT\r\nx-amz-meta-a: b\r\n", thing),
+        put("/b?owner", "", owner),
+        put("/b/k", "", ""),
+    ]
+    .into()
+}
+
+fn put(path: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("PUT {path} HTTP/1.1\r\nhost: here\r\ncontent-type: application/xml\r\n{headers}\r\n{body}").into_bytes()
+}

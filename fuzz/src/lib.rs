@@ -31,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "query", run: wire::query, seeds: || request::recorded(&["iam", "sts", "autoscaling"]) },
     Target { name: "ec2", run: wire::ec2, seeds: || request::recorded(&["ec2"]) },
     Target { name: "rest_xml", run: wire::rest_xml, seeds: made_up::rest_xml },
+    Target { name: "cbor", run: wire::cbor, seeds: made_up::cbor },
     Target { name: "operations", run: operations::run, seeds: || request::recorded(&[]) },
     Target { name: "signature", run: signature::run, seeds: signature::seeds },
     Target { name: "journal", run: journal::run, seeds: journal::seeds },

@@ -1,5 +1,7 @@
 //! A service that nobody has, for the protocols that no service of ours speaks yet: a member of each kind, in each place.
 
+use ciborium::cbor;
+use ciborium::value::Value as Item;
 use roadstead_wire::fault::{Code, Common};
 use roadstead_wire::schema::{
     AnyOperation, Kind, List, Location, Map, Member, Protocol, Schema, Scope, Service, Structure, TimestampFormat,
@@ -11,7 +13,7 @@ static SERVICE: Service = Service {
     signing_name: "made-up",
     endpoint_prefix: "made-up",
     api_version: "2026-01-01",
-    protocols: &[Protocol::RestXml],
+    protocols: &[Protocol::RestXml, Protocol::RpcV2Cbor],
     target_prefix: Some("MadeUp"),
     namespace: Some("https://example.com/doc/2026-01-01/"),
     scope: Scope::Regional,
@@ -119,6 +121,29 @@ pub fn rest_xml() -> Vec<Vec<u8>> {
         put("/b/k", "", ""),
     ]
     .into()
+}
+
+/// Requests in RPC v2 CBOR.
+pub fn cbor() -> Vec<Vec<u8>> {
+    let thing = cbor!({
+        "Bucket" => "b", "Key" => "k", "Marks" => ["1", "2"], "Until" => Item::Tag(1, Box::new(1.5.into())),
+        "Metadata" => { "a" => "b" }, "Text" => "a", "Number" => 7, "Ratio" => 1.5, "Flag" => true,
+        "Bytes" => Item::Bytes(vec![0, 1, 2]), "Instant" => Item::Tag(1, Box::new(1_767_225_600.into())),
+        "Texts" => ["a", null], "Sparse" => ["a", null], "Flat" => [], "Tags" => { "k" => "v", "n" => null },
+        "Owners" => [{ "xsi:type" => "User", "Name" => "ada" }], "Owner" => {}, "Unknown" => [{ "x" => [1, 2] }],
+    });
+    // Of unknown length, as some SDKs write: {_ "Text": (_ "a", "b"), "Texts": [_ "c"]}
+    let streamed = b"\xbf\x64Text\x7f\x61a\x61b\xff\x65Texts\x9f\x61c\xff\xff".to_vec();
+    let mut bytes = vec![];
+    ciborium::into_writer(&thing.expect("it is an item"), &mut bytes).expect("memory takes what is written");
+    [bytes, streamed, b"\xa0".to_vec(), vec![]].map(|body| post("PutThing", &body)).into()
+}
+
+fn post(operation: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "POST /service/MadeUp/operation/{operation} HTTP/1.1\r\nhost: here\r\nsmithy-protocol: rpc-v2-cbor\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
 }
 
 fn put(path: &str, headers: &str, body: &str) -> Vec<u8> {

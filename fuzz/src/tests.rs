@@ -48,6 +48,11 @@ fn rest_xml_takes_any_bytes() {
 }
 
 #[test]
+fn cbor_takes_any_bytes() {
+    attempt("cbor");
+}
+
+#[test]
 fn operations_take_any_bytes() {
     attempt("operations");
 }
@@ -64,7 +69,7 @@ fn a_journal_of_any_bytes_is_its_state_or_refused() {
 
 #[test]
 fn what_the_made_up_service_is_sent_is_read_and_sent_back() {
-    for bytes in made_up::rest_xml() {
+    for bytes in made_up::rest_xml().into_iter().chain(made_up::cbor()) {
         let request = request::read(&bytes).unwrap();
         let call = roadstead_wire::Router::new(made_up::OPERATIONS.iter().copied()).route(&request).unwrap();
         let input = call.decode(&request).unwrap();

@@ -36,9 +36,15 @@ pub fn ec2(bytes: &[u8]) {
 
 /// restXml.
 pub fn rest_xml(bytes: &[u8]) {
-    static ROUTER: LazyLock<Router> = LazyLock::new(|| router(&[made_up::OPERATIONS]));
-    decode(&ROUTER, bytes);
+    decode(&MADE_UP, bytes);
 }
+
+/// RPC v2 CBOR.
+pub fn cbor(bytes: &[u8]) {
+    decode(&MADE_UP, bytes);
+}
+
+static MADE_UP: LazyLock<Router> = LazyLock::new(|| router(&[made_up::OPERATIONS]));
 
 fn router(services: &[&[&'static AnyOperation]]) -> Router {
     Router::new(services.iter().flat_map(|operations| operations.iter().copied()))

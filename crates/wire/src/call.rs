@@ -5,7 +5,7 @@ use crate::fault::{Common, Fault};
 use crate::protocol::form::Form;
 use crate::protocol::query::{self, Dialect};
 use crate::protocol::rest::Parts;
-use crate::protocol::{aws_json, rest_json, rest_xml};
+use crate::protocol::{aws_json, cbor, rest_json, rest_xml};
 use crate::schema::{AnyOperation, Protocol, Service, Value};
 use crate::template::Labels;
 use bytes::Bytes;
@@ -72,6 +72,9 @@ impl Call {
     pub fn decode(&self, request: &Request<Bytes>) -> Result<Value, Fault> {
         let unreadable = |e: ReadError| Common::Serialization.fault(e.to_string());
         match &self.input {
+            Input::Body if self.protocol == Protocol::RpcV2Cbor => {
+                cbor::decode(self.operation, request.body()).map_err(unreadable)
+            }
             Input::Body => aws_json::decode(self.operation, request.body()).map_err(unreadable),
             Input::Form { form, .. } => dialect(self.protocol).decode(self.operation, form),
             Input::Rest { labels, query } => {
@@ -85,6 +88,7 @@ impl Call {
     /// The answer that the operation succeeded. `output` is of its output's schema.
     pub fn respond(&self, output: &Value, request_id: &str) -> Response<Bytes> {
         match &self.input {
+            Input::Body if self.protocol == Protocol::RpcV2Cbor => cbor::respond(self.operation, output, request_id),
             Input::Body => aws_json::respond(self.operation, self.protocol, output, request_id),
             Input::Form { json: true, .. } => query::respond_json(self.operation, output, request_id),
             Input::Form { .. } => dialect(self.protocol).respond(self.operation, output, request_id),
@@ -126,9 +130,8 @@ fn refuse(
         Protocol::AwsQuery | Protocol::Ec2Query => {
             dialect(protocol).refuse(service.and_then(|s| s.namespace), fault, request_id)
         }
-        Protocol::AwsJson1_0 | Protocol::AwsJson1_1 | Protocol::RpcV2Cbor => {
-            aws_json::refuse(service, protocol, fault, request_id)
-        }
+        Protocol::AwsJson1_0 | Protocol::AwsJson1_1 => aws_json::refuse(service, protocol, fault, request_id),
+        Protocol::RpcV2Cbor => cbor::refuse(service, fault, request_id),
         Protocol::RestJson1 => rest_json::refuse(service, fault, request_id),
         Protocol::RestXml => rest_xml::refuse(service, fault, request_id),
     }

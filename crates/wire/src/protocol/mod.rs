@@ -7,10 +7,12 @@
 //! | awsQuery | IAM, STS, Auto Scaling |
 //! | ec2Query | EC2 |
 //! | restXml | none yet: it is for S3, Route 53 and their like. botocore's cases and a service made up for `fuzz/` use it |
+//! | rpcv2Cbor | none yet: it is for CloudWatch and others whose models list it, which SDKs then choose. The same use it |
 //!
 //! A service's model says which it speaks, and a request which of them is meant.
 
 pub(crate) mod aws_json;
+pub(crate) mod cbor;
 mod element;
 pub(crate) mod form;
 pub(crate) mod query;

@@ -2,10 +2,13 @@
 
 use ciborium::cbor;
 use ciborium::value::Value as Item;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use roadstead_wire::fault::{Code, Common};
 use roadstead_wire::schema::{
     AnyOperation, Kind, List, Location, Map, Member, Protocol, Schema, Scope, Service, Structure, TimestampFormat,
 };
+use std::io::Write as _;
 
 static SERVICE: Service = Service {
     name: "made-up",
@@ -136,12 +139,40 @@ pub fn cbor() -> Vec<Vec<u8>> {
     let streamed = b"\xbf\x64Text\x7f\x61a\x61b\xff\x65Texts\x9f\x61c\xff\xff".to_vec();
     let mut bytes = vec![];
     ciborium::into_writer(&thing.expect("it is an item"), &mut bytes).expect("memory takes what is written");
-    [bytes, streamed, b"\xa0".to_vec(), vec![]].map(|body| post("PutThing", &body)).into()
+    let plain = [&bytes, &streamed, &b"\xa0".to_vec(), &vec![]].map(|body| post("", body));
+    plain.into_iter().chain([compressed(&bytes), in_chunks(&streamed), signed_in_chunks(&bytes)]).collect()
 }
 
-fn post(operation: &str, body: &[u8]) -> Vec<u8> {
+fn compressed(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(vec![], Compression::none());
+    encoder.write_all(body).expect("memory takes what is written");
+    post("content-encoding: gzip\r\n", &encoder.finish().expect("memory takes what is written"))
+}
+
+/// Of `streamed`, with its checksum behind it.
+fn in_chunks(body: &[u8]) -> Vec<u8> {
+    let headers = format!(
+        "content-encoding: aws-chunked\r\nx-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\n\
+         x-amz-decoded-content-length: {}\r\nx-amz-trailer: x-amz-checksum-crc32\r\n",
+        body.len()
+    );
+    let (frame, trailer) = (format!("{:x}\r\n", body.len()), "\r\n0\r\nx-amz-checksum-crc32:xmdwQQ==\r\n\r\n");
+    post(&headers, &[frame.as_bytes(), body, trailer.as_bytes()].concat())
+}
+
+/// With signatures that nobody here looks at.
+fn signed_in_chunks(body: &[u8]) -> Vec<u8> {
+    let headers = format!(
+        "x-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD\r\nx-amz-decoded-content-length: {}\r\n",
+        body.len()
+    );
+    let frame = format!("{:x};chunk-signature=00\r\n", body.len());
+    post(&headers, &[frame.as_bytes(), body, b"\r\n0;chunk-signature=00\r\n\r\n"].concat())
+}
+
+fn post(headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
-        "POST /service/MadeUp/operation/{operation} HTTP/1.1\r\nhost: here\r\nsmithy-protocol: rpc-v2-cbor\r\n\r\n"
+        "POST /service/MadeUp/operation/PutThing HTTP/1.1\r\nhost: here\r\nsmithy-protocol: rpc-v2-cbor\r\n{headers}\r\n"
     );
     [head.as_bytes(), body].concat()
 }

@@ -63,6 +63,13 @@ fn nothing_verifies_that_was_not_signed() {
 }
 
 #[test]
+fn what_was_signed_verifies() {
+    for request in signature::seeds().iter().filter_map(|bytes| request::read(bytes)) {
+        signature::verified(&request, signature::SIGNER.secret).unwrap_or_else(|why| panic!("{why}: {request:?}"));
+    }
+}
+
+#[test]
 fn a_journal_of_any_bytes_is_its_state_or_refused() {
     attempt("journal");
 }

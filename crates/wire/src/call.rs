@@ -1,13 +1,13 @@
 //! One request's operation, and its answers.
 
-use crate::ReadError;
 use crate::fault::{Common, Fault};
 use crate::protocol::form::Form;
 use crate::protocol::query::{self, Dialect};
-use crate::protocol::rest::Parts;
+use crate::protocol::rest::{self, Parts};
 use crate::protocol::{aws_json, cbor, rest_json, rest_xml};
 use crate::schema::{AnyOperation, Protocol, Service, Value};
 use crate::template::Labels;
+use crate::{ReadError, body};
 use bytes::Bytes;
 use http::{Request, Response};
 
@@ -68,21 +68,29 @@ impl Call {
     /// keeps the model's constraints is for [`AnyOperation::validate`] to say.
     ///
     /// # Errors
-    /// What the request holds is not of the schema.
+    /// What the request holds is not of the schema, or its body is not what its checksums say.
     pub fn decode(&self, request: &Request<Bytes>) -> Result<Value, Fault> {
+        body::check(request.headers(), request.body())?;
         let unreadable = |e: ReadError| Common::Serialization.fault(e.to_string());
         match &self.input {
             Input::Body if self.protocol == Protocol::RpcV2Cbor => {
-                cbor::decode(self.operation, request.body()).map_err(unreadable)
+                cbor::decode(self.operation, &self.body(request)?).map_err(unreadable)
             }
-            Input::Body => aws_json::decode(self.operation, request.body()).map_err(unreadable),
+            Input::Body => aws_json::decode(self.operation, &self.body(request)?).map_err(unreadable),
             Input::Form { form, .. } => dialect(self.protocol).decode(self.operation, form),
             Input::Rest { labels, query } => {
                 let parts = Parts { labels, query, headers: request.headers() };
                 let decode = if self.protocol == Protocol::RestXml { rest_xml::decode } else { rest_json::decode };
-                decode(self.operation, &parts, request.body()).map_err(unreadable)
+                decode(self.operation, &parts, &self.body(request)?).map_err(unreadable)
             }
         }
+    }
+
+    /// The body that was meant. How an object is coded is for those to know who read it.
+    fn body(&self, request: &Request<Bytes>) -> Result<Bytes, Fault> {
+        let streams = rest::payload(self.operation.input).is_some_and(|member| member.wire.streaming);
+        let read = if streams { body::payload } else { body::plain };
+        Ok(read(request.headers(), request.body())?)
     }
 
     /// The answer that the operation succeeded. `output` is of its output's schema.

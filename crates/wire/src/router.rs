@@ -1,5 +1,6 @@
 //! Which operation, over which protocol, does a request ask for?
 
+use crate::body;
 use crate::call::{Call, Input, Unrouted};
 use crate::fault::{Common, Fault};
 use crate::protocol::form::Form;
@@ -181,8 +182,8 @@ impl<'r> Hint<'r> {
 /// The form of a request that has one: its body, or a query string with an `Action`.
 fn form(request: &Request<Bytes>) -> Result<Option<Form>, Fault> {
     let query = request.uri().query().unwrap_or_default().as_bytes();
-    let body: &[u8] = if is_form(request.headers()) { request.body() } else { b"" };
-    let form = Form::read(&[body, query]).map_err(|e| Common::Serialization.fault(e.to_string()))?;
+    let body = if is_form(request.headers()) { body::plain(request.headers(), request.body())? } else { Bytes::new() };
+    let form = Form::read(&[&body, query]).map_err(|e| Common::Serialization.fault(e.to_string()))?;
     Ok((is_form(request.headers()) || form.get("Action").is_some()).then_some(form))
 }
 

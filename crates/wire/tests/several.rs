@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use ciborium::cbor;
 use ciborium::value::Value as Item;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::{Request, Response};
 use roadstead_wire::Router;
 use roadstead_wire::fault::{Code, Common, ErrorShape};
 use roadstead_wire::schema::{AnyOperation, Member, Protocol, Schema, Scope, Service, Structure};
+use std::io::Write as _;
 
 static SERVICE: Service = Service {
     name: "gauges",
@@ -70,6 +73,25 @@ fn form_of(name: &str) -> Request<Bytes> {
     request.body(format!("Action={name}&Version=2010-08-01&Name=steam").into()).expect("it is a request")
 }
 
+type Coding = (&'static str, &'static str, fn(&[u8]) -> Vec<u8>);
+
+const CODINGS: [Coding; 3] = [
+    ("content-encoding", "gzip", gzip),
+    ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", chunked),
+    ("x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", chunked),
+];
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(vec![], Compression::fast());
+    encoder.write_all(bytes).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
+}
+
+/// Signatures are another matter's.
+fn chunked(bytes: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n0;chunk-signature=x\r\n\r\n"].concat()
+}
+
 fn field(answer: &Response<Bytes>, name: &str) -> String {
     let item: Item = ciborium::from_reader(&answer.body()[..]).expect("it is CBOR");
     let (_, value) = item
@@ -110,6 +132,39 @@ fn each_client_reads_what_it_asked_for_and_why_not() {
     assert_eq!(cbor.headers()["x-amzn-query-error"], "GaugeNotFound;Sender");
     assert_eq!(json.headers()["x-amzn-query-error"], "GaugeNotFound;Sender");
     assert!(text(&xml).contains("<Code>GaugeNotFound</Code>"), "{xml:?}");
+}
+
+#[test]
+fn bodies_are_read_as_they_were_meant() {
+    let router = Router::new([&READ]);
+    for (name, value, sent) in CODINGS {
+        let read = |request: Request<Bytes>| {
+            let (mut parts, body) = request.into_parts();
+            let length = body.len().to_string();
+            let body: Bytes = sent(&body).into();
+            parts.headers.insert(name, value.parse().unwrap());
+            parts.headers.insert("x-amz-decoded-content-length", length.parse().unwrap());
+            let request = Request::from_parts(parts, body);
+            router.route(&request).unwrap().decode(&request).unwrap().at("Name").cloned()
+        };
+        for request in [cbor_of("ReadGauge"), json_of("ReadGauge"), form_of("ReadGauge")] {
+            assert_eq!(read(request), Some("steam".into()), "{value}");
+        }
+    }
+}
+
+#[test]
+fn a_body_of_another_checksum_is_refused_in_the_protocol_that_asked() {
+    let router = Router::new([&READ]);
+    let checked = |mut request: Request<Bytes>| {
+        request.headers_mut().insert("x-amz-checksum-crc32", "AAAAAA==".parse().unwrap());
+        let call = router.route(&request).unwrap();
+        call.refuse(&call.decode(&request).unwrap_err(), "id")
+    };
+    let [cbor, json, xml] = answers(checked, "ReadGauge");
+    assert_eq!((field(&cbor, "__type"), cbor.status().as_u16()), ("BadDigestException".to_owned(), 400));
+    assert!(text(&json).contains("The CRC32 you specified did not match the calculated checksum."), "{json:?}");
+    assert!(text(&xml).contains("<Code>BadDigest</Code>"), "{xml:?}");
 }
 
 #[test]

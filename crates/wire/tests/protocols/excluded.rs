@@ -72,6 +72,11 @@ const EXCLUDED: &[Exclusion] = &[
     },
     Exclusion {
         direction: "input",
+        reason: "its checksum is of the same JSON without line breaks; botocore leaves it out, too",
+        cases: &["RestJsonHttpChecksumRequired"],
+    },
+    Exclusion {
+        direction: "input",
         reason: "for an endpoint below a path: ours stands at the root",
         cases: &["AwsJson10HostWithPath", "Ec2QueryHostWithPath", "QueryHostWithPath", "RestJsonHostWithPath"],
     },

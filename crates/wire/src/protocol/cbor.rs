@@ -24,16 +24,16 @@ const INSTANT: u64 = 1;
 
 /// An operation's input; an empty body is an empty structure.
 pub(crate) fn decode(operation: &AnyOperation, body: &[u8]) -> Result<Value, ReadError> {
-    if body.is_empty() {
-        return Ok(Value::Struct(Struct::new()));
-    }
-    let mut rest = body;
-    let item: C = ciborium::de::from_reader_with_recursion_limit(&mut rest, MAX_DEPTH)
+    if body.is_empty() { Ok(Value::Struct(Struct::new())) } else { document(operation.input, body) }
+}
+
+fn document(schema: &Schema, mut body: &[u8]) -> Result<Value, ReadError> {
+    let item: C = ciborium::de::from_reader_with_recursion_limit(&mut body, MAX_DEPTH)
         .map_err(|why| ReadError::new(format!("The body is not CBOR: {why}")))?;
-    if !rest.is_empty() {
+    if !body.is_empty() {
         return Err(ReadError::new("The body goes on after its CBOR"));
     }
-    read(operation.input, &item)
+    read(schema, &item)
 }
 
 fn read(schema: &Schema, item: &C) -> Result<Value, ReadError> {
@@ -178,5 +178,86 @@ fn write_plain(value: &Value) -> C {
         Value::List(elements) => C::Array(elements.iter().map(write_plain).collect()),
         Value::Map(entries) => C::Map(entries.iter().map(|(k, v)| (C::from(k.as_str()), write_plain(v))).collect()),
         Value::Struct(members) => C::Map(members.iter().map(|(k, v)| (C::from(k), write_plain(v))).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{List, Structure};
+
+    static NUMBER: Schema = Schema::new("Number", Kind::Integer);
+    static LONG: Schema = Schema::new("Long", Kind::Long);
+    static RATIO: Schema = Schema::new("Ratio", Kind::Double);
+    static INSTANT: Schema = Schema::new("Instant", Kind::Timestamp);
+    static NUMBERS: Schema = Schema::list("Numbers", &List::of(Member::new("member", &NUMBER)));
+    static INPUT: Schema = Schema::structure(
+        "Input",
+        &Structure::new(&[
+            Member::new("n", &NUMBER),
+            Member::new("l", &LONG),
+            Member::new("r", &RATIO),
+            Member::new("t", &INSTANT),
+            Member::new("s", &NUMBERS),
+        ]),
+    );
+
+    /// The value of the member of that name, in a map of it alone.
+    fn member(name: char, bytes: &[u8]) -> Result<Value, String> {
+        let body = [b"\xa1\x61", [name as u8].as_slice(), bytes].concat();
+        match document(&INPUT, &body).map_err(|e| e.to_string())? {
+            Value::Struct(mut values) => Ok(values.take(&name.to_string())),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn numbers_and_instants_are_read_as_wide_as_they_are_written() {
+        assert_eq!(member('n', b"\x1a\x7f\xff\xff\xff"), Ok(Value::Integer(i32::MAX.into())));
+        assert_eq!(member('l', b"\x3b\x7f\xff\xff\xff\xff\xff\xff\xff"), Ok(Value::Integer(i64::MIN)));
+        for half_single_double_or_whole in [&b"\xf9\x40\x00"[..], b"\xfa\x40\0\0\0", b"\xfb\x40\0\0\0\0\0\0\0", b"\x02"]
+        {
+            assert_eq!(member('r', half_single_double_or_whole), Ok(Value::Double(2.0)));
+        }
+        assert_eq!(member('t', b"\xc1\xf9\x3e\x00"), Ok(Value::Timestamp(Millis(1500))));
+        assert_eq!(member('t', b"\xc1\x02"), Ok(Value::Timestamp(Millis(2000))));
+        assert_eq!(
+            member('s', b"\x9f\x01\xf6\x02\xff"),
+            Ok(Value::List(vec![1.into(), 2.into()])),
+            "of no stated length"
+        );
+        assert_eq!(member('n', b"\xf6"), Ok(Value::Null));
+    }
+
+    #[test]
+    fn what_is_no_document_is_refused() {
+        for (name, bytes) in [
+            ('n', &b"\x1a\x80\0\0\0"[..]),
+            ('n', b"\xf9\x40\x00"),
+            ('l', b"\x1b\x80\0\0\0\0\0\0\0"),
+            ('t', b"\x02"),
+            ('t', b"\xc2\x02"),
+            ('t', b"\xc1\x20"),
+            ('t', b"\xc1\xf9\x7e\x00"),
+            ('s', b"\xa0"),
+            ('s', b"\x9a\xff\xff\xff\xff\x01"),
+            ('s', b"\x81\x61a"),
+            ('n', b"\x01\x01"),
+            ('n', b""),
+        ] {
+            assert!(member(name, bytes).is_err(), "{name} {bytes:x?}");
+        }
+        for body in [&b"\x80"[..], b"\xa1\x01\x01", b"\xa1\x41n\x01", b"\xff", b"\xf6"] {
+            assert!(document(&INPUT, body).is_err(), "{body:x?}");
+        }
+    }
+
+    #[test]
+    fn nesting_has_an_end() {
+        let unknown = |depth| [b"\xa1\x61x".to_vec(), b"\x81".repeat(depth), b"\x00".to_vec()].concat();
+        assert!(document(&INPUT, &unknown(MAX_DEPTH / 2)).is_ok());
+        for deep in [MAX_DEPTH + 1, 1 << 19] {
+            assert!(document(&INPUT, &unknown(deep)).is_err());
+        }
     }
 }

@@ -153,7 +153,9 @@ mod tests {
 
     #[test]
     fn what_is_no_document_is_refused() {
-        let deep = "<a>".repeat(100_000);
+        let nested = |depth| "<a>".repeat(depth) + &"</a>".repeat(depth);
+        assert!(Element::read(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
+        let deep = nested(MAX_DEPTH + 1);
         let bomb = "<!DOCTYPE a [<!ENTITY b \"b\">]><a>&b;</a>";
         for text in ["", "a", "<a>", "</a>", "<a></b>", "<a x='1' x='2'/>", "<a>&b;</a>", "<a>&#0;</a>", bomb, &deep] {
             assert!(Element::read(text.as_bytes()).is_err(), "{text:.60}");

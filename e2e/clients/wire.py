@@ -45,6 +45,9 @@ def send(order):
         path = path.replace(old, new)
         headers = {name: str(value).replace(old, new) for name, value in headers.items()}
         body = body.replace(old.encode(), new.encode())
+    if order.get("pieces"):
+        # Of unknown length, so http.client sends it chunked.
+        body = iter([body[:7], body[7:]])
     connection = http.client.HTTPConnection(urlsplit(ENDPOINT).netloc, timeout=30)
     try:
         connection.request(order["method"], path, body, headers)

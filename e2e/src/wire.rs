@@ -43,6 +43,12 @@ impl Request {
         self
     }
 
+    /// With a body that is sent in pieces, by `Transfer-Encoding: chunked`.
+    #[must_use]
+    pub fn in_pieces(self) -> Request {
+        self.set("pieces", true)
+    }
+
     /// Not signed.
     #[must_use]
     pub fn unsigned(self) -> Request {

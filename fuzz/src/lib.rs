@@ -6,6 +6,7 @@
 
 mod chance;
 mod journal;
+mod made_up;
 mod operations;
 mod request;
 mod signature;
@@ -29,6 +30,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "aws_json", run: wire::aws_json, seeds: || request::recorded(&["ecr", "ssm"]) },
     Target { name: "query", run: wire::query, seeds: || request::recorded(&["iam", "sts", "autoscaling"]) },
     Target { name: "ec2", run: wire::ec2, seeds: || request::recorded(&["ec2"]) },
+    Target { name: "rest_xml", run: wire::rest_xml, seeds: made_up::rest_xml },
+    Target { name: "cbor", run: wire::cbor, seeds: made_up::cbor },
     Target { name: "operations", run: operations::run, seeds: || request::recorded(&[]) },
     Target { name: "signature", run: signature::run, seeds: signature::seeds },
     Target { name: "journal", run: journal::run, seeds: journal::seeds },

@@ -1,6 +1,7 @@
 //! Requests as bytes, and what every answer must be.
 
 use bytes::Bytes;
+use ciborium::value::Value as Item;
 use http::{Request, Response};
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -57,6 +58,8 @@ pub fn assert_readable(answer: &Response<Bytes>) {
     let kind = answer.headers().get("content-type").map_or("", |kind| kind.to_str().unwrap_or_default());
     if kind.contains("json") {
         assert!(serde_json::from_slice::<J>(answer.body()).is_ok(), "{answer:?}");
+    } else if kind.contains("cbor") {
+        assert!(ciborium::from_reader::<Item, _>(&answer.body()[..]).is_ok(), "{answer:?}");
     } else if kind.contains("xml") {
         assert_xml(std::str::from_utf8(answer.body()).expect("XML is text"));
     }

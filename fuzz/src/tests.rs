@@ -43,6 +43,16 @@ fn ec2_takes_any_bytes() {
 }
 
 #[test]
+fn rest_xml_takes_any_bytes() {
+    attempt("rest_xml");
+}
+
+#[test]
+fn cbor_takes_any_bytes() {
+    attempt("cbor");
+}
+
+#[test]
 fn operations_take_any_bytes() {
     attempt("operations");
 }
@@ -53,8 +63,26 @@ fn nothing_verifies_that_was_not_signed() {
 }
 
 #[test]
+fn what_was_signed_verifies() {
+    for request in signature::seeds().iter().filter_map(|bytes| request::read(bytes)) {
+        signature::verified(&request, signature::SIGNER.secret).unwrap_or_else(|why| panic!("{why}: {request:?}"));
+    }
+}
+
+#[test]
 fn a_journal_of_any_bytes_is_its_state_or_refused() {
     attempt("journal");
+}
+
+#[test]
+fn what_the_made_up_service_is_sent_is_read_and_sent_back() {
+    for bytes in made_up::rest_xml().into_iter().chain(made_up::cbor()) {
+        let request = request::read(&bytes).unwrap();
+        let call = roadstead_wire::Router::new(made_up::OPERATIONS.iter().copied()).route(&request).unwrap();
+        let input = call.decode(&request).unwrap();
+        call.operation().validate(&input).unwrap();
+        request::assert_readable(&call.respond(&input, request::ID));
+    }
 }
 
 #[test]

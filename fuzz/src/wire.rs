@@ -1,6 +1,7 @@
 //! Protocols: a request is decoded to a document of its operation's schema, or refused as that protocol refuses.
 
-use crate::request::{ID, assert_refusal, read};
+use crate::made_up;
+use crate::request::{ID, assert_readable, assert_refusal, read};
 use roadstead_shapes::{autoscaling, ec2 as of_ec2, ecr, eks, iam, ssm, sts};
 use roadstead_types::{AccountId, Region};
 use roadstead_wire::Router;
@@ -33,6 +34,18 @@ pub fn ec2(bytes: &[u8]) {
     decode(&ROUTER, bytes);
 }
 
+/// restXml.
+pub fn rest_xml(bytes: &[u8]) {
+    decode(&MADE_UP, bytes);
+}
+
+/// RPC v2 CBOR.
+pub fn cbor(bytes: &[u8]) {
+    decode(&MADE_UP, bytes);
+}
+
+static MADE_UP: LazyLock<Router> = LazyLock::new(|| router(&[made_up::OPERATIONS]));
+
 fn router(services: &[&[&'static AnyOperation]]) -> Router {
     Router::new(services.iter().flat_map(|operations| operations.iter().copied()))
 }
@@ -51,6 +64,10 @@ fn decode(router: &Router, bytes: &[u8]) {
             operation.targets(&input, &AccountId("111122223333".into()), &Region("us-east-1".into()));
             if let Err(fault) = operation.validate(&input) {
                 assert_refusal(&call.refuse(&fault, ID));
+            }
+            // Operations that give back what they take: whatever was read can be written.
+            if std::ptr::eq(operation.input, operation.output) {
+                assert_readable(&call.respond(&input, ID));
             }
         }
     }

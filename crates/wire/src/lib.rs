@@ -39,7 +39,8 @@
 //! Router::refuse(&self, &http::request::Parts, Fault) -> Unrouted  // before a body was read: too long, cut off
 //!
 //! Call::operation(&self) -> &'static AnyOperation                  // its service's signing name is what must be signed
-//! Call::decode(&self, &http::Request<Bytes>) -> Result<Value, Fault>           // verify the signature first
+//! Call::decode(&self, &http::Request<Bytes>) -> Result<Value, Fault>           // verify the signature first; the body
+//!                                                                              // may be gzip or aws-chunked, or summed
 //! Call::respond(&self, &Value, request_id) -> http::Response<Bytes>
 //! Call::refuse(&self, &Fault, request_id) -> http::Response<Bytes>             // spelled as the protocol does
 //! Unrouted::respond(&self, request_id) -> http::Response<Bytes>
@@ -52,6 +53,7 @@ pub mod fault;
 pub mod schema;
 pub mod sigv4;
 
+mod body;
 mod call;
 mod json;
 mod protocol;
@@ -61,6 +63,7 @@ mod template;
 mod text;
 mod timestamp;
 
+pub use body::Error as BodyError;
 pub use call::{Call, Unrouted};
 pub use json::ReadError;
 pub use protocol::MAX_BODY;

@@ -1,26 +1,30 @@
 //! Which operation, over which protocol, does a request ask for?
 
+use crate::body;
 use crate::call::{Call, Input, Unrouted};
 use crate::fault::{Common, Fault};
-use crate::protocol::MAX_BODY;
 use crate::protocol::form::Form;
+use crate::protocol::{MAX_BODY, cbor};
 use crate::schema::{AnyOperation, Protocol, Service};
 use crate::sigv4::normal_path;
 use crate::template::{Template, segments};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Method, Request, header};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Finds operations: by the target header, by a form's `Action`, by method and path, in this order.
+/// Finds operations: by the header and the path of RPC v2, by the target header, by a form's `Action`, by method and path,
+/// in this order. A service that speaks several protocols is answered in the one that the request speaks.
 ///
 /// Where services share a path or an action, the service that the request says it is signed for decides. That is only a
 /// hint here: the signature is checked against the service of the operation that was found.
 #[derive(Debug, Default)]
 pub struct Router {
     targets: HashMap<String, &'static AnyOperation>,
+    /// By the same names.
+    cbor: HashMap<String, &'static AnyOperation>,
     actions: HashMap<&'static str, Vec<&'static AnyOperation>>,
     /// The most special first.
     paths: Vec<(Template, &'static AnyOperation)>,
@@ -42,15 +46,14 @@ impl Router {
         self.services.entry(service.signing_name).or_insert(service);
         for protocol in service.protocols {
             match protocol {
-                Protocol::AwsJson1_0 | Protocol::AwsJson1_1 => {
-                    let prefix = service.target_prefix.unwrap_or_default();
-                    self.targets.insert(format!("{prefix}.{}", operation.name), operation);
-                }
+                Protocol::AwsJson1_0 | Protocol::AwsJson1_1 => drop(self.targets.insert(target(operation), operation)),
+                Protocol::RpcV2Cbor => drop(self.cbor.insert(target(operation), operation)),
                 Protocol::AwsQuery | Protocol::Ec2Query => {
                     self.actions.entry(operation.name).or_default().push(operation);
                 }
-                Protocol::RestJson1 => self.paths.push((Template::of(operation.method, operation.uri), operation)),
-                Protocol::RestXml | Protocol::RpcV2Cbor => {}
+                Protocol::RestJson1 | Protocol::RestXml => {
+                    self.paths.push((Template::of(operation.method, operation.uri), operation));
+                }
             }
         }
     }
@@ -64,6 +67,9 @@ impl Router {
         let refuse = |fault| self.unrouted(request.headers(), request.uri().query(), fault);
         if request.body().len() > MAX_BODY {
             return Err(refuse(Common::RequestTooLarge.fault(format!("A request has at most {MAX_BODY} bytes."))));
+        }
+        if is_cbor(request.headers()) {
+            return self.by_rpc(request).ok_or_else(|| refuse(unknown(request.uri().path())));
         }
         if let Some(target) = text(request.headers(), "x-amz-target") {
             return self.by_target(target, request).ok_or_else(|| refuse(unknown(target)));
@@ -84,6 +90,13 @@ impl Router {
     /// A refusal before anything was routed, in the likeliest protocol: for a body that was too long to be read.
     pub fn refuse(&self, parts: &Parts, fault: Fault) -> Unrouted {
         self.unrouted(&parts.headers, parts.uri.query(), fault)
+    }
+
+    fn by_rpc(&self, request: &Request<Bytes>) -> Option<Call> {
+        let path = normal_path(request.uri().path());
+        let (service, operation) = path.strip_prefix("/service/")?.split_once("/operation/")?;
+        let operation = *self.cbor.get(&format!("{service}.{operation}"))?;
+        (request.method() == Method::POST).then(|| Call::new(operation, Protocol::RpcV2Cbor, Input::Body))
     }
 
     fn by_target(&self, target: &str, request: &Request<Bytes>) -> Option<Call> {
@@ -122,16 +135,23 @@ impl Router {
         }
         let (labels, operation) = first;
         drop(found);
-        Some(Call::new(operation, Protocol::RestJson1, Input::Rest { labels, query }))
+        let xml = operation.service.protocols.contains(&Protocol::RestXml);
+        let protocol = if xml { Protocol::RestXml } else { Protocol::RestJson1 };
+        Some(Call::new(operation, protocol, Input::Rest { labels, query }))
     }
 
     fn unrouted(&self, headers: &HeaderMap, query: Option<&str>, fault: Fault) -> Unrouted {
         let service = Hint::of(headers, query).0.and_then(|name| self.services.get(&*name).copied());
-        let is_form = || is_form(headers) || query.is_some_and(|q| q.split('&').any(|p| p.starts_with("Action=")));
-        let protocol = match service.and_then(|s| s.protocols.first()) {
+        let is_form = is_form(headers) || query.is_some_and(|q| q.split('&').any(|p| p.starts_with("Action=")));
+        let takes_forms = |protocol: &&Protocol| matches!(protocol, Protocol::AwsQuery | Protocol::Ec2Query);
+        let likeliest = |protocols: &'static [Protocol]| {
+            protocols.iter().find(|protocol| takes_forms(protocol) == is_form).or(protocols.first())
+        };
+        let protocol = match service.and_then(|service| likeliest(service.protocols)) {
+            _ if is_cbor(headers) => Protocol::RpcV2Cbor,
             _ if headers.contains_key("x-amz-target") => json_version(headers),
             Some(protocol) => *protocol,
-            None if is_form() => Protocol::AwsQuery,
+            None if is_form => Protocol::AwsQuery,
             None => Protocol::RestJson1,
         };
         Unrouted { service, protocol, json: wants_json(headers), fault }
@@ -162,9 +182,19 @@ impl<'r> Hint<'r> {
 /// The form of a request that has one: its body, or a query string with an `Action`.
 fn form(request: &Request<Bytes>) -> Result<Option<Form>, Fault> {
     let query = request.uri().query().unwrap_or_default().as_bytes();
-    let body: &[u8] = if is_form(request.headers()) { request.body() } else { b"" };
-    let form = Form::read(&[body, query]).map_err(|e| Common::Serialization.fault(e.to_string()))?;
+    let body = if is_form(request.headers()) { body::plain(request.headers(), request.body())? } else { Bytes::new() };
+    let form = Form::read(&[&body, query]).map_err(|e| Common::Serialization.fault(e.to_string()))?;
     Ok((is_form(request.headers()) || form.get("Action").is_some()).then_some(form))
+}
+
+/// What names an operation where paths and forms do not.
+fn target(operation: &AnyOperation) -> String {
+    format!("{}.{}", operation.service.target_prefix.unwrap_or_default(), operation.name)
+}
+
+fn is_cbor(headers: &HeaderMap) -> bool {
+    let (name, value) = cbor::PROTOCOL;
+    text(headers, name) == Some(value)
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

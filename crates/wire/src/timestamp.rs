@@ -40,15 +40,15 @@ pub(crate) fn parse_basic(text: &str) -> Option<Millis> {
 /// The instant that a text names, to the millisecond; none before 1970.
 pub(crate) fn parse(text: &str, format: TimestampFormat) -> Option<Millis> {
     match format {
-        TimestampFormat::Epoch => epoch(text),
+        TimestampFormat::Epoch => of_seconds(text.parse().ok()?),
         TimestampFormat::Iso8601 => millis(OffsetDateTime::parse(text, &Rfc3339).ok()?),
         TimestampFormat::HttpDate => millis(OffsetDateTime::parse(text, &Rfc2822).ok()?),
     }
 }
 
+/// The instant so many seconds after 1970 began, to the millisecond.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
-fn epoch(text: &str) -> Option<Millis> {
-    let seconds: f64 = text.parse().ok()?;
+pub(crate) fn of_seconds(seconds: f64) -> Option<Millis> {
     (0.0..=LAST_SECOND).contains(&seconds).then(|| Millis((seconds * 1000.0).round() as u64))
 }
 

@@ -2,7 +2,8 @@ use crate::schema::Protocol;
 
 /// An error that any operation may answer and no model declares. Each family of protocols spells it in its own way.
 ///
-/// Sources: "Common Errors" of the API references of EKS, IAM and EC2.
+/// Sources: "Common Errors" of the API references of EKS, IAM and EC2; for what is wrong with bodies "Error responses" of S3,
+/// the only service that documents it: the JSON protocols have its codes with the ending of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Common {
     /// The caller may not do this.
@@ -35,6 +36,18 @@ pub enum Common {
     Serialization,
     /// The request is longer than we read.
     RequestTooLarge,
+    /// The body is not as long as it says.
+    IncompleteBody,
+    /// A chunk of the body is too small.
+    InvalidChunkSize,
+    /// What follows a body in chunks is not what was announced.
+    MalformedTrailer,
+    /// A checksum that is none.
+    InvalidDigest,
+    /// A checksum of another body.
+    BadDigest,
+    /// Headers that don't go together.
+    InvalidRequest,
     /// Not now, too many.
     Throttling,
     /// Would have succeeded, but only a dry run was asked for.
@@ -85,6 +98,12 @@ impl Common {
             Common::UnknownOperation | Common::MissingAction => is("UnknownOperationException", 404),
             Common::Serialization => is("SerializationException", 400),
             Common::RequestTooLarge => is("RequestEntityTooLargeException", 413),
+            Common::IncompleteBody => is("IncompleteBodyException", 400),
+            Common::InvalidChunkSize => is("InvalidChunkSizeException", 400),
+            Common::MalformedTrailer => is("MalformedTrailerException", 400),
+            Common::InvalidDigest => is("InvalidDigestException", 400),
+            Common::BadDigest => is("BadDigestException", 400),
+            Common::InvalidRequest => is("InvalidRequestException", 400),
             Common::Throttling => is("ThrottlingException", 429),
             Common::DryRun => is("DryRunOperationException", 400),
             Common::ServiceUnavailable => is("ServiceUnavailableException", 503),
@@ -118,6 +137,12 @@ impl Common {
             Common::MissingAction => is("MissingAction", 400),
             Common::Serialization => is("MalformedInput", 400),
             Common::RequestTooLarge => is("RequestEntityTooLarge", 413),
+            Common::IncompleteBody => is("IncompleteBody", 400),
+            Common::InvalidChunkSize => is("InvalidChunkSizeError", 400),
+            Common::MalformedTrailer => is("MalformedTrailerError", 400),
+            Common::InvalidDigest => is("InvalidDigest", 400),
+            Common::BadDigest => is("BadDigest", 400),
+            Common::InvalidRequest => is("InvalidRequest", 400),
             Common::Throttling => is("Throttling", 400),
             Common::DryRun => is("DryRunOperation", 412),
             Common::ServiceUnavailable => is("ServiceUnavailable", 503),

@@ -41,6 +41,17 @@ pub(crate) fn refuse(
     body.insert("__type".into(), J::from(fault.code.name(protocol)));
     let status = fault.code.status(protocol);
     let mut response = answer(status, content_type(protocol), request_id, J::Object(body).to_string());
+    query_error(service, protocol, fault, &mut response);
+    response
+}
+
+/// The code that a service once had in awsQuery, for its old clients.
+pub(super) fn query_error(
+    service: Option<&Service>,
+    protocol: Protocol,
+    fault: &Fault,
+    response: &mut Response<Bytes>,
+) {
     if service.is_some_and(|s| s.query_compatible) {
         let blame = if fault.code.is_senders(protocol) { "Sender" } else { "Receiver" };
         let code = format!("{};{blame}", fault.code.name(Protocol::AwsQuery));
@@ -48,7 +59,6 @@ pub(crate) fn refuse(
             response.headers_mut().insert("x-amzn-query-error", code);
         }
     }
-    response
 }
 
 fn content_type(protocol: Protocol) -> &'static str {

@@ -1,10 +1,24 @@
 //! The protocols: how an operation's input and output, and a fault, are HTTP messages.
+//!
+//! | protocol | of our services, these speak it |
+//! |---|---|
+//! | restJson1 | EKS |
+//! | awsJson1.0, awsJson1.1 | ECR, SSM, CloudWatch Logs, KMS |
+//! | awsQuery | IAM, STS, Auto Scaling |
+//! | ec2Query | EC2 |
+//! | restXml | none yet: it is for S3, Route 53 and their like. botocore's cases and a service made up for `fuzz/` use it |
+//! | rpcv2Cbor | none yet: it is for CloudWatch and others whose models list it, which SDKs then choose. The same use it |
+//!
+//! A service's model says which it speaks, and a request which of them is meant.
 
 pub(crate) mod aws_json;
+pub(crate) mod cbor;
+mod element;
 pub(crate) mod form;
 pub(crate) mod query;
 pub(crate) mod rest;
 pub(crate) mod rest_json;
+pub(crate) mod rest_xml;
 mod xml;
 
 use crate::ReadError;

@@ -2,9 +2,10 @@
 
 use crate::ReadError;
 use crate::protocol::form::Form;
-use crate::schema::{Kind, Location, Member, Struct, TimestampFormat, Value};
+use crate::schema::{AnyOperation, Kind, Location, Member, Schema, Struct, TimestampFormat, Value};
 use crate::text;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::collections::BTreeMap;
 
 /// The parts of a request that hold members, its body apart.
@@ -128,6 +129,38 @@ fn split(line: &str) -> Vec<String> {
 fn split_dates(line: &str) -> Vec<String> {
     let parts: Vec<&str> = line.split(',').map(str::trim).collect();
     parts.chunks(2).map(|pair| pair.join(", ")).collect()
+}
+
+/// The member that is the whole body, if one is.
+pub(crate) fn payload(schema: &Schema) -> Option<&'static Member> {
+    let Kind::Structure(structure) = &schema.kind else { return None };
+    schema.member(structure.payload?)
+}
+
+/// A payload that is neither JSON nor XML, and its type: none if it is to be written in the protocol's own format.
+pub(crate) fn plain_payload(member: &Member, value: Option<&Value>) -> Option<(&'static str, Bytes)> {
+    match value {
+        None => Some(("", Bytes::new())),
+        Some(Value::Blob(bytes)) => Some(("application/octet-stream", Bytes::copy_from_slice(bytes))),
+        Some(Value::String(text)) if matches!(member.schema.kind, Kind::String) => {
+            Some(("text/plain", Bytes::copy_from_slice(text.as_bytes())))
+        }
+        Some(_) => None,
+    }
+}
+
+/// A payload that is a text.
+pub(crate) fn text(body: &[u8]) -> Result<&str, ReadError> {
+    std::str::from_utf8(body).map_err(|_| ReadError::new("The body is not UTF-8"))
+}
+
+/// The answer with the members that stand outside of its body.
+pub(crate) fn answer(operation: &AnyOperation, values: &Struct, mut response: Response<Bytes>) -> Response<Bytes> {
+    let status = write(operation.output.members(), values, response.headers_mut());
+    if let Some(status) = status.and_then(|status| StatusCode::from_u16(status).ok()) {
+        *response.status_mut() = status;
+    }
+    response
 }
 
 /// Puts the members that stand outside of the body into a response's headers, and tells the status if a member does.

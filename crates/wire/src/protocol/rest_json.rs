@@ -1,12 +1,12 @@
 //! restJson1: REST with JSON bodies.
 
 use super::aws_json::DIALECT;
-use super::rest::{self, Parts};
+use super::rest::{self, Parts, payload};
 use super::{answer, parse_json};
 use crate::ReadError;
 use crate::fault::Fault;
 use crate::json::{Members, text};
-use crate::schema::{AnyOperation, Kind, Location, Member, Protocol, Schema, Service, Struct, Value};
+use crate::schema::{AnyOperation, Kind, Location, Member, Protocol, Service, Struct, Value};
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde_json::{Map, Value as J, json};
@@ -24,17 +24,11 @@ pub(crate) fn decode(operation: &AnyOperation, parts: &Parts<'_>, body: &Bytes) 
     Ok(Value::Struct(values))
 }
 
-/// The member that is the whole body, if one is.
-fn payload(schema: &Schema) -> Option<&'static Member> {
-    let Kind::Structure(structure) = &schema.kind else { return None };
-    schema.member(structure.payload?)
-}
-
 fn read_payload(member: &Member, body: &Bytes) -> Result<Struct, ReadError> {
     let value = match &member.schema.kind {
         _ if body.is_empty() => Value::Null,
         Kind::Blob => Value::Blob(body.to_vec()),
-        Kind::String => Value::from(std::str::from_utf8(body).map_err(|_| ReadError::new("The body is not UTF-8"))?),
+        Kind::String => Value::from(rest::text(body)?),
         _ => DIALECT.read_member(member, &parse_json(body)?)?,
     };
     Ok(Struct::new().with(member.name, value))
@@ -59,22 +53,13 @@ pub(crate) fn respond(operation: &AnyOperation, output: &Value, request_id: &str
         Some(member) => write_payload(member, values.get(member.name)),
         None => (JSON, text(&DIALECT.write_struct(Members::InBody(members), values)).into()),
     };
-    let mut response = answer(operation.status, content_type, request_id, body);
-    let status = rest::write(members, values, response.headers_mut());
-    if let Some(status) = status.and_then(|s| http::StatusCode::from_u16(s).ok()) {
-        *response.status_mut() = status;
-    }
-    response
+    rest::answer(operation, values, answer(operation.status, content_type, request_id, body))
 }
 
 fn write_payload(member: &Member, value: Option<&Value>) -> (&'static str, Bytes) {
-    match value {
-        None => ("", Bytes::new()),
-        Some(Value::Blob(bytes)) => ("application/octet-stream", Bytes::copy_from_slice(bytes)),
-        Some(Value::String(text)) if matches!(member.schema.kind, Kind::String) => {
-            ("text/plain", Bytes::copy_from_slice(text.as_bytes()))
-        }
-        Some(value) => (JSON, text(&DIALECT.write_member(member, value)).into()),
+    match rest::plain_payload(member, value) {
+        Some(plain) => plain,
+        None => (JSON, text(&DIALECT.write_member(member, value.unwrap_or(&Value::Null))).into()),
     }
 }
 

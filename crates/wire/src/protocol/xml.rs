@@ -1,6 +1,6 @@
 //! Documents as XML.
 
-use crate::schema::{Kind, List, Map, Member, Schema, Struct, TimestampFormat, Value};
+use crate::schema::{Kind, List, Location, Map, Member, Schema, Struct, TimestampFormat, Value};
 use crate::text;
 use quick_xml::escape::escape;
 use std::borrow::Cow;
@@ -38,9 +38,9 @@ impl Xml {
         self.close(name);
     }
 
-    /// Members that are elements.
+    /// Members that are elements. Those that a request would have in its address have no other place in an answer.
     pub fn members(&mut self, schema: &Schema, values: &Struct) {
-        for member in schema.members().iter().filter(|m| !m.wire.attribute) {
+        for member in schema.members().iter().filter(|m| is_element(m)) {
             if let Some(value) = values.get(member.name) {
                 self.member(member, value);
             }
@@ -62,7 +62,8 @@ impl Xml {
         }
     }
 
-    fn element(&mut self, name: &str, member: &Member, value: &Value) {
+    /// An element that is a member.
+    pub fn element(&mut self, name: &str, member: &Member, value: &Value) {
         let attributes = attributes(member, value);
         let borrowed: Vec<(&str, &str)> = attributes.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         self.open(name, &borrowed);
@@ -90,6 +91,11 @@ impl Xml {
         self.element(map.value.wire_name(), &map.value, value);
         self.close(name);
     }
+}
+
+/// Whether a member is an element of an answer.
+pub(super) fn is_element(member: &Member) -> bool {
+    matches!(member.location, Location::Body | Location::Uri | Location::Query) && !member.wire.attribute
 }
 
 /// The namespace to declare, and the members that are attributes.

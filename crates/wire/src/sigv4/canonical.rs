@@ -2,7 +2,8 @@
 
 use super::claim::{ALGORITHM, Claim};
 use super::key::{hex, sha256};
-use super::{Error, Paths};
+use super::{Error, Paths, Payloads};
+use crate::body::Streaming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 use std::borrow::Cow;
 
@@ -49,6 +50,9 @@ impl<'a> Request<'a> {
 /// What [RFC 3986](https://www.rfc-editor.org/rfc/rfc3986#section-2.3) never escapes.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
+
+/// What stands for a body that is not signed.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// The parameters of a query, decoded, in the order of the wire.
 pub(super) struct Pairs(Vec<(Vec<u8>, Vec<u8>)>);
@@ -128,13 +132,42 @@ fn normalized(path: &str) -> String {
     format!("/{}{slash}", kept.join("/"))
 }
 
-/// What is signed of the body: its SHA-256 in hexadecimal. A header that states it must state the truth.
-pub(super) fn payload_hash(request: &Request<'_>) -> Result<String, Error> {
-    let hash = hex(&sha256(request.body));
-    match request.header("x-amz-content-sha256")? {
-        Some(stated) if stated != hash && stated.len() == hash.len() => Err(Error::PayloadMismatch),
-        Some(stated) if stated != hash => Err(Error::PayloadNotSigned),
-        _ => Ok(hash),
+/// What is signed of the body.
+pub(super) enum Payload {
+    /// All of it: its SHA-256 in hexadecimal.
+    Whole(String),
+    /// How it is cut. Its chunks have signatures of their own, if it is signed at all.
+    Chunks(Streaming),
+    /// Nothing.
+    Unsigned,
+}
+
+impl Payload {
+    /// What a request says, which must be the truth.
+    pub fn of(request: &Request<'_>, payloads: Payloads) -> Result<Payload, Error> {
+        let stated = request.header("x-amz-content-sha256")?;
+        if let Some(streaming) = stated.and_then(Streaming::of) {
+            let enough = streaming.is_signed() || payloads == Payloads::MayBeUnsigned;
+            return if enough { Ok(Payload::Chunks(streaming)) } else { Err(Error::PayloadNotSigned) };
+        }
+        if stated == Some(UNSIGNED) && payloads == Payloads::MayBeUnsigned {
+            return Ok(Payload::Unsigned);
+        }
+        let hash = hex(&sha256(request.body));
+        match stated {
+            Some(stated) if stated != hash && stated.len() == hash.len() => Err(Error::PayloadMismatch),
+            Some(stated) if stated != hash => Err(Error::PayloadNotSigned),
+            _ => Ok(Payload::Whole(hash)),
+        }
+    }
+
+    /// The text that stands for it in what is signed.
+    fn text(&self) -> &str {
+        match self {
+            Payload::Whole(hash) => hash,
+            Payload::Chunks(streaming) => streaming.stated(),
+            Payload::Unsigned => UNSIGNED,
+        }
     }
 }
 
@@ -143,21 +176,15 @@ pub(super) fn string_to_sign(
     request: &Request<'_>,
     pairs: &Pairs,
     claim: &Claim,
-    payload_hash: &str,
+    payload: &Payload,
     paths: Paths,
 ) -> String {
-    let canonical = canonical_request(request, pairs, &claim.signed_headers, payload_hash, paths);
+    let canonical = canonical_request(request, pairs, &claim.signed_headers, payload.text(), paths);
     let digest = hex(&sha256(&canonical));
     format!("{ALGORITHM}\n{}\n{}\n{digest}", claim.timestamp, claim.scope)
 }
 
-fn canonical_request(
-    request: &Request<'_>,
-    pairs: &Pairs,
-    signed: &[String],
-    payload_hash: &str,
-    paths: Paths,
-) -> Vec<u8> {
+fn canonical_request(request: &Request<'_>, pairs: &Pairs, signed: &[String], payload: &str, paths: Paths) -> Vec<u8> {
     let path = match paths {
         Paths::Normal => percent_encode(normal_path(request.path).as_bytes(), RESERVED_IN_PATH).to_string(),
         Paths::AsSent => request.path.to_owned(),
@@ -166,7 +193,7 @@ fn canonical_request(
     for name in signed {
         write_header(&mut text, request, name);
     }
-    text.extend_from_slice(format!("\n{}\n{payload_hash}", signed.join(";")).as_bytes());
+    text.extend_from_slice(format!("\n{}\n{payload}", signed.join(";")).as_bytes());
     text
 }
 

@@ -1,6 +1,7 @@
 //! Why a signature is refused, in AWS's words.
 
 use super::{MAX_EXPIRES, claim::basic};
+use crate::body::Error as BodyError;
 use crate::fault::{Common, Fault};
 use roadstead_types::Millis;
 
@@ -78,6 +79,9 @@ pub enum Error {
     /// The body is not the one that was signed.
     #[error("The provided 'x-amz-content-sha256' header does not match what was computed.")]
     PayloadMismatch,
+    /// The body is not in the chunks that it says it is in.
+    #[error(transparent)]
+    Body(#[from] BodyError),
     /// Another secret, or another request.
     #[error(
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
@@ -94,6 +98,7 @@ impl Error {
             Error::Incomplete(_) => Common::IncompleteSignature,
             Error::UnknownKey => Common::UnknownClient,
             Error::Expired { .. } | Error::NotYetCurrent { .. } => Common::RequestExpired,
+            Error::Body(why) => why.common(),
             Error::Region
             | Error::Service(_)
             | Error::Terminator(_)

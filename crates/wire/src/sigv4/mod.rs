@@ -9,6 +9,9 @@
 //! instant and the secret come from the caller. What AWS leaves open to a careless client is refused: an unsigned
 //! `x-amz-*` header, an unsigned payload, a parameter given twice, both forms at once.
 //!
+//! A body may come in chunks that are signed one by one, each with the signature before it, and so may the headers that
+//! follow them. They are verified here; [`Call::decode`](crate::Call::decode) puts them together.
+//!
 //! One rule is for routers. The path is signed in its normal form (dot segments and empty segments removed), as every
 //! AWS client does, so `/a/b` and `/a/x/../b` have one signature: route by [`normal_path`], never by the path as sent.
 //! For the same reason a `+` in the query reads as a space here, as it does in a form.
@@ -17,6 +20,7 @@
 //! test suite, and what botocore signs (recorded in `fixtures/`).
 
 mod canonical;
+mod chunks;
 mod claim;
 mod error;
 mod key;
@@ -31,7 +35,7 @@ pub use sign::{Signer, presign_get_caller_identity};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
-use canonical::{Pairs, payload_hash, string_to_sign};
+use canonical::{Pairs, Payload, string_to_sign};
 use claim::{Claim, Form};
 use key::{KeyCache, signing_key};
 use roadstead_types::Millis;
@@ -57,6 +61,8 @@ pub struct Expectation<'a> {
     pub lifetime: Lifetime,
     /// How the path was signed.
     pub paths: Paths,
+    /// Whether the body must be signed.
+    pub payloads: Payloads,
 }
 
 /// How long a presigned request lives after its date.
@@ -78,10 +84,26 @@ pub enum Paths {
     AsSent,
 }
 
+/// Whether a body must be signed: as a whole, or in chunks of which each is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payloads {
+    /// It must: all services of ours.
+    Signed,
+    /// It need not be if it says so: object stores, behind a transport that vouches for it.
+    MayBeUnsigned,
+}
+
 impl<'a> Expectation<'a> {
     /// A signature for this region and one of these services, with the usual skew.
     pub const fn new(region: &'a str, services: &'a [&'a str]) -> Expectation<'a> {
-        Expectation { region, services, skew: SKEW, lifetime: Lifetime::AsSigned, paths: Paths::Normal }
+        Expectation {
+            region,
+            services,
+            skew: SKEW,
+            lifetime: Lifetime::AsSigned,
+            paths: Paths::Normal,
+            payloads: Payloads::Signed,
+        }
     }
 }
 
@@ -160,12 +182,15 @@ fn check<S: AsRef<str>>(
     claim.check_headers(request)?;
     claim.check_scope(expect)?;
     claim.check_time(now, expect)?;
-    let payload = payload_hash(request)?;
+    let payload = Payload::of(request, expect.payloads)?;
     let secret = secret_of(&claim.access_key_id).ok_or(Error::UnknownKey)?;
     let key = key_of(secret.as_ref(), &claim);
     let string = string_to_sign(request, &pairs, &claim, &payload, expect.paths);
     let signature = hex(hmac::sign(&key, string.as_bytes()).as_ref());
     verify_slices_are_equal(signature.as_bytes(), claim.signature.as_bytes()).map_err(|_| Error::Mismatch)?;
+    if let Payload::Chunks(streaming) = payload {
+        chunks::verify(streaming, request.body, &key, &claim)?;
+    }
     Ok(Verified {
         access_key_id: claim.access_key_id,
         service: claim.scope.service,

@@ -1,9 +1,10 @@
 //! Making signatures: for our own probes, for tools and tests.
 
-use super::canonical::{Pairs, encode, payload_hash, string_to_sign};
+use super::canonical::{Pairs, Payload, encode, string_to_sign};
+use super::chunks::Chain;
 use super::claim::{ALGORITHM, Claim, Form, Scope, basic};
 use super::key::{hex, signing_key};
-use super::{Error, Paths, Request};
+use super::{Error, Paths, Payloads, Request};
 use aws_lc_rs::hmac;
 use roadstead_types::Millis;
 
@@ -82,6 +83,27 @@ impl Signer<'_> {
         Ok(format!("{query}&X-Amz-Signature={signature}"))
     }
 
+    /// The body of a request whose `x-amz-content-sha256` is `STREAMING-AWS4-HMAC-SHA256-PAYLOAD`, or that with `-TRAILER`
+    /// if there is one: these chunks, each signed, and names and values that follow them. The first signature to sign is
+    /// the request's own.
+    pub fn sign_chunks(&self, signature: &str, chunks: &[&[u8]], trailer: &[(&str, &str)], now: Millis) -> Vec<u8> {
+        let (timestamp, scope) = (basic(now), Scope::new(&basic(now), self.region, self.service));
+        let mut chain = Chain::new(signing_key(self.secret, &scope), &timestamp, &scope, signature);
+        let mut body = vec![];
+        // An empty one is the last.
+        for data in chunks.iter().filter(|data| !data.is_empty()).chain([&&b""[..]]) {
+            body.extend(format!("{:x};chunk-signature={}\r\n", data.len(), chain.sign_chunk(data)).bytes());
+            body.extend_from_slice(data);
+            body.extend_from_slice(if data.is_empty() { b"" } else { b"\r\n" });
+        }
+        if !trailer.is_empty() {
+            body.extend(trailer.iter().flat_map(|(name, value)| format!("{name}:{value}\r\n").into_bytes()));
+            body.extend(format!("x-amz-trailer-signature:{}\r\n", chain.sign_trailer(trailer)).bytes());
+        }
+        body.extend_from_slice(b"\r\n");
+        body
+    }
+
     /// The URL that says who holds a key of STS without sending it: what `aws eks get-token` puts into its token, byte by
     /// byte. `headers` are signed besides `host`; names in lower case.
     pub fn presign_get_caller_identity(&self, headers: &[(&str, &str)], now: Millis) -> String {
@@ -114,7 +136,7 @@ impl Signer<'_> {
 
     fn signature(&self, request: &Request<'_>, claim: &Claim) -> Result<String, Error> {
         let pairs = Pairs::of(request.query)?;
-        let string = string_to_sign(request, &pairs, claim, &payload_hash(request)?, Paths::Normal);
+        let string = string_to_sign(request, &pairs, claim, &Payload::of(request, Payloads::Signed)?, Paths::Normal);
         let key = signing_key(self.secret, &claim.scope);
         Ok(hex(hmac::sign(&key, string.as_bytes()).as_ref()))
     }

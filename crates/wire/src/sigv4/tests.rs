@@ -357,11 +357,153 @@ fn every_header_that_matters_must_be_signed() {
 fn the_body_must_be_the_signed_one() {
     let signed = named("s3 get_object");
     assert_eq!(Recorded { body: b"x".into(), ..signed.clone() }.verify(), Err(Error::PayloadMismatch));
-    for stated in ["UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", ""] {
+    for stated in ["UNSIGNED-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", ""] {
         assert_eq!(signed.with("x-amz-content-sha256", stated).verify(), Err(Error::PayloadNotSigned), "{stated}");
     }
     let presigned = named("ec2 describe_instances presigned");
     assert_eq!(Recorded { body: b"x".into(), ..presigned }.verify(), Err(Error::Mismatch));
+}
+
+/// AWS's own examples of bodies in chunks: "Signature calculations for the Authorization header: transferring payload in
+/// multiple chunks", and the same "including trailing headers" (S3 API reference).
+mod in_chunks {
+    use super::*;
+
+    const SIGNER: Signer<'static> = Signer {
+        access_key_id: "AKIAIOSFODNN7EXAMPLE",
+        secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        security_token: None,
+        region: "us-east-1",
+        service: "s3",
+    };
+    /// 20130524T000000Z.
+    const THEN: Millis = Millis(1_369_353_600_000);
+    const PLAIN: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+    const TRAILED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+    const TRAILER: [(&str, &str); 1] = [("x-amz-checksum-crc32c", "sOO8/Q==")];
+
+    fn example(stated: &str) -> Recorded {
+        let mut headers = vec![
+            ("host", "s3.amazonaws.com"),
+            ("content-encoding", "aws-chunked"),
+            ("x-amz-content-sha256", stated),
+            ("x-amz-decoded-content-length", "66560"),
+            ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
+        ];
+        headers.push(if stated == PLAIN { ("content-length", "66824") } else { ("x-amz-trailer", TRAILER[0].0) });
+        Recorded {
+            name: "s3".into(),
+            method: "PUT".into(),
+            path: "/examplebucket/chunkObject.txt".into(),
+            query: String::new(),
+            headers: headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            body: vec![],
+        }
+    }
+
+    /// Signed, and its own signature.
+    fn signed(stated: &str) -> (Recorded, String) {
+        let mut own = example(stated);
+        for (name, value) in SIGNER.sign(&own.request(), THEN).unwrap() {
+            own = own.with(name, &value);
+        }
+        let seed = own.value("authorization").rsplit('=').next().unwrap().to_owned();
+        let trailer = if stated == PLAIN { &[][..] } else { &TRAILER };
+        own.body = SIGNER.sign_chunks(&seed, &[&[b'a'; 65536], &[b'a'; 1024]], trailer, THEN);
+        (own, seed)
+    }
+
+    fn verified(recorded: &Recorded, payloads: Payloads) -> Result<Verified, Error> {
+        let expect = Expectation { paths: Paths::AsSent, payloads, ..EXPECT };
+        verify(&recorded.request(), THEN, &expect, |id| (id == SIGNER.access_key_id).then_some(SIGNER.secret))
+    }
+
+    #[test]
+    fn our_signatures_are_those_of_aws() {
+        for (stated, seed, others) in [
+            (
+                PLAIN,
+                "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9",
+                [
+                    "10000;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648",
+                    "400;chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497",
+                    "0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9",
+                ],
+            ),
+            (
+                TRAILED,
+                "106e2a8a18243abcf37539882f36619c00e2dfc72633413f02d3b74544bfeb8e",
+                [
+                    "10000;chunk-signature=b474d8862b1487a5145d686f57f013e54db672cee1c953b3010fb58501ef5aa2",
+                    "0;chunk-signature=2ca2aba2005185cf7159c6277faf83795951dd77a3a99e6e65d5c9f85863f992",
+                    "x-amz-trailer-signature:d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435",
+                ],
+            ),
+        ] {
+            let (own, found) = signed(stated);
+            assert_eq!(found, seed);
+            let text = std::str::from_utf8(&own.body).unwrap();
+            for other in others {
+                assert!(text.contains(&format!("{other}\r\n")), "{other}");
+            }
+            verified(&own, Payloads::Signed).unwrap();
+        }
+        assert_eq!(signed(PLAIN).0.body.len(), 66824, "as its content-length says");
+    }
+
+    #[test]
+    fn no_chunk_can_be_changed_left_out_or_moved() {
+        for stated in [PLAIN, TRAILED] {
+            let (own, _) = signed(stated);
+            let places = (0..100).chain(65_600..65_720).chain(own.body.len() - 300..own.body.len() - 4);
+            for at in places {
+                let mut changed = own.clone();
+                changed.body[at] ^= 1;
+                assert!(verified(&changed, Payloads::Signed).is_err(), "{stated} {at}");
+            }
+            let text = String::from_utf8(own.body.clone()).unwrap();
+            let second = &text[text.find("400;").unwrap()..text.find("\r\n0;").unwrap() + 2];
+            let without = Recorded { body: text.replace(second, "").into(), ..own.clone() };
+            assert_eq!(verified(&without, Payloads::Signed), Err(Error::Mismatch));
+            let bare = Recorded { body: text.replacen(";chunk-signature=", ";x=", 1).into(), ..own.clone() };
+            assert_eq!(verified(&bare, Payloads::Signed), Err(Error::Mismatch));
+        }
+        let (own, _) = signed(TRAILED);
+        let text = String::from_utf8(own.body.clone()).unwrap();
+        let cut = &text[text.find("x-amz-trailer-signature").unwrap()..];
+        let unsigned = Recorded { body: text.replace(cut, "\r\n").into(), ..own };
+        assert_eq!(verified(&unsigned, Payloads::Signed), Err(Error::Mismatch));
+    }
+
+    #[test]
+    fn chunks_of_one_request_are_none_of_another() {
+        let (own, _) = signed(PLAIN);
+        let other = Recorded { body: signed(TRAILED).0.body, ..own };
+        assert!(verified(&other, Payloads::Signed).is_err());
+    }
+
+    #[test]
+    fn what_is_not_signed_passes_only_where_it_may() {
+        // botocore 1.44.5, for an object `hello`; the date is the suite's.
+        let botocore = read_one(
+            "s3 put_object\nPUT /bucket/key HTTP/1.1\nHost:127.0.0.1:4566\nContent-Encoding:gzip,aws-chunked\n\
+             X-Amz-Trailer:x-amz-checksum-crc32\nX-Amz-Decoded-Content-Length:5\nx-amz-sdk-checksum-algorithm:CRC32\n\
+             X-Amz-Date:20150830T123600Z\nX-Amz-Content-SHA256:STREAMING-UNSIGNED-PAYLOAD-TRAILER\n\
+             Authorization:AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/s3/aws4_request, SignedHeaders=\
+             content-encoding;host;x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length;\
+             x-amz-sdk-checksum-algorithm;x-amz-trailer, \
+             Signature=bc832de73c373ef3cac0a987c3593351178eb9468d8e0fa52a73032e216f280b\n\n",
+        );
+        let body = b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n".into();
+        let botocore = Recorded { body, ..botocore };
+        let at = |payloads| Expectation { paths: Paths::AsSent, payloads, ..EXPECT };
+        let verdict = |own: &Recorded, payloads| verify(&own.request(), NOW, &at(payloads), secret_of);
+        assert!(verdict(&botocore, Payloads::MayBeUnsigned).is_ok());
+        assert_eq!(verdict(&botocore, Payloads::Signed), Err(Error::PayloadNotSigned));
+        let stated = botocore.with("x-amz-content-sha256", "UNSIGNED-PAYLOAD");
+        assert_eq!(verdict(&stated, Payloads::Signed), Err(Error::PayloadNotSigned));
+        assert_eq!(verdict(&stated, Payloads::MayBeUnsigned), Err(Error::Mismatch), "that was not signed");
+    }
 }
 
 #[test]

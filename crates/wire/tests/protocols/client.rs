@@ -4,6 +4,7 @@ use crate::model;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use ciborium::value::Value as C;
 use http::{HeaderMap, Response};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
@@ -33,7 +34,8 @@ impl Client {
         let schema = self.operation.output;
         let members = schema.members();
         let values = match self.protocol {
-            Protocol::RestJson1 => rest_json(schema, answer)?,
+            Protocol::RestJson1 | Protocol::RestXml => rest(self.protocol, schema, answer)?,
+            Protocol::RpcV2Cbor => from_cbor(members, &cbor(answer)?)?,
             Protocol::AwsQuery => {
                 let root = xml(answer.body())?;
                 let result = root.child(&format!("{}Result", self.operation.name)).cloned();
@@ -51,13 +53,23 @@ impl Client {
         let members: Vec<Member> =
             schema.members().iter().filter(|m| !m.name.eq_ignore_ascii_case("message")).copied().collect();
         match self.protocol {
-            Protocol::AwsQuery | Protocol::Ec2Query => {
+            Protocol::RpcV2Cbor => {
+                let body = cbor(answer)?;
+                let text = |name: &str| Some(field(&body, name)?.as_text()?.to_owned());
+                let named = header("x-amzn-query-error").and_then(|code| Some(code.split(';').next()?.to_owned()));
+                let code = named.or_else(|| text("__type")).ok_or("no code")?;
+                let code = code.rsplit('#').next().unwrap_or_default().to_owned();
+                let message = text("message").or_else(|| text("Message")).filter(|m| !m.is_empty());
+                Ok(ClientError { code, message, members: from_cbor(&members, &body)? })
+            }
+            Protocol::AwsQuery | Protocol::Ec2Query | Protocol::RestXml => {
                 let root = xml(answer.body())?;
                 let error = root.child("Errors").unwrap_or(&root).child("Error").ok_or("no Error")?.clone();
                 let text = |name: &str| error.child(name).map(|e| e.text.clone());
-                let members = from_xml(&members, &error)?;
+                let mut values = from_xml(&in_body(&members), &error)?;
+                headers(&members, answer.headers(), &mut values)?;
                 let message = text("Message").filter(|m| !m.is_empty());
-                Ok(ClientError { code: text("Code").ok_or("no Code")?, message, members })
+                Ok(ClientError { code: text("Code").ok_or("no Code")?, message, members: values })
             }
             _ => {
                 let body = json(answer.body())?;
@@ -86,14 +98,28 @@ fn json(body: &[u8]) -> Result<J, String> {
     }
 }
 
-fn rest_json(schema: &Schema, answer: &Response<Bytes>) -> Result<Struct, String> {
+fn in_body(members: &[Member]) -> Vec<Member> {
+    members.iter().filter(|m| m.location == Location::Body).copied().collect()
+}
+
+/// What belongs into a request's address has no other place in an answer (Smithy, "IgnoreQueryParamsInResponse").
+fn in_xml(members: &[Member]) -> Vec<Member> {
+    let inside = |m: &&Member| matches!(m.location, Location::Body | Location::Uri | Location::Query);
+    members.iter().filter(inside).copied().collect()
+}
+
+fn rest(protocol: Protocol, schema: &Schema, answer: &Response<Bytes>) -> Result<Struct, String> {
+    let is_xml = protocol == Protocol::RestXml;
     let Kind::Structure(structure) = schema.kind else { return Err("an output is a structure".into()) };
     let body = answer.body();
     let mut values = match structure.payload.and_then(|name| schema.member(name)) {
         None => {
-            let members: Vec<Member> =
-                structure.members.iter().filter(|m| m.location == Location::Body).copied().collect();
-            if members.is_empty() { Struct::new() } else { from_json(&members, &json(body)?)? }
+            let members = if is_xml { in_xml(structure.members) } else { in_body(structure.members) };
+            match members.is_empty() {
+                true => Struct::new(),
+                false if is_xml => from_xml(&members, &xml(body)?)?,
+                false => from_json(&members, &json(body)?)?,
+            }
         }
         Some(_) if body.is_empty() => Struct::new(),
         Some(member) => Struct::new().with(
@@ -101,6 +127,7 @@ fn rest_json(schema: &Schema, answer: &Response<Bytes>) -> Result<Struct, String
             match member.schema.kind {
                 Kind::Blob => Value::Blob(body.to_vec()),
                 Kind::String => Value::from(String::from_utf8_lossy(body).into_owned()),
+                _ if is_xml => value_of_xml(member, &xml(body)?)?,
                 _ => value_of_json(member, &json(body)?)?,
             },
         ),
@@ -206,6 +233,59 @@ fn value_of_json(member: &Member, json: &J) -> Result<Value, String> {
         }
         (kind, json) => return Err(format!("{json} for {kind:?}")),
     })
+}
+
+fn cbor(answer: &Response<Bytes>) -> Result<C, String> {
+    let body = &answer.body()[..];
+    if body.is_empty() { Ok(C::Map(vec![])) } else { ciborium::from_reader(body).map_err(|e| e.to_string()) }
+}
+
+fn field<'c>(body: &'c C, name: &str) -> Option<&'c C> {
+    let (_, value) = body.as_map()?.iter().find(|(key, _)| key.as_text() == Some(name))?;
+    Some(value).filter(|value| !value.is_null())
+}
+
+fn from_cbor(members: &[Member], body: &C) -> Result<Struct, String> {
+    let mut values = Struct::new();
+    for member in members {
+        if let Some(item) = field(body, member.wire_name()) {
+            values.put(member.name, value_of_cbor(member, item)?);
+        }
+    }
+    Ok(values)
+}
+
+fn value_of_cbor(member: &Member, item: &C) -> Result<Value, String> {
+    Ok(match (&member.schema.kind, item) {
+        (_, C::Null) => Value::Null,
+        (Kind::Structure(structure), C::Map(_)) => Value::Struct(from_cbor(structure.members, item)?),
+        (Kind::List(list), C::Array(items)) => {
+            let kept = items.iter().filter(|item| list.sparse || !item.is_null());
+            Value::List(kept.map(|item| value_of_cbor(&list.member, item)).collect::<Result<_, _>>()?)
+        }
+        (Kind::Map(map), C::Map(entries)) => {
+            let kept = entries.iter().filter(|(_, item)| map.sparse || !item.is_null());
+            let entry = |(key, item): &(C, C)| {
+                Ok((key.as_text().ok_or("a key is a text")?.to_owned(), value_of_cbor(&map.value, item)?))
+            };
+            Value::Map(kept.map(entry).collect::<Result<_, String>>()?)
+        }
+        (Kind::Boolean, C::Bool(v)) => Value::Boolean(*v),
+        (Kind::Integer | Kind::Long, C::Integer(n)) => Value::Integer(i64::try_from(*n).map_err(|e| e.to_string())?),
+        (Kind::Float | Kind::Double, item) => Value::Double(number(item)?),
+        (Kind::String, C::Text(text)) => Value::from(text.as_str()),
+        (Kind::Blob, C::Bytes(bytes)) => Value::Blob(bytes.clone()),
+        (Kind::Timestamp, C::Tag(1, at)) => plain(member.schema, TimestampFormat::Epoch, &number(at)?.to_string())?,
+        (kind, item) => return Err(format!("{item:?} for {kind:?}")),
+    })
+}
+
+fn number(item: &C) -> Result<f64, String> {
+    match item {
+        C::Float(v) => Ok(*v),
+        C::Integer(n) => i128::from(*n).to_string().parse().map_err(|e| format!("{e}")),
+        other => Err(format!("{other:?} is no number")),
+    }
 }
 
 fn plain(schema: &Schema, format: TimestampFormat, text: &str) -> Result<Value, String> {

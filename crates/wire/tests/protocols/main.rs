@@ -16,8 +16,18 @@ use roadstead_wire::schema::{Protocol, Struct, Value};
 use roadstead_wire::{Call, Router};
 use std::collections::BTreeSet;
 
-const FILES: [&str; 6] =
-    ["ec2.json", "json.json", "json_1_0.json", "json_1_0-query-compatible.json", "query.json", "rest-json.json"];
+const FILES: [&str; 10] = [
+    "ec2.json",
+    "json.json",
+    "json_1_0.json",
+    "json_1_0-query-compatible.json",
+    "query.json",
+    "rest-json.json",
+    "rest-xml.json",
+    "smithy-rpc-v2-cbor.json",
+    "smithy-rpc-v2-cbor-non-query-compatible.json",
+    "smithy-rpc-v2-cbor-query-compatible.json",
+];
 
 /// Runs the cases of a direction and reports all that fail.
 fn run(direction: &str, test: fn(&Suite, &Case) -> Result<(), String>) {
@@ -68,11 +78,14 @@ fn check_output(suite: &Suite, case: &Case) -> Result<(), String> {
     let operation = suite.operation(case);
     let wanted = model::described(operation.output, &case.result);
     let client = Client { operation, protocol: suite.protocol };
-    same(&wanted, &client.output(&case.response.to_http())?).map_err(|e| format!("the case's own answer: {e}"))?;
+    same(&wanted, &client.output(&case.response.to_http(suite))?).map_err(|e| format!("the case's own answer: {e}"))?;
     let answer = call(suite, case).respond(&wanted, "an-id");
     same(&wanted, &client.output(&answer)?).map_err(|e| format!("{e}\n  in {}", show(&answer)))?;
     if answer.headers().get("x-amzn-requestid").is_none_or(|id| id != "an-id") {
         return Err("the answer has not its id".into());
+    }
+    if suite.protocol == Protocol::RpcV2Cbor && answer.headers().get("smithy-protocol").is_none() {
+        return Err("the answer does not say that it is in RPC v2".into());
     }
     Ok(())
 }
@@ -93,7 +106,7 @@ fn check_error(suite: &Suite, case: &Case) -> Result<(), String> {
     let wanted: Struct = others.into_iter().fold(Struct::new(), |all, (name, value)| all.with(name, value.clone()));
     let mut answers = vec![("ours", answer)];
     if case.response.body.is_some() {
-        answers.push(("the case's own", case.response.to_http()));
+        answers.push(("the case's own", case.response.to_http(suite)));
     }
     for (whose, answer) in answers {
         let error = client.error(&answer, shape.schema)?;
@@ -117,7 +130,7 @@ fn request(case: &Case, suite: &Suite) -> Request<Bytes> {
     if matches!(suite.protocol, Protocol::AwsQuery | Protocol::Ec2Query) && sent.headers.is_empty() {
         request = request.header("content-type", "application/x-www-form-urlencoded");
     }
-    request.body(sent.body.clone().unwrap_or_default().into()).expect("the case's request is one")
+    request.body(suite.bytes(sent.body.as_deref())).expect("the case's request is one")
 }
 
 /// A call of the case's operation, to answer.
@@ -125,8 +138,10 @@ fn call(suite: &Suite, case: &Case) -> Call {
     let operation = suite.operation(case);
     let request = match suite.protocol {
         Protocol::AwsQuery | Protocol::Ec2Query => Request::post(format!("/?Action={}", operation.name)),
-        Protocol::RestJson1 => Request::builder().method(operation.method).uri(operation.uri),
-        _ => Request::post("/").header("x-amz-target", format!("Target.{}", operation.name)).header(
+        Protocol::RpcV2Cbor => Request::post(format!("/service/{}/operation/{}", suite.target(), operation.name))
+            .header("smithy-protocol", "rpc-v2-cbor"),
+        Protocol::RestJson1 | Protocol::RestXml => Request::builder().method(operation.method).uri(operation.uri),
+        _ => Request::post("/").header("x-amz-target", format!("{}.{}", suite.target(), operation.name)).header(
             "content-type",
             if suite.protocol == Protocol::AwsJson1_0 { "application/x-amz-json-1.0" } else { "" },
         ),

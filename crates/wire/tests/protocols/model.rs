@@ -1,5 +1,7 @@
 //! The cases and the small models that come with them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Response;
 use roadstead_types::Millis;
@@ -23,8 +25,9 @@ pub struct Suite {
     pub protocol: Protocol,
 }
 
+/// Until the metadata is read.
 fn unknown() -> Protocol {
-    Protocol::RestXml
+    Protocol::RestJson1
 }
 
 /// A case of either direction.
@@ -67,12 +70,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn to_http(&self) -> Response<Bytes> {
+    pub fn to_http(&self, suite: &Suite) -> Response<Bytes> {
         let mut response = Response::builder().status(self.status_code);
         for (name, value) in &self.headers {
             response = response.header(name, value);
         }
-        response.body(self.body.clone().unwrap_or_default().into()).expect("the case's answer is one")
+        response.body(suite.bytes(self.body.as_deref())).expect("the case's answer is one")
     }
 }
 
@@ -85,6 +88,8 @@ pub fn suites(direction: &str, file: &str) -> Vec<Suite> {
             (Some("ec2"), _) => Protocol::Ec2Query,
             (Some("query"), _) => Protocol::AwsQuery,
             (Some("rest-json"), _) => Protocol::RestJson1,
+            (Some("rest-xml"), _) => Protocol::RestXml,
+            (Some("smithy-rpc-v2-cbor"), _) => Protocol::RpcV2Cbor,
             (Some("json"), Some("1.0")) => Protocol::AwsJson1_0,
             (Some("json"), _) => Protocol::AwsJson1_1,
             other => panic!("no protocol of ours: {other:?}"),
@@ -107,9 +112,21 @@ fn optional(json: &J) -> Option<&'static str> {
 }
 
 impl Suite {
+    /// A case's body. Those of CBOR are written in base64.
+    pub fn bytes(&self, body: Option<&str>) -> Bytes {
+        let body = body.unwrap_or_default().to_owned();
+        match self.protocol {
+            Protocol::RpcV2Cbor => STANDARD.decode(body).expect("CBOR is in base64").into(),
+            _ => body.into(),
+        }
+    }
+
+    /// What stands for the service where an operation is named by a target.
+    pub fn target(&self) -> &str {
+        self.metadata["targetPrefix"].as_str().unwrap_or("Target")
+    }
+
     pub fn operation(&self, case: &Case) -> &'static AnyOperation {
-        let target =
-            self.metadata["targetPrefix"].as_str().filter(|_| case.serialized.headers.contains_key("X-Amz-Target"));
         let service = Service {
             name: "test",
             id: "Test",
@@ -117,7 +134,7 @@ impl Suite {
             endpoint_prefix: "test",
             api_version: text(&self.metadata["apiVersion"]),
             protocols: keep([self.protocol]),
-            target_prefix: Some(target.map_or("Target", |prefix| Box::leak(prefix.to_owned().into_boxed_str()))),
+            target_prefix: Some(Box::leak(self.target().to_owned().into_boxed_str())),
             namespace: Some("https://example.com/"),
             scope: Scope::Regional,
             null_error_members: false,

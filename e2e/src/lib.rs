@@ -19,6 +19,7 @@ mod cluster;
 mod followed;
 pub mod image;
 mod machines;
+pub mod pages;
 mod process;
 mod region;
 mod story;

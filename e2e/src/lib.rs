@@ -25,6 +25,7 @@ mod region;
 mod story;
 mod traces;
 mod turn;
+pub mod twice;
 mod wire;
 
 pub use boto::{Answer, Call, call, merged, text};

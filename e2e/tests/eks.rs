@@ -213,20 +213,34 @@ fn what_is_asked_for_twice_is_done_once(region: &Region) {
     ]);
     let arns = [0, 1, 5].map(|n| member(&answers[n], "/accessEntry/accessEntryArn"));
     assert!(arns[0] == arns[1] && arns[0] != arns[2], "what was deleted is made anew: {arns:?}");
-    // At the same time, each with a token of its own.
     let subnets: Vec<String> = region.default_subnets().split(',').map(str::to_owned).collect();
     let sizes = json!({"minSize": 0, "maxSize": 1, "desiredSize": 0});
-    let twin =
-        json!({"nodegroupName": "twin", "subnets": subnets, "nodeRole": role("eks-node-role"), "scalingConfig": sizes});
-    let ask = || region.boto(vec![on("create_nodegroup", twin.clone())]).remove(0).code().to_owned();
-    let mut codes = std::thread::scope(|scope| {
-        let asked: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
-        asked.into_iter().map(|asked| asked.join().expect("nobody panics")).collect::<Vec<_>>()
-    });
+    let group = json!({"subnets": subnets, "nodeRole": role("eks-node-role"), "scalingConfig": sizes});
+    by_a_crowd(region, "access_entry", &json!({"principalArn": role("eks-cluster-role")}), &json!({}));
+    by_a_crowd(region, "addon", &json!({"addonName": "kube-proxy"}), &json!({}));
+    by_a_crowd(region, "nodegroup", &json!({"nodegroupName": "twin"}), &group);
+}
+
+/// At the same time, each with a token of its own, and then all with one.
+fn by_a_crowd(region: &Region, kind: &str, name: &Value, more: &Value) {
+    let create = |more: Value| on(&format!("create_{kind}"), merged(name.clone(), &more));
+    let delete = || {
+        region.gets(vec![("OK", on(&format!("delete_{kind}"), name.clone()))]);
+        goes(region, &on(&format!("describe_{kind}"), name.clone()));
+    };
+    let crowd = |call: Call| region.boto(vec![call.at_once(8)]).remove(0).each();
+    let mut codes: Vec<String> = crowd(create(more.clone())).iter().map(|one| one.code().to_owned()).collect();
     codes.sort();
-    assert_eq!(codes, ["OK", IN_USE, IN_USE, IN_USE]);
-    region.gets(vec![("OK", on("delete_nodegroup", json!({"nodegroupName": "twin"})))]);
-    goes(region, &on("describe_nodegroup", json!({"nodegroupName": "twin"})));
+    assert_eq!((codes[0].as_str(), &codes[1..]), ("OK", &[(); 7].map(|()| IN_USE.to_owned())[..]), "{kind}");
+    delete();
+    let token = json!({"clientRequestToken": format!("crowd-{kind}")});
+    let with_token = merged(more.clone(), &token);
+    let answers = crowd(create(with_token.clone()));
+    let first = answers[0].clone().value();
+    assert!(answers.into_iter().all(|one| one.value() == first), "{kind}: one token, one answer");
+    let other = merged(with_token, &json!({"tags": {"another": "one"}}));
+    region.gets(vec![(INVALID, create(other))]);
+    delete();
 }
 
 /// Begins an update of the cluster and waits until it is done.

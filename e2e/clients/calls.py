@@ -3,6 +3,8 @@
 import datetime
 import json
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import botocore.auth
@@ -28,8 +30,14 @@ def plain(value):
     return [plain(inner) for inner in value] if isinstance(value, list) else value
 
 
+def client_of(service, clients):
+    if service not in clients:
+        clients[service] = boto3.client(service, config=CONFIG)
+    return clients[service]
+
+
 def make(call, clients):
-    client = clients.setdefault(call["service"], boto3.client(call["service"], config=CONFIG))
+    client = client_of(call["service"], clients)
     if "pages" not in call:
         return getattr(client, call["operation"])(**call["input"])
     pages = client.get_paginator(call["operation"])
@@ -48,9 +56,25 @@ def answer(call, clients):
         return {"error": error}
 
 
+def answers_of(call, clients):
+    if "at_once" not in call:
+        return answer(call, clients)
+    number = call["at_once"]
+    together = threading.Barrier(number)
+    # Threads may share a client, and may not make one.
+    client_of(call["service"], clients)
+
+    def begin(_):
+        together.wait()
+        return answer(call, clients)
+
+    with ThreadPoolExecutor(number) as threads:
+        return {"output": list(threads.map(begin, range(number)))}
+
+
 def main():
     clients = {}
-    answers = [answer(call, clients) for call in json.load(sys.stdin)]
+    answers = [answers_of(call, clients) for call in json.load(sys.stdin)]
     json.dump(answers, sys.stdout, default=str)
 
 

@@ -42,6 +42,12 @@ impl Call {
         self.and("pages", json!(items))
     }
 
+    /// By so many threads at the same moment. The answer is a list of answers: [`Answer::each`].
+    #[must_use]
+    pub fn at_once(self, threads: u32) -> Call {
+        self.and("at_once", json!(threads))
+    }
+
     /// Made by a machine whose clock is off by so many seconds.
     #[must_use]
     pub fn with_clock_off_by(self, seconds: i64) -> Call {
@@ -70,6 +76,12 @@ impl Answer {
     pub fn value(self) -> Value {
         assert!(self.0["error"].is_null(), "refused: {}", self.0["error"]);
         self.0["output"].clone()
+    }
+
+    /// The answers to a call that was made several times at once.
+    #[track_caller]
+    pub fn each(self) -> Vec<Answer> {
+        answers(self.value())
     }
 
     /// Whether the call was refused.

@@ -20,11 +20,13 @@ mod followed;
 pub mod image;
 mod machines;
 mod outside;
+pub mod pages;
 mod process;
 mod region;
 mod story;
 mod traces;
 mod turn;
+pub mod twice;
 mod wire;
 
 pub use boto::{Answer, Call, call, merged, text};

@@ -1,6 +1,7 @@
 //! What belongs to a cluster, by boto3: access entries, add-ons, node groups without nodes, updates, tags. One cluster for
 //! all of it; that nodes and pods run, others show.
 
+use e2e::pages::{list, sweep};
 use e2e::{Answer, Call, Region, call, merged, steps, until};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -212,20 +213,34 @@ fn what_is_asked_for_twice_is_done_once(region: &Region) {
     ]);
     let arns = [0, 1, 5].map(|n| member(&answers[n], "/accessEntry/accessEntryArn"));
     assert!(arns[0] == arns[1] && arns[0] != arns[2], "what was deleted is made anew: {arns:?}");
-    // At the same time, each with a token of its own.
     let subnets: Vec<String> = region.default_subnets().split(',').map(str::to_owned).collect();
     let sizes = json!({"minSize": 0, "maxSize": 1, "desiredSize": 0});
-    let twin =
-        json!({"nodegroupName": "twin", "subnets": subnets, "nodeRole": role("eks-node-role"), "scalingConfig": sizes});
-    let ask = || region.boto(vec![on("create_nodegroup", twin.clone())]).remove(0).code().to_owned();
-    let mut codes = std::thread::scope(|scope| {
-        let asked: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
-        asked.into_iter().map(|asked| asked.join().expect("nobody panics")).collect::<Vec<_>>()
-    });
+    let group = json!({"subnets": subnets, "nodeRole": role("eks-node-role"), "scalingConfig": sizes});
+    by_a_crowd(region, "access_entry", &json!({"principalArn": role("eks-cluster-role")}), &json!({}));
+    by_a_crowd(region, "addon", &json!({"addonName": "kube-proxy"}), &json!({}));
+    by_a_crowd(region, "nodegroup", &json!({"nodegroupName": "twin"}), &group);
+}
+
+/// At the same time, each with a token of its own, and then all with one.
+fn by_a_crowd(region: &Region, kind: &str, name: &Value, more: &Value) {
+    let create = |more: Value| on(&format!("create_{kind}"), merged(name.clone(), &more));
+    let delete = || {
+        region.gets(vec![("OK", on(&format!("delete_{kind}"), name.clone()))]);
+        goes(region, &on(&format!("describe_{kind}"), name.clone()));
+    };
+    let crowd = |call: Call| region.boto(vec![call.at_once(8)]).remove(0).each();
+    let mut codes: Vec<String> = crowd(create(more.clone())).iter().map(|one| one.code().to_owned()).collect();
     codes.sort();
-    assert_eq!(codes, ["OK", IN_USE, IN_USE, IN_USE]);
-    region.gets(vec![("OK", on("delete_nodegroup", json!({"nodegroupName": "twin"})))]);
-    goes(region, &on("describe_nodegroup", json!({"nodegroupName": "twin"})));
+    assert_eq!((codes[0].as_str(), &codes[1..]), ("OK", &[(); 7].map(|()| IN_USE.to_owned())[..]), "{kind}");
+    delete();
+    let token = json!({"clientRequestToken": format!("crowd-{kind}")});
+    let with_token = merged(more.clone(), &token);
+    let answers = crowd(create(with_token.clone()));
+    let first = answers[0].clone().value();
+    assert!(answers.into_iter().all(|one| one.value() == first), "{kind}: one token, one answer");
+    let other = merged(with_token, &json!({"tags": {"another": "one"}}));
+    region.gets(vec![(INVALID, create(other))]);
+    delete();
 }
 
 /// Begins an update of the cluster and waits until it is done.
@@ -402,25 +417,32 @@ fn what_is_not_there_is_named(region: &Region) {
 }
 
 fn lists_are_cut_into_pages(region: &Region) {
+    let subnets: Vec<String> = region.default_subnets().split(',').map(str::to_owned).collect();
+    let sizes = json!({"minSize": 0, "maxSize": 1, "desiredSize": 0});
+    let all = json!({"subnets": subnets, "nodeRole": role("eks-node-role"), "scalingConfig": sizes});
+    let group = |name: &str| on("create_nodegroup", with("nodegroupName", name, &all));
+    let addon = |name: &str| on("create_addon", json!({ "addonName": name }));
+    let entry = |name: &str| on("create_access_entry", json!({"principalArn": role(name)}));
+    let made = [group("one"), group("two"), addon("kube-proxy"), addon("vpc-cni"), entry("eks-cluster-role")];
+    region.gets(made.map(|call| ("OK", call)).to_vec());
     let lists = ["list_nodegroups", "list_addons", "list_access_entries"];
-    let bad = |more: &Value| {
-        let mut all = lists.map(|operation| (INVALID, on(operation, more.clone()))).to_vec();
-        all.push((INVALID, of(CLUSTER, "list_updates", more.clone())));
-        all.push((INVALID, call("eks", "describe_addon_versions", more.clone())));
-        all
-    };
-    for more in [json!({"nextToken": "invented"}), json!({"maxResults": 0}), json!({"maxResults": 101})] {
-        region.gets([bad(&more), vec![(INVALID, call("eks", "list_clusters", more))]].concat());
-    }
-    let updates = of(CLUSTER, "list_updates", json!({}));
-    let answers = region.gets(vec![("OK", updates.clone()), ("OK", updates.in_pages_of(1))]);
-    let each = answers[1].clone().value();
-    let each: Vec<Value> = each.as_array().into_iter().flatten().map(|page| page["updateIds"][0].clone()).collect();
-    assert_eq!(member(&answers[0], "/updateIds"), json!(each));
+    let of_cluster = |operation| list("eks", operation, 2).of(json!({"clusterName": CLUSTER}));
+    let updates = list("eks", "list_updates", 2).of(json!({"name": CLUSTER})).unlike(json!({"nodegroupName": "one"}));
+    sweep(region, &[lists.map(of_cluster).to_vec(), vec![updates]].concat());
     // A page of one list is none of another.
     let first = region.gets(vec![("OK", call("eks", "describe_addon_versions", json!({"maxResults": 1})))]);
     let token = member(&first[0], "/nextToken");
     region.gets(lists.map(|operation| (INVALID, on(operation, json!({ "nextToken": token })))).to_vec());
+    let unmade = ["one", "two"].map(|name| on("delete_nodegroup", json!({"nodegroupName": name})));
+    region.gets(unmade.map(|call| ("OK", call)).to_vec());
+    for name in ["kube-proxy", "vpc-cni"] {
+        region.gets(vec![("OK", on("delete_addon", json!({ "addonName": name })))]);
+        goes(region, &on("describe_addon", json!({ "addonName": name })));
+    }
+    for name in ["one", "two"] {
+        goes(region, &on("describe_nodegroup", json!({"nodegroupName": name})));
+    }
+    region.gets(vec![("OK", on("delete_access_entry", json!({"principalArn": role("eks-cluster-role")})))]);
 }
 
 #[test]

@@ -165,8 +165,11 @@ fn policies_are_listed_by_whose_they_are(region: &Region) {
     assert_eq!(listed(6), ["AmazonEBSCSIDriverPolicy"]);
     assert_eq!(listed(7), [""; 0]);
     let all = region.boto(vec![iam("list_policies", json!({})).in_pages_of(10)]).remove(0).value();
-    let all: Vec<_> = all.as_array().into_iter().flatten().flat_map(|page| names(&page["Policies"], "Arn")).collect();
-    assert!(all.len() > 20 && all.is_sorted() && all.contains(&arn("team/two")), "{all:?}");
+    let every = |name: &str| -> Vec<String> {
+        all.as_array().into_iter().flatten().flat_map(|page| names(&page["Policies"], name)).collect()
+    };
+    let (by_name, arns) = (every("PolicyName"), every("Arn"));
+    assert!(by_name.len() > 20 && by_name.is_sorted() && arns.contains(&arn("team/two")), "{arns:?}");
 }
 
 fn those_of_aws_are_shown_and_never_changed(region: &Region) {

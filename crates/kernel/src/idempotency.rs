@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use roadstead_store::{AnyKey, Index, Key, Object, Read, Tx};
 use roadstead_types::Millis;
-use roadstead_wire::fault::Fault;
+use roadstead_wire::fault::{Code, Common, Fault};
 use roadstead_wire::schema::canonical::{self, Sensitive};
 use roadstead_wire::schema::{AnyOperation, Value};
 use serde::{Deserialize, Serialize};
@@ -68,8 +68,7 @@ impl Token {
     pub(crate) fn replay(&self, tx: &Tx, operation: &AnyOperation) -> Option<Result<Value, Fault>> {
         let done = tx.get(&self.key).map(|record| record.body).filter(|done| done.stands(tx))?;
         if done.input != self.input {
-            let why = "The client request token was already used by a request with other parameters.";
-            return Some(Err(operation.invalid.fault(why)));
+            return Some(Err(mismatch(operation)));
         }
         Some(canonical::read(operation.output, &done.output).map_err(Fault::internal))
     }
@@ -80,6 +79,17 @@ impl Token {
         let made = tx.writes().iter().filter(|effect| effect.created()).map(|effect| effect.key.clone()).collect();
         tx.set(&self.key, None, Done { input: self.input, output, made, at });
         forget_old(tx, at);
+    }
+}
+
+/// A service that has an error of its own for bad input says it with that; the others have one for this.
+fn mismatch(operation: &AnyOperation) -> Fault {
+    match operation.invalid {
+        invalid @ Code::Modelled(_) => {
+            invalid.fault("The client request token was already used by a request with other parameters.")
+        }
+        Code::Common(_) => Common::IdempotentParameterMismatch
+            .fault("Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."),
     }
 }
 

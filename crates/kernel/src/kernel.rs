@@ -2,6 +2,7 @@ use crate::audit;
 use crate::authorize::{self, Policies};
 use crate::caller::{Caller, Mint, Secrets};
 use crate::idempotency::Token;
+use crate::page::Listing;
 use crate::service::{Handler, Service};
 use roadstead_store::{Read, Tx, View};
 use roadstead_wire::fault::{Code, Fault};
@@ -69,8 +70,17 @@ impl<P: Policies> Kernel<P> {
         self.admit(view, operation, caller, &input)?;
         match self.handlers.get(&id(operation)) {
             Some((_, Handler::Read(handler))) => {
+                let listing = Listing::of(operation, caller, &input);
+                let input = match &listing {
+                    Some(listing) => listing.open(input, view.now()),
+                    None => input,
+                };
                 let held = declared(operation, handler(view, caller, input))?;
-                Ok(Answer { value: held.value, hold: held.hold })
+                let value = match &listing {
+                    Some(listing) => listing.seal(held.value, view.now()),
+                    None => held.value,
+                };
+                Ok(Answer { value, hold: held.hold })
             }
             _ => Err(not_served(operation)),
         }

@@ -5,7 +5,7 @@ use roadstead_shapes::ec2::Filter;
 use roadstead_types::Tags;
 use roadstead_wire::fault::{Common, Fault};
 
-/// EC2's default page.
+/// EC2's default page, and its largest.
 const PAGE: usize = 1000;
 
 /// What was asked.
@@ -39,9 +39,20 @@ pub fn select<T>(
             selected.push((id, item));
         }
     }
-    let limit = query.max.and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE);
+    at_least(1, query.max)?;
+    let limit = query.max.map_or(PAGE, |asked| asked.unsigned_abs() as usize).min(PAGE);
     page::page(&query.scope, selected, limit, query.token)
         .map_err(|_| Common::InvalidParameterValue.fault("The token is not valid for this request."))
+}
+
+/// Refuses a page that is too small, in EC2's words, where its model has no constraint.
+pub fn at_least(least: i32, asked: Option<i32>) -> Result<(), Fault> {
+    match asked.filter(|asked| *asked < least) {
+        None => Ok(()),
+        Some(asked) => Err(Common::InvalidParameterValue.fault(format!(
+            "Value ( {asked} ) for parameter maxResults is invalid. Expecting a value greater than {least}."
+        ))),
+    }
 }
 
 fn matches<T>(filters: &[Filter], item: &T, values: impl Fn(&T, &str) -> Option<Vec<String>>) -> Result<bool, Fault> {

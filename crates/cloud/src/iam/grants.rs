@@ -111,7 +111,12 @@ impl Grants {
         let prefix = path_prefix.unwrap_or("/");
         let attached = self.attached.iter().filter(|(arn, _)| policy::path_of(arn).starts_with(prefix));
         let shown = |(arn, name): (&String, &String)| {
-            (arn.clone(), api::AttachedPolicy { policy_arn: Some(arn.clone()), policy_name: Some(name.clone()) })
+            // As ListPolicies: the ARN is too long for a Marker.
+            let whose = arn.split(':').nth(4).unwrap_or_default();
+            (
+                format!("{name}/{whose}"),
+                api::AttachedPolicy { policy_arn: Some(arn.clone()), policy_name: Some(name.clone()) },
+            )
         };
         listing::page(&format!("{scope}/{prefix}"), attached.map(shown).collect(), max_items, marker)
     }

@@ -60,9 +60,7 @@ fn get_parameters_by_path(
     let folder = format!("{}/", input.path.trim_end_matches('/'));
     let settings = Settings::of(view);
     let is_inside = |p: &Parameter| p.name.strip_prefix(&folder).is_some_and(|rest| recursive || !rest.contains('/'));
-    let mut inside: Vec<(String, Parameter)> =
-        parameters(&settings).into_iter().filter(is_inside).map(|p| (p.name.clone(), p)).collect();
-    inside.sort_by(|a, b| a.0.cmp(&b.0));
+    let inside = parameters(&settings).into_iter().filter(is_inside).map(|p| (p.name.clone(), p)).collect();
     let scope = format!("ssm:GetParametersByPath/{}/{folder}{recursive}", caller.identity.account);
     let limit = input.max_results.and_then(|n| usize::try_from(n).ok()).unwrap_or(10);
     let page = page::page(&scope, inside, limit, input.next_token.as_deref());

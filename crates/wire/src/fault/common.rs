@@ -28,6 +28,8 @@ pub enum Common {
     InvalidParameterValue,
     /// Parameters that don't go together.
     InvalidParameterCombination,
+    /// An idempotency token that another request had already, with other parameters.
+    IdempotentParameterMismatch,
     /// No such operation.
     UnknownOperation,
     /// No operation is named.
@@ -94,7 +96,8 @@ impl Common {
             Common::Validation
             | Common::MissingParameter
             | Common::InvalidParameterValue
-            | Common::InvalidParameterCombination => is("ValidationException", 400),
+            | Common::InvalidParameterCombination
+            | Common::IdempotentParameterMismatch => is("ValidationException", 400),
             Common::UnknownOperation | Common::MissingAction => is("UnknownOperationException", 404),
             Common::Serialization => is("SerializationException", 400),
             Common::RequestTooLarge => is("RequestEntityTooLargeException", 413),
@@ -133,6 +136,7 @@ impl Common {
             Common::MissingParameter => is("MissingParameter", 400),
             Common::InvalidParameterValue => is("InvalidParameterValue", 400),
             Common::InvalidParameterCombination => is("InvalidParameterCombination", 400),
+            Common::IdempotentParameterMismatch => is("IdempotentParameterMismatch", 400),
             Common::UnknownOperation => is("InvalidAction", 400),
             Common::MissingAction => is("MissingAction", 400),
             Common::Serialization => is("MalformedInput", 400),

@@ -169,7 +169,7 @@ pub fn describe(
             all.push((record.body.spec.name.clone(), record));
         }
     }
-    let page = paged(caller, "DescribeAutoScalingGroups", all, input.max_records, input.next_token)?;
+    let page = paged(caller, "DescribeAutoScalingGroups", Sizes(50, 100), all, input.max_records, input.next_token)?;
     let instances = input.include_instances != Some(false);
     let groups = page.items.iter().map(|record| view::group(view_, record, instances)).collect();
     Ok(api::AutoScalingGroupsType { auto_scaling_groups: groups, next_token: page.next })
@@ -185,10 +185,8 @@ pub fn describe_instances(
     let groups = groups(view_, caller);
     let members = groups.iter().flat_map(|group| group.body.instances.iter().map(|(id, m)| (id, m, &group.body.spec)));
     let members = members.filter(|(id, _, _)| named.is_empty() || named.contains(id));
-    let mut all: Vec<_> =
-        members.map(|(id, member, spec)| (id.clone(), view::instance_details(id, member, spec))).collect();
-    all.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let page = paged(caller, "DescribeAutoScalingInstances", all, input.max_records, input.next_token)?;
+    let all = members.map(|(id, member, spec)| (id.clone(), view::instance_details(id, member, spec))).collect();
+    let page = paged(caller, "DescribeAutoScalingInstances", Sizes(50, 50), all, input.max_records, input.next_token)?;
     Ok(api::AutoScalingInstancesType { auto_scaling_instances: Some(page.items), next_token: page.next })
 }
 
@@ -212,8 +210,7 @@ pub fn describe_activities(
             }
         }
     }
-    all.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let page = paged(caller, "DescribeScalingActivities", all, input.max_records, input.next_token)?;
+    let page = paged(caller, "DescribeScalingActivities", Sizes(100, 100), all, input.max_records, input.next_token)?;
     Ok(api::ActivitiesType { activities: page.items, next_token: page.next })
 }
 
@@ -223,21 +220,42 @@ pub fn describe_launch_configurations(
     caller: &Caller,
     input: api::LaunchConfigurationNamesType,
 ) -> Result<api::LaunchConfigurationsType, Fault> {
-    paged::<()>(caller, "DescribeLaunchConfigurations", vec![], input.max_records, input.next_token)?;
+    paged::<()>(caller, "DescribeLaunchConfigurations", Sizes(50, 100), vec![], input.max_records, input.next_token)?;
     Ok(api::LaunchConfigurationsType { launch_configurations: vec![], next_token: None })
 }
 
-fn paged<T>(
+/// How many results a page has if nobody says how many, and at most: the model says so in its texts only.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes(pub usize, pub usize);
+
+/// A page of an operation's list.
+///
+/// # Errors
+/// The token is not one of this list's, or the size is not one of a page.
+pub(super) fn paged<T>(
     caller: &Caller,
     operation: &str,
+    sizes: Sizes,
     all: Vec<(String, T)>,
     max: Option<i32>,
     token: Option<String>,
 ) -> Result<page::Page<T>, Fault> {
-    let limit = max.and_then(|n| usize::try_from(n).ok()).unwrap_or(50).clamp(1, 100);
+    let limit = max.map_or(Ok(sizes.0), |asked| page_size(asked, sizes.1))?;
     let scope = format!("autoscaling:{operation}/{}", caller.identity.account);
     let page = page::page(&scope, all, limit, token.as_deref());
-    page.map_err(|_| api::INVALID_NEXT_TOKEN.fault("The token is not valid for this request."))
+    let why = || format!("The token '{}' was invalid", token.as_deref().unwrap_or_default());
+    page.map_err(|_| api::INVALID_NEXT_TOKEN.fault(why()))
+}
+
+fn page_size(asked: i32, most: usize) -> Result<usize, Fault> {
+    let bound = match usize::try_from(asked) {
+        Ok(0) | Err(_) => "greater than or equal to 1".to_owned(),
+        Ok(asked) if asked <= most => return Ok(asked),
+        Ok(_) => format!("less than or equal to {most}"),
+    };
+    Err(invalid(format!(
+        "1 validation error detected: Value '{asked}' at 'maxRecords' failed to satisfy constraint: Member must have value {bound}"
+    )))
 }
 
 /// Auto Scaling SetDesiredCapacity.

@@ -1,8 +1,8 @@
 //! Tags of groups, which instances may get, too.
 
 use super::model::{AutoScalingGroup, Tag};
-use super::ops::{groups, invalid};
-use roadstead_kernel::{Caller, page};
+use super::ops::{Sizes, groups, invalid, paged};
+use roadstead_kernel::Caller;
 use roadstead_shapes::autoscaling as api;
 use roadstead_store::{Record, Tx, View};
 use roadstead_wire::fault::Fault;
@@ -93,11 +93,7 @@ pub fn describe(view: &View, caller: &Caller, input: api::DescribeTagsType) -> R
             }
         }
     }
-    all.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let limit = input.max_records.and_then(|n| usize::try_from(n).ok()).unwrap_or(50).min(100);
-    let scope = format!("autoscaling:DescribeTags/{}", caller.identity.account);
-    let page = page::page(&scope, all, limit, input.next_token.as_deref());
-    let page = page.map_err(|_| api::INVALID_NEXT_TOKEN.fault("The token is not valid for this request."))?;
+    let page = paged(caller, "DescribeTags", Sizes(50, 100), all, input.max_records, input.next_token)?;
     Ok(api::TagsType { tags: Some(page.items), next_token: page.next })
 }
 

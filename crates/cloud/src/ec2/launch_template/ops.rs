@@ -10,6 +10,8 @@ use roadstead_wire::fault::{Common, Fault};
 
 /// Versions of a template at most: fewer than EC2's 10,000, because a template is one record.
 const VERSIONS_MAX: usize = 1000;
+/// The largest page of versions.
+const VERSIONS_PAGE_MAX: i32 = 200;
 
 /// EC2 CreateLaunchTemplate.
 pub fn create(
@@ -127,7 +129,11 @@ pub fn describe_versions(
         let key = |n: u64| format!("{}/{:020}", template.id, u64::MAX - n);
         listed.extend(versions.map(|(n, version)| (key(*n), view::show_version(template, *n, version))));
     }
-    listed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    // "This value can be between 1 and 200", says the model's text.
+    if input.max_results.is_some_and(|asked| !(1..=VERSIONS_PAGE_MAX).contains(&asked)) {
+        let why = format!("Maximum results allowed are between 1 and {VERSIONS_PAGE_MAX}");
+        return Err(Common::InvalidParameterValue.fault(why));
+    }
     let query = Query {
         scope: format!("ec2:DescribeLaunchTemplateVersions/{account}"),
         ids: &[],

@@ -2,7 +2,7 @@
 
 use super::resource::{self, Row};
 use super::{checked, fit, not_dry};
-use crate::ec2::describe::{Query, select};
+use crate::ec2::describe::{Query, at_least, select};
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
 use roadstead_store::{Tx, View};
@@ -50,12 +50,12 @@ pub fn describe(
     input: api::DescribeTagsRequest,
 ) -> Result<api::DescribeTagsResult, Fault> {
     not_dry(input.dry_run)?;
+    at_least(5, input.max_results)?;
     let account = &caller.identity.account;
-    let mut rows: Vec<(String, Row)> = resource::rows(view, account)
+    let rows: Vec<(String, Row)> = resource::rows(view, account)
         .into_iter()
         .map(|row| (format!("{}/{}/{}", row.kind.as_str(), row.id, row.key), row))
         .collect();
-    rows.sort_by(|(a, _), (b, _)| a.cmp(b));
     let query = Query {
         scope: format!("ec2:DescribeTags/{account}"),
         ids: &[],

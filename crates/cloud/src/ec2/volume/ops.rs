@@ -1,7 +1,7 @@
 //! The volume operations.
 
 use super::Volume;
-use crate::ec2::describe::{Query, select, tag_values};
+use crate::ec2::describe::{Query, at_least, select, tag_values};
 use crate::ec2::tags;
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
@@ -15,6 +15,7 @@ pub fn describe(
     input: api::DescribeVolumesRequest,
 ) -> Result<api::DescribeVolumesResult, Fault> {
     tags::not_dry(input.dry_run)?;
+    at_least(5, input.max_results)?;
     let account = &caller.identity.account;
     let query = Query {
         scope: format!("ec2:DescribeVolumes/{account}"),

@@ -77,8 +77,12 @@ pub fn list(
     let shown = shown.filter(|_| input.policy_usage_filter != Some(api::PolicyUsageType::PermissionsBoundary));
     let shown = shown.filter(|policy| policy.path.as_ref().is_some_and(|path| path.starts_with(&prefix)));
     let shown = shown.filter(|policy| !only_attached || policy.attachment_count > Some(0));
-    let mut sorted: Vec<_> = shown.map(|policy| (policy.arn.clone().unwrap_or_default(), policy)).collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    // By name, then by whose it is: an ARN, with a path of up to 512 characters, is too long for a Marker.
+    let key = |policy: &api::Policy| {
+        let whose = policy.arn.as_deref().and_then(|arn| arn.split(':').nth(4)).unwrap_or_default();
+        format!("{}/{whose}", policy.policy_name.as_deref().unwrap_or_default())
+    };
+    let sorted = shown.map(|policy| (key(&policy), policy)).collect();
     let list = format!("iam:ListPolicies/{account}/{scope:?}/{only_attached}/{prefix}");
     let page = listing::page(&list, sorted, input.max_items, input.marker.as_deref())?;
     Ok(api::ListPoliciesResponse {

@@ -8,7 +8,7 @@ use roadstead_kernel::Caller;
 use roadstead_shapes::kms as api;
 use roadstead_shapes::kms::{LIMIT_EXCEEDED_EXCEPTION, MALFORMED_POLICY_DOCUMENT_EXCEPTION, NOT_FOUND_EXCEPTION};
 use roadstead_store::{Tx, View};
-use roadstead_wire::fault::Fault;
+use roadstead_wire::fault::{Common, Fault};
 
 /// The only name that a key policy has.
 const NAME: &str = "default";
@@ -76,7 +76,9 @@ pub fn list(
     let record = find(view, caller, &input.key_id)?;
     let scope = format!("kms:ListKeyPolicies/{}", record.key.name());
     let names = vec![(NAME.to_owned(), NAME.to_owned())];
-    let page = paged(&scope, names, 100, input.limit, input.marker.as_deref())?;
+    // Alone among KMS's lists it does not declare InvalidMarkerException.
+    let page = paged(&scope, names, 100, input.limit, input.marker.as_deref())
+        .map_err(|fault| Common::Validation.fault(fault.message))?;
     Ok(api::ListKeyPoliciesResponse {
         policy_names: Some(page.items),
         truncated: Some(page.next.is_some()),

@@ -32,8 +32,7 @@ pub fn describe(
     let class = input.log_group_class;
     let found = found.into_iter().filter(|record| record.body.name.contains(pattern));
     let found = found.filter(|record| class.is_none_or(|class| class == shown_class(record.body.class)));
-    let mut sorted: Vec<_> = found.map(|record| (record.body.name.clone(), shown(&record, &caller.region))).collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    let sorted = found.map(|record| (record.body.name.clone(), shown(&record, &caller.region))).collect();
     let prefix = input.log_group_name_prefix.as_deref().unwrap_or_default();
     let scope = format!("logs:DescribeLogGroups/{account}/{prefix}/{pattern}/{class:?}");
     let limit = input.limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(PAGE);

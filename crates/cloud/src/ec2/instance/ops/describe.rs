@@ -1,5 +1,5 @@
 use super::missing;
-use crate::ec2::describe::{Query, select};
+use crate::ec2::describe::{Query, at_least, select};
 use crate::ec2::instance::{Instance, Phase, State, view};
 use crate::ec2::tags;
 use roadstead_kernel::Caller;
@@ -7,7 +7,6 @@ use roadstead_shapes::ec2 as api;
 use roadstead_store::Read as _;
 use roadstead_store::{Index, Record, View};
 use roadstead_wire::fault::Fault;
-use std::collections::BTreeMap;
 
 /// EC2 DescribeInstances: a page counts instances, as in EC2.
 pub fn describe(
@@ -16,6 +15,7 @@ pub fn describe(
     input: api::DescribeInstancesRequest,
 ) -> Result<api::DescribeInstancesResult, Fault> {
     tags::not_dry(input.dry_run)?;
+    at_least(5, input.max_results)?;
     let account = &caller.identity.account;
     let query = Query {
         scope: format!("ec2:DescribeInstances/{account}"),
@@ -26,11 +26,15 @@ pub fn describe(
     };
     let values = |record: &Record<Instance>, filter: &str| view::values(view_, record, filter);
     let page = select(&query, all(view_, account), values, |id| missing(&[id]))?;
-    let mut reservations: BTreeMap<String, Vec<api::Instance>> = BTreeMap::new();
+    let mut reservations: Vec<(String, Vec<api::Instance>)> = vec![];
     for record in &page.items {
-        let reservation = record.body.spec.launch.as_ref().map(|launch| launch.reservation.clone());
+        let reservation = record.body.spec.launch.as_ref().map(|launch| launch.reservation.clone()).unwrap_or_default();
         let shown = view::show(view_, &caller.region, record);
-        reservations.entry(reservation.unwrap_or_default()).or_default().extend(shown);
+        // In the order of the pages, whatever their size.
+        match reservations.iter_mut().find(|(id, _)| *id == reservation) {
+            Some((_, instances)) => instances.extend(shown),
+            None => reservations.push((reservation, shown.into_iter().collect())),
+        }
     }
     let reservations = reservations.into_iter().map(|(id, instances)| view::reservation(id, account, instances));
     Ok(api::DescribeInstancesResult { reservations: Some(reservations.collect()), next_token: page.next })
@@ -57,6 +61,7 @@ pub fn describe_status(
     input: api::DescribeInstanceStatusRequest,
 ) -> Result<api::DescribeInstanceStatusResult, Fault> {
     tags::not_dry(input.dry_run)?;
+    at_least(5, input.max_results)?;
     let account = &caller.identity.account;
     let ids = input.instance_ids.unwrap_or_default();
     let query = Query {

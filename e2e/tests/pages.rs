@@ -127,6 +127,7 @@ fn of_ec2(made: &Made) -> Vec<List> {
         ec2("describe_internet_gateways", 6).unlike(only("tag-key", "n")),
         ec2("describe_launch_template_versions", 3).of(named()).unlike(json!({"MinVersion": "1"})).sized(1, Some(200)),
         ec2("describe_launch_templates", 3).unlike(only("tag-key", "n")),
+        ec2("describe_nat_gateways", 6).unlike(json!({"Filter": [{"Name": "state", "Values": ["available"]}]})),
         ec2("describe_network_acls", 7).unlike(in_vpc()),
         ec2("describe_network_interfaces", 6).unlike(in_vpc()).by("NetworkInterfaceId"),
         ec2("describe_route_tables", 7).unlike(in_vpc()),
@@ -171,6 +172,10 @@ impl Made {
         let vpc = text(&networks[0]["Vpc"], "VpcId").to_owned();
         let subnets = ok(SIX.map(|n| subnet(&vpc, n)).into());
         let home = text(&subnets[0]["Subnet"], "SubnetId").to_owned();
+        let address = ok(vec![call("ec2", "allocate_address", json!({}))]).remove(0);
+        // There is no internet gateway in their VPC: they fail, and cost nothing.
+        let nat = json!({"SubnetId": home, "AllocationId": address["AllocationId"]});
+        ok(SIX.map(|_| call("ec2", "create_nat_gateway", nat.clone())).into());
         let name = "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/x86_64/standard/recommended/image_id";
         let image = ok(vec![call("ssm", "get_parameter", json!({"Name": name}))]).remove(0);
         let data = json!({"ImageId": image["Parameter"]["Value"], "InstanceType": "t3.medium"});

@@ -38,6 +38,8 @@ fn everything_is_asked_for_twice_and_by_a_crowd(region: &Region) {
     let served: BTreeSet<String> = all_creates(region).into_keys().collect();
     assert_eq!(served, &named | &elsewhere, "something can be made that nobody asks for twice");
     ask_twice(region, &creates);
+    let addresses = ok(region, "ec2", "describe_addresses", json!({}))["Addresses"].clone();
+    ok(region, "ec2", "release_address", json!({"AllocationId": addresses[0]["AllocationId"]}));
 }
 
 /// The image of nodes.
@@ -138,6 +140,13 @@ fn of_ec2(region: &Region) -> Vec<Create> {
     let table = text(&table["RouteTable"], "RouteTableId").to_owned();
     let subnet = region.default_subnets().split(',').next().unwrap_or_default().to_owned();
     let image = image(region);
+    // There is no internet gateway in its VPC: each fails, and there may be many.
+    let closed = ok(region, "ec2", "create_vpc", json!({"CidrBlock": "10.6.0.0/16"}))["Vpc"]["VpcId"].clone();
+    let closed = ok(region, "ec2", "create_subnet", json!({"VpcId": closed, "CidrBlock": "10.6.0.0/24"}));
+    let address = ok(region, "ec2", "allocate_address", json!({}))["AllocationId"].clone();
+    let nat = json!({"SubnetId": closed["Subnet"]["SubnetId"], "AllocationId": address});
+    let tagged_nat =
+        json!({"TagSpecifications": [{"ResourceType": "natgateway", "Tags": [{"Key": "a", "Value": "b"}]}]});
     let described = || json!({"Description": "another"});
     let in_vpc = |more: Value| merged(json!({ "VpcId": vpc }), &more);
     let (of_vpc, tagged) = (in_vpc(json!({})), vpc.clone());
@@ -159,6 +168,7 @@ fn of_ec2(region: &Region) -> Vec<Create> {
             Box::new(|_| json!({"LaunchTemplateName": "fleet", "LaunchTemplateData": {"InstanceType": "t3.medium"}})),
         )
         .unlike(json!({"VersionDescription": "another"})),
+        ec2("create_nat_gateway", Second::Another, Box::new(move |_| nat.clone())).unlike(tagged_nat),
         ec2("create_network_interface", Second::Another, Box::new(move |_| interface.clone())).unlike(described()),
         ec2(
             "create_route",

@@ -73,11 +73,12 @@ fn required(value: Option<String>, name: &str) -> Result<String, Fault> {
     value.ok_or_else(|| Common::MissingParameter.fault(format!("The request must contain the parameter {name}")))
 }
 
-/// How many NAT gateways an account has in a zone.
+/// How many NAT gateways an account has in a zone. Those that failed do not count (VPC user guide, "Amazon VPC quotas").
 fn in_zone(read: &impl Read, account: &str, zone: &str) -> usize {
     let all = read.list(Index::<NatGateway>::prefix(format!("{account}/")));
     let of = |gateway: &Record<NatGateway>| read.shared(&Subnet::key(account, &gateway.body.subnet));
-    all.iter().filter(|gateway| of(gateway).is_some_and(|subnet| subnet.body.zone == zone)).count()
+    let live = all.iter().filter(|gateway| gateway.body.failure.is_none());
+    live.filter(|gateway| of(gateway).is_some_and(|subnet| subnet.body.zone == zone)).count()
 }
 
 /// What it fails of (VPC user guide, "NAT gateway creation fails").

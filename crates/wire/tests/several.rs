@@ -5,7 +5,7 @@ use ciborium::cbor;
 use ciborium::value::Value as Item;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use roadstead_wire::Router;
 use roadstead_wire::fault::{Code, Common, ErrorShape};
 use roadstead_wire::schema::{AnyOperation, Member, Protocol, Schema, Scope, Service, Structure};
@@ -179,6 +179,14 @@ fn what_there_is_not_is_refused_in_the_protocol_that_asked() {
     assert_eq!((field(&cbor, "__type"), cbor.status().as_u16()), ("UnknownOperationException".to_owned(), 400));
     assert!(text(&json).contains("UnknownOperationException"), "{json:?}");
     assert!(text(&xml).contains("<Code>InvalidAction</Code>"), "{xml:?}");
+    let (mut parts, body) = cbor_of("ReadGauge").into_parts();
+    parts.method = Method::GET;
+    assert_eq!(field(&unrouted(Request::from_parts(parts, body)), "__type"), "UnknownOperationException");
+    // Where nothing tells the protocol, it is the first that is no form's.
+    assert_eq!(
+        field(&unrouted(Request::get("/gauges").body(Bytes::new()).unwrap()), "__type"),
+        "UnknownOperationException"
+    );
     // A path alone is none of RPC v2.
     let (mut parts, body) = cbor_of("ReadGauge").into_parts();
     parts.headers.remove("smithy-protocol");

@@ -157,7 +157,19 @@ mod tests {
         assert!(Element::read(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
         let deep = nested(MAX_DEPTH + 1);
         let bomb = "<!DOCTYPE a [<!ENTITY b \"b\">]><a>&b;</a>";
-        for text in ["", "a", "<a>", "</a>", "<a></b>", "<a x='1' x='2'/>", "<a>&b;</a>", "<a>&#0;</a>", bomb, &deep] {
+        for text in [
+            "",
+            "a",
+            "<!DOCTYPE a><a/>",
+            "<a>",
+            "</a>",
+            "<a></b>",
+            "<a x='1' x='2'/>",
+            "<a>&b;</a>",
+            "<a>&#0;</a>",
+            bomb,
+            &deep,
+        ] {
             assert!(Element::read(text.as_bytes()).is_err(), "{text:.60}");
         }
         assert!(Element::read(b"<a>\xff</a>").is_err());

@@ -75,3 +75,95 @@ pub(crate) fn refuse(service: Option<&Service>, fault: &Fault, request_id: &str)
     rest::write(fault.schema().members(), &fault.members, response.headers_mut());
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Router;
+    use crate::fault::{Code, Common, ErrorShape};
+    use crate::schema::{
+        AnyOperation, Kind, Location, Member, Protocol, Schema, Scope, Service, Struct, Structure, Value,
+    };
+    use bytes::Bytes;
+    use http::Request;
+
+    static SERVICE: Service = Service {
+        name: "shelf",
+        id: "Shelf",
+        signing_name: "shelf",
+        endpoint_prefix: "shelf",
+        api_version: "2026-01-01",
+        protocols: &[Protocol::RestXml],
+        target_prefix: None,
+        namespace: None,
+        scope: Scope::Regional,
+        null_error_members: false,
+        query_compatible: false,
+    };
+    static TEXT: Schema = Schema::string("Text");
+    static BYTES: Schema = Schema::new("Bytes", Kind::Blob);
+    static BOOK: Schema = Schema::structure(
+        "Book",
+        &Structure::new(&[
+            Member::new("Name", &TEXT).at(Location::Uri),
+            Member::new("Coding", &TEXT).at(Location::Header).named("Content-Encoding"),
+            Member::new("Pages", &BYTES).streaming(),
+        ])
+        .payload("Pages"),
+    );
+    static LENT: ErrorShape = ErrorShape {
+        name: "BookLent",
+        code: "BookLent",
+        status: 409,
+        sender: true,
+        schema: &Schema::structure(
+            "BookLent",
+            &Structure::new(&[
+                Member::new("Message", &TEXT),
+                Member::new("Until", &TEXT).at(Location::Header).named("x-until"),
+                Member::new("Reader", &TEXT),
+            ]),
+        ),
+    };
+    static PUT: AnyOperation = AnyOperation {
+        service: &SERVICE,
+        name: "PutBook",
+        method: "PUT",
+        uri: "/{Name}",
+        status: 200,
+        input: &BOOK,
+        output: &BOOK,
+        action: "shelf:PutBook",
+        open: false,
+        resources: &[],
+        pass_role: &[],
+        errors: &[&LENT],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    };
+
+    fn put() -> Request<Bytes> {
+        Request::put("/b").header("content-encoding", "gzip").body("as it is".into()).unwrap()
+    }
+
+    #[test]
+    fn a_stream_is_taken_as_it_is_coded() {
+        let request = put();
+        let input = Router::new([&PUT]).route(&request).unwrap().decode(&request).unwrap();
+        let wanted = Struct::new().with("Name", "b").with("Coding", "gzip");
+        assert_eq!(input, Value::Struct(wanted.with("Pages", Value::Blob(b"as it is".into()))));
+    }
+
+    #[test]
+    fn an_error_s_members_stand_where_its_model_says() {
+        let fault = LENT.fault("Come back.").with("Until", "tomorrow").with("Reader", "ada");
+        let answer = Router::new([&PUT]).route(&put()).unwrap().refuse(&fault, "id");
+        assert_eq!((answer.status().as_u16(), &answer.headers()["x-until"]), (409, &"tomorrow".parse().unwrap()));
+        let body = "<ErrorResponse><Error><Type>Sender</Type><Code>BookLent</Code><Message>Come back.</Message>\
+            <Reader>ada</Reader></Error><RequestId>id</RequestId></ErrorResponse>";
+        assert_eq!(answer.body(), body);
+    }
+}

@@ -105,6 +105,10 @@ fn attempt(
         launch_template: Some(template.clone()),
         root_bytes: data.root_bytes,
         hop_limit: data.hop_limit.unwrap_or(HOP_LIMIT),
+        key_name: data.key_name.clone(),
+        monitoring: data.monitoring.unwrap_or(false),
+        volume_tags: data.volume_tags.clone(),
+        interface_tags: data.interface_tags.clone(),
     };
     let mut refused = None;
     for instance_type in types {

@@ -3,7 +3,7 @@ use crate::ec2::instance::{Instance, view};
 use crate::ec2::launch_template::{self, Data, Root, hop_limit};
 use crate::ec2::network_interface::{self, Wish};
 use crate::ec2::offered::{nothing_left, profile_name, unsupported, user_data};
-use crate::ec2::{key_pair, subnet, tags};
+use crate::ec2::{subnet, tags};
 use crate::settings::Settings;
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
@@ -89,13 +89,6 @@ fn asked(tx: &Tx, caller: &Caller, mut input: api::RunInstancesRequest) -> Resul
     extras.secondary_count = wish.secondary_count;
     extras.prefixes = wish.prefixes;
     extras.prefix_count = wish.prefix_count;
-    extras.volume_tags = data.volume_tags;
-    extras.interface_tags = data.interface_tags;
-    if let Some(name) = data.key_name.as_ref().filter(|name| key_pair::named(tx, account, name).is_none()) {
-        return Err(key_pair::ops::missing(name));
-    }
-    extras.key_name = data.key_name;
-    extras.monitoring = data.monitoring.unwrap_or(false);
     extras.termination_protection = data.termination_protection.unwrap_or(false);
     let missing = |name: &str| {
         let why = format!("The request must contain the parameter {name}");
@@ -122,6 +115,10 @@ fn asked(tx: &Tx, caller: &Caller, mut input: api::RunInstancesRequest) -> Resul
         launch_template,
         root_bytes: data.root_bytes,
         hop_limit: data.hop_limit.unwrap_or(0),
+        key_name: data.key_name,
+        monitoring: data.monitoring.unwrap_or(false),
+        volume_tags: data.volume_tags,
+        interface_tags: data.interface_tags,
     };
     zone_fits(tx, &run, zone.as_deref())?;
     Ok((run, extras))

@@ -211,7 +211,7 @@ pub fn sweep(region: &Region, lists: &[List]) {
     let mut swept: Vec<Swept<'_>> = lists.iter().map(|list| begin(list, &models)).collect();
     let calls: Vec<Call> = swept.iter().flat_map(Swept::calls).collect();
     let each = calls.len() / swept.len();
-    let answers = region.boto(calls);
+    let answers = region.boto_in_turns(&calls);
     let judged = swept.iter_mut().zip(answers.chunks(each));
     let mut wrong: Vec<String> = judged.flat_map(|(one, answers)| one.judge(answers)).collect();
     let (mut whats, mut calls) = (vec![], vec![]);
@@ -221,7 +221,7 @@ pub fn sweep(region: &Region, lists: &[List]) {
             calls.push(call);
         }
     }
-    for ((name, what, code), answer) in whats.into_iter().zip(region.boto(calls)) {
+    for ((name, what, code), answer) in whats.into_iter().zip(region.boto_in_turns(&calls)) {
         if answer.code() != code {
             wrong.push(format!("{name}: {what}: {code}, not {answer:?}"));
         }

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How long `up` may take until the API answers, and `down` until all is gone.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How many calls one client makes of many.
+const TURN: usize = 60;
 /// How many lines of each log a failed test shows.
 const TAIL: usize = 25;
 
@@ -201,6 +203,12 @@ impl Region {
     #[track_caller]
     pub fn boto(&self, calls: Vec<Call>) -> Vec<Answer> {
         self.client().boto(calls)
+    }
+
+    /// The same for many calls, by one client after another: none of them has to be as patient as for all.
+    #[track_caller]
+    pub fn boto_in_turns(&self, calls: &[Call]) -> Vec<Answer> {
+        calls.chunks(TURN).flat_map(|some| self.boto(some.to_vec())).collect()
     }
 
     /// The same for calls that each must get what stands before it: `OK`, or the code of a refusal.

@@ -92,7 +92,7 @@ pub fn ask_twice(region: &Region, creates: &[Create]) {
         calls.extend(create.calls(4 * n, token.as_deref()));
     }
     let (checks, calls): (Vec<Check>, Vec<Call>) = calls.into_iter().unzip();
-    let mut answers = region.boto(calls).into_iter();
+    let mut answers = region.boto_in_turns(&calls).into_iter();
     let mut wrong = vec![];
     let mut first = None;
     for check in checks {

@@ -1,38 +1,18 @@
 //! What tools really call, in their order: the calls of a Terraform run, replayed by boto3 with what the provider expects of
 //! each answer.
 
-use e2e::{Answer, Call, Region, call, merged, steps, until};
+use e2e::{Call, Region, State, call, merged, steps};
 use serde_json::{Value, json};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::time::Duration;
 
 const ACCOUNT: &str = "111122223333";
 const CLUSTER: &str = "prod";
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// What Terraform keeps in its state: ids by address.
-#[derive(Default)]
-struct State(RefCell<BTreeMap<&'static str, String>>);
-
-impl State {
-    fn keep(&self, address: &'static str, id: &Value) {
-        let id = id.as_str().unwrap_or_else(|| panic!("no id of {address}: {id}"));
-        self.0.borrow_mut().insert(address, id.to_owned());
-    }
-
-    #[track_caller]
-    fn id(&self, address: &str) -> String {
-        self.0.borrow().get(address).unwrap_or_else(|| panic!("{address} is not in the state")).clone()
-    }
-}
 
 /// `terraform apply`, `plan` and `destroy` of terraform-aws-modules/eks 21 in the default VPC, with a managed node group of
 /// one from a launch template, an add-on, an access entry, IRSA's provider, a log group and a key.
 #[test]
 fn terraform_applies_and_destroys_the_eks_module() {
     let region = Region::for_nodes();
-    let before = there(&region);
+    let before = region.there();
     let state = State::default();
     steps!((&region, &state):
         data_sources_are_read,
@@ -44,40 +24,18 @@ fn terraform_applies_and_destroys_the_eks_module() {
         a_second_plan_finds_nothing_to_change,
         all_is_destroyed_in_reverse,
     );
-    assert_eq!(there(&region), before, "nothing is left");
-}
-
-/// What there is in the account, but for instances that are gone, which EC2 shows for an hour.
-fn there(region: &Region) -> Vec<Value> {
-    let mut parts = region.account().as_array().cloned().unwrap_or_default();
-    for reservation in parts.iter_mut().filter_map(|part| part.get_mut("Reservations")?.as_array_mut()) {
-        reservation.retain(|reservation| reservation["Instances"][0]["State"]["Name"] != "terminated");
-    }
-    parts
+    assert_eq!(region.there(), before, "nothing is left");
 }
 
 /// The one call, which must succeed.
 #[track_caller]
 fn ok(region: &Region, service: &str, operation: &str, input: Value) -> Value {
-    region.gets(vec![("OK", call(service, operation, input))]).remove(0).value()
+    region.one(service, operation, input)
 }
 
 fn eks(operation: &str, more: Value) -> Call {
     let input = merged(json!({"clusterName": CLUSTER}), &more);
     call("eks", operation, input)
-}
-
-/// As the provider's waiters do: asks until the member is so.
-fn becomes(region: &Region, ask: &Call, path: &str, wanted: &str) {
-    until(&format!("{path} is {wanted}"), PATIENCE, || {
-        let answer: Answer = region.gets(vec![("OK", ask.clone())]).remove(0);
-        (answer.value().pointer(path)? == wanted).then_some(())
-    });
-}
-
-/// As its deletions do: asks until the error is the one for what is not there.
-fn goes(region: &Region, ask: &Call, code: &str) {
-    until("it is gone", PATIENCE, || (region.boto(vec![ask.clone()]).remove(0).code() == code).then_some(()));
 }
 
 fn data_sources_are_read(region: &Region, state: &State) {
@@ -202,7 +160,7 @@ fn the_cluster_is_made_and_waited_for(region: &Region, state: &State) {
     let again = ok(region, "eks", "create_cluster", input);
     assert_eq!(again["cluster"]["arn"], made["cluster"]["arn"], "the same token, the same cluster");
     let ask = call("eks", "describe_cluster", json!({"name": CLUSTER}));
-    becomes(region, &ask, "/cluster/status", "ACTIVE");
+    region.becomes(&ask, "/cluster/status", "ACTIVE");
     let cluster = ok(region, "eks", "describe_cluster", json!({"name": CLUSTER}))["cluster"].clone();
     state.keep("own group", &cluster["resourcesVpcConfig"]["clusterSecurityGroupId"]);
     state.keep("issuer", &cluster["identity"]["oidc"]["issuer"]);
@@ -243,9 +201,9 @@ fn nodes_come_from_a_launch_template(region: &Region, state: &State) {
         "launchTemplate": {"id": state.id("template"), "version": "1"}, "updateConfig": {"maxUnavailablePercentage": 33},
         "scalingConfig": {"minSize": 1, "maxSize": 3, "desiredSize": 1}, "labels": {"team": "sea"}});
     region.gets(vec![("OK", eks("create_nodegroup", group))]);
-    becomes(region, &eks("describe_nodegroup", json!({"nodegroupName": "workers"})), "/nodegroup/status", "ACTIVE");
+    region.becomes(&eks("describe_nodegroup", json!({"nodegroupName": "workers"})), "/nodegroup/status", "ACTIVE");
     for addon in ["vpc-cni", "kube-proxy"] {
-        becomes(region, &eks("describe_addon", json!({"addonName": addon})), "/addon/status", "ACTIVE");
+        region.becomes(&eks("describe_addon", json!({"addonName": addon})), "/addon/status", "ACTIVE");
     }
 }
 
@@ -281,10 +239,10 @@ fn a_second_plan_finds_nothing_to_change(region: &Region, state: &State) {
 
 fn all_is_destroyed_in_reverse(region: &Region, state: &State) {
     region.gets(vec![("OK", eks("delete_nodegroup", json!({"nodegroupName": "workers"})))]);
-    goes(region, &eks("describe_nodegroup", json!({"nodegroupName": "workers"})), "ResourceNotFoundException");
+    region.goes(&eks("describe_nodegroup", json!({"nodegroupName": "workers"})), "ResourceNotFoundException");
     for addon in ["kube-proxy", "vpc-cni"] {
         region.gets(vec![("OK", eks("delete_addon", json!({ "addonName": addon })))]);
-        goes(region, &eks("describe_addon", json!({ "addonName": addon })), "ResourceNotFoundException");
+        region.goes(&eks("describe_addon", json!({ "addonName": addon })), "ResourceNotFoundException");
     }
     let entry = json!({"principalArn": format!("arn:aws:iam::{ACCOUNT}:user/admin")});
     region.gets(vec![
@@ -297,7 +255,7 @@ fn all_is_destroyed_in_reverse(region: &Region, state: &State) {
         ("DependencyViolation", call("ec2", "delete_security_group", json!({"GroupId": state.id("cluster group")}))),
         ("OK", call("eks", "delete_cluster", json!({"name": CLUSTER}))),
     ]);
-    goes(region, &call("eks", "describe_cluster", json!({"name": CLUSTER})), "ResourceNotFoundException");
+    region.goes(&call("eks", "describe_cluster", json!({"name": CLUSTER})), "ResourceNotFoundException");
     // The rules of each name the other one: they go first.
     for group in ["cluster group", "node group"] {
         let found = json!({"Filters": [{"Name": "group-id", "Values": [state.id(group)]}]});

@@ -133,6 +133,7 @@ fn of_ec2(made: &Made) -> Vec<List> {
         ec2("describe_route_tables", 7).unlike(in_vpc()),
         ec2("describe_security_group_rules", 14).unlike(only("group-id", "sg-1")),
         ec2("describe_security_groups", 7).unlike(in_vpc()),
+        ec2("describe_snapshots", 0).sized(5, None),
         ec2("describe_subnets", 9).unlike(in_vpc()),
         ec2("describe_tags", 6).unlike(only("key", "n")).sized(5, None),
         ec2("describe_volumes", 6).unlike(only("size", "20")).by("VolumeId").sized(5, None),

@@ -13,6 +13,8 @@ const OF_AN_ACTIVE_CLUSTER: [&str; 3] = ["eks create_access_entry", "eks create_
 /// Of which there can be but a few: a step of its own.
 const FEW: [&str; 3] = ["ec2 allocate_address", "iam create_access_key", "iam create_policy_version"];
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["ec2.amazonaws.com","ssm.amazonaws.com"]},"Action":"sts:AssumeRole"}]}"#;
+const PUBLIC_KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti a@example.com";
 const ALLOW: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}"#;
 
 #[test]
@@ -156,6 +158,16 @@ fn of_ec2(region: &Region) -> Vec<Create> {
     let team = json!({"TagSpecifications": [{"ResourceType": "route-table", "Tags": [{"Key": "team", "Value": "a"}]}]});
     vec![
         ec2("create_internet_gateway", Second::Another, Box::new(|_| json!({}))),
+        ec2(
+            "create_key_pair",
+            refused("InvalidKeyPair.Duplicate"),
+            Box::new(|name| json!({"KeyName": name, "KeyType": "ed25519"})),
+        ),
+        ec2(
+            "import_key_pair",
+            refused("InvalidKeyPair.Duplicate"),
+            Box::new(|name| json!({"KeyName": name, "PublicKeyMaterial": PUBLIC_KEY})),
+        ),
         ec2(
             "create_launch_template",
             refused("InvalidLaunchTemplateName.AlreadyExistsException"),

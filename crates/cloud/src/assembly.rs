@@ -6,6 +6,7 @@ use crate::ec2::address::Address;
 use crate::ec2::instance::Instance;
 use crate::ec2::instance::console::ConsoleOutput;
 use crate::ec2::internet_gateway::InternetGateway;
+use crate::ec2::key_pair::KeyPair;
 use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::nat_gateway::{NatGateway, NatGatewayPlanner};
 use crate::ec2::network_interface::NetworkInterface;
@@ -70,6 +71,7 @@ pub fn registry() -> Registry {
     registry.add::<RouteTable>();
     registry.add::<InternetGateway>();
     registry.add::<NatGateway>();
+    registry.add::<KeyPair>();
     registry.add::<Address>();
     registry.add::<SecurityGroup>();
     registry.add::<SecurityGroupRule>();

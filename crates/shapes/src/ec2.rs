@@ -30,6 +30,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     AUTHORIZE_SECURITY_GROUP_EGRESS.any(),
     AUTHORIZE_SECURITY_GROUP_INGRESS.any(),
     CREATE_INTERNET_GATEWAY.any(),
+    CREATE_KEY_PAIR.any(),
     CREATE_LAUNCH_TEMPLATE.any(),
     CREATE_LAUNCH_TEMPLATE_VERSION.any(),
     CREATE_NAT_GATEWAY.any(),
@@ -41,6 +42,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     CREATE_TAGS.any(),
     CREATE_VPC.any(),
     DELETE_INTERNET_GATEWAY.any(),
+    DELETE_KEY_PAIR.any(),
     DELETE_LAUNCH_TEMPLATE.any(),
     DELETE_NAT_GATEWAY.any(),
     DELETE_NETWORK_INTERFACE.any(),
@@ -61,6 +63,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DESCRIBE_INSTANCE_TYPES.any(),
     DESCRIBE_INSTANCES.any(),
     DESCRIBE_INTERNET_GATEWAYS.any(),
+    DESCRIBE_KEY_PAIRS.any(),
     DESCRIBE_LAUNCH_TEMPLATE_VERSIONS.any(),
     DESCRIBE_LAUNCH_TEMPLATES.any(),
     DESCRIBE_NAT_GATEWAYS.any(),
@@ -70,6 +73,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DESCRIBE_ROUTE_TABLES.any(),
     DESCRIBE_SECURITY_GROUP_RULES.any(),
     DESCRIBE_SECURITY_GROUPS.any(),
+    DESCRIBE_SNAPSHOTS.any(),
     DESCRIBE_SUBNETS.any(),
     DESCRIBE_TAGS.any(),
     DESCRIBE_VOLUMES.any(),
@@ -81,6 +85,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DISASSOCIATE_ROUTE_TABLE.any(),
     DISASSOCIATE_VPC_CIDR_BLOCK.any(),
     GET_CONSOLE_OUTPUT.any(),
+    IMPORT_KEY_PAIR.any(),
     MODIFY_INSTANCE_ATTRIBUTE.any(),
     MODIFY_LAUNCH_TEMPLATE.any(),
     MODIFY_NETWORK_INTERFACE_ATTRIBUTE.any(),
@@ -379,6 +384,27 @@ pub static CREATE_INTERNET_GATEWAY: Operation<CreateInternetGatewayRequest, Crea
         unsigned: false,
     });
 
+pub static CREATE_KEY_PAIR: Operation<CreateKeyPairRequest, KeyPair> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "CreateKeyPair",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::CREATE_KEY_PAIR_REQUEST,
+    output: &schema::KEY_PAIR,
+    action: "ec2:CreateKeyPair",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:key-pair/{KeyName}"],
+    pass_role: &[],
+    errors: &[&INVALID_KEY_PAIR_DUPLICATE, &TAG_LIMIT_EXCEEDED, &UNSUPPORTED],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static CREATE_LAUNCH_TEMPLATE: Operation<CreateLaunchTemplateRequest, CreateLaunchTemplateResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -636,6 +662,7 @@ pub static CREATE_TAGS: Operation<CreateTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_ID,
         &INVALID_INSTANCE_ID_NOT_FOUND,
         &INVALID_INTERNET_GATEWAY_ID_NOT_FOUND,
+        &INVALID_KEY_PAIR_NOT_FOUND,
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
         &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
@@ -688,6 +715,27 @@ pub static DELETE_INTERNET_GATEWAY: Operation<DeleteInternetGatewayRequest, ()> 
     resources: &["arn:aws:ec2:{region}:{account}:internet-gateway/{InternetGatewayId}"],
     pass_role: &[],
     errors: &[&DEPENDENCY_VIOLATION, &INVALID_INTERNET_GATEWAY_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_KEY_PAIR: Operation<DeleteKeyPairRequest, DeleteKeyPairResult> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteKeyPair",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_KEY_PAIR_REQUEST,
+    output: &schema::DELETE_KEY_PAIR_RESULT,
+    action: "ec2:DeleteKeyPair",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:key-pair/{KeyName}"],
+    pass_role: &[],
+    errors: &[&INVALID_KEY_PAIR_NOT_FOUND],
     invalid: Code::Common(Common::Validation),
     readonly: false,
     idempotency_token: None,
@@ -820,7 +868,13 @@ pub static DELETE_SECURITY_GROUP: Operation<DeleteSecurityGroupRequest, DeleteSe
         open: false,
         resources: &["arn:aws:ec2:{region}:{account}:security-group/{GroupId}"],
         pass_role: &[],
-        errors: &[&DEPENDENCY_VIOLATION, &INVALID_GROUP_IN_USE, &INVALID_GROUP_NOT_FOUND, &INVALID_GROUP_RESERVED],
+        errors: &[
+            &CANNOT_DELETE,
+            &DEPENDENCY_VIOLATION,
+            &INVALID_GROUP_IN_USE,
+            &INVALID_GROUP_NOT_FOUND,
+            &INVALID_GROUP_RESERVED,
+        ],
         invalid: Code::Common(Common::Validation),
         readonly: false,
         idempotency_token: None,
@@ -868,6 +922,7 @@ pub static DELETE_TAGS: Operation<DeleteTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_ID,
         &INVALID_INSTANCE_ID_NOT_FOUND,
         &INVALID_INTERNET_GATEWAY_ID_NOT_FOUND,
+        &INVALID_KEY_PAIR_NOT_FOUND,
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
         &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
@@ -1191,6 +1246,28 @@ pub static DESCRIBE_INTERNET_GATEWAYS: Operation<DescribeInternetGatewaysRequest
         unsigned: false,
     });
 
+pub static DESCRIBE_KEY_PAIRS: Operation<DescribeKeyPairsRequest, DescribeKeyPairsResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeKeyPairs",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_KEY_PAIRS_REQUEST,
+        output: &schema::DESCRIBE_KEY_PAIRS_RESULT,
+        action: "ec2:DescribeKeyPairs",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&INVALID_KEY_PAIR_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: None,
+        waiter: true,
+        unsigned: false,
+    });
+
 pub static DESCRIBE_LAUNCH_TEMPLATE_VERSIONS: Operation<
     DescribeLaunchTemplateVersionsRequest,
     DescribeLaunchTemplateVersionsResult,
@@ -1443,6 +1520,34 @@ pub static DESCRIBE_SECURITY_GROUPS: Operation<DescribeSecurityGroupsRequest, De
             output_token: "NextToken",
             limit_key: Some("MaxResults"),
             result_keys: &["SecurityGroups"],
+            more_results: None,
+        }),
+        waiter: true,
+        unsigned: false,
+    });
+
+pub static DESCRIBE_SNAPSHOTS: Operation<DescribeSnapshotsRequest, DescribeSnapshotsResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeSnapshots",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_SNAPSHOTS_REQUEST,
+        output: &schema::DESCRIBE_SNAPSHOTS_RESULT,
+        action: "ec2:DescribeSnapshots",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&INVALID_SNAPSHOT_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "NextToken",
+            output_token: "NextToken",
+            limit_key: Some("MaxResults"),
+            result_keys: &["Snapshots"],
             more_results: None,
         }),
         waiter: true,
@@ -1723,6 +1828,27 @@ pub static GET_CONSOLE_OUTPUT: Operation<GetConsoleOutputRequest, GetConsoleOutp
         waiter: false,
         unsigned: false,
     });
+
+pub static IMPORT_KEY_PAIR: Operation<ImportKeyPairRequest, ImportKeyPairResult> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ImportKeyPair",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::IMPORT_KEY_PAIR_REQUEST,
+    output: &schema::IMPORT_KEY_PAIR_RESULT,
+    action: "ec2:ImportKeyPair",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:key-pair/{KeyName}"],
+    pass_role: &[],
+    errors: &[&INVALID_KEY_FORMAT, &INVALID_KEY_PAIR_DUPLICATE, &TAG_LIMIT_EXCEEDED],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
 
 pub static MODIFY_INSTANCE_ATTRIBUTE: Operation<ModifyInstanceAttributeRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -2068,6 +2194,7 @@ pub static RUN_INSTANCES: Operation<RunInstancesRequest, Reservation> = Operatio
         &INVALID_GROUP_NOT_FOUND,
         &INVALID_IP_ADDRESS_IN_USE,
         &INVALID_INSTANCE_TYPE,
+        &INVALID_KEY_PAIR_NOT_FOUND,
         &INVALID_LAUNCH_TEMPLATE_ID_MALFORMED,
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
         &INVALID_LAUNCH_TEMPLATE_ID_VERSION_NOT_FOUND,
@@ -2254,6 +2381,8 @@ pub static ATTACHMENT_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("Attachment
 
 pub static AUTH_FAILURE: ErrorShape = ErrorShape::plain("AuthFailure", 403);
 
+pub static CANNOT_DELETE: ErrorShape = ErrorShape::plain("CannotDelete", 400);
+
 pub static CIDR_CONFLICT: ErrorShape = ErrorShape::plain("CidrConflict", 400);
 
 pub static CIDR_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("CidrLimitExceeded", 400);
@@ -2320,6 +2449,12 @@ pub static INVALID_INSTANCE_TYPE: ErrorShape = ErrorShape::plain("InvalidInstanc
 pub static INVALID_INTERNET_GATEWAY_ID_NOT_FOUND: ErrorShape =
     ErrorShape::plain("InvalidInternetGatewayID.NotFound", 400);
 
+pub static INVALID_KEY_FORMAT: ErrorShape = ErrorShape::plain("InvalidKey.Format", 400);
+
+pub static INVALID_KEY_PAIR_DUPLICATE: ErrorShape = ErrorShape::plain("InvalidKeyPair.Duplicate", 400);
+
+pub static INVALID_KEY_PAIR_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidKeyPair.NotFound", 400);
+
 pub static INVALID_LAUNCH_TEMPLATE_ID_MALFORMED: ErrorShape =
     ErrorShape::plain("InvalidLaunchTemplateId.Malformed", 400);
 
@@ -2359,6 +2494,8 @@ pub static INVALID_ROUTE_TABLE_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("Inv
 
 pub static INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND: ErrorShape =
     ErrorShape::plain("InvalidSecurityGroupRuleId.NotFound", 400);
+
+pub static INVALID_SNAPSHOT_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidSnapshot.NotFound", 400);
 
 pub static INVALID_SUBNET_CONFLICT: ErrorShape = ErrorShape::plain("InvalidSubnet.Conflict", 400);
 
@@ -2728,6 +2865,13 @@ shape!(
         vpc_id: "VpcId",
     }
 );
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AssociatedKmsKey {
+    pub kms_key_id: Option<String>,
+}
+
+shape!(AssociatedKmsKey = schema::ASSOCIATED_KMS_KEY { kms_key_id: "KmsKeyId" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct AttachInternetGatewayRequest {
@@ -3244,6 +3388,25 @@ pub struct CreateInternetGatewayResult {
 shape!(CreateInternetGatewayResult = schema::CREATE_INTERNET_GATEWAY_RESULT { internet_gateway: "InternetGateway" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct CreateKeyPairRequest {
+    pub key_name: String,
+    pub key_type: Option<KeyType>,
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub key_format: Option<KeyFormat>,
+    pub dry_run: Option<bool>,
+}
+
+shape!(
+    CreateKeyPairRequest = schema::CREATE_KEY_PAIR_REQUEST {
+        key_name: "KeyName",
+        key_type: "KeyType",
+        tag_specifications: "TagSpecifications",
+        key_format: "KeyFormat",
+        dry_run: "DryRun",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct CreateLaunchTemplateRequest {
     pub dry_run: Option<bool>,
     pub client_token: Option<String>,
@@ -3663,6 +3826,26 @@ shape!(
     DeleteInternetGatewayRequest =
         schema::DELETE_INTERNET_GATEWAY_REQUEST { dry_run: "DryRun", internet_gateway_id: "InternetGatewayId" }
 );
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteKeyPairRequest {
+    pub key_name: Option<String>,
+    pub key_pair_id: Option<String>,
+    pub dry_run: Option<bool>,
+}
+
+shape!(
+    DeleteKeyPairRequest =
+        schema::DELETE_KEY_PAIR_REQUEST { key_name: "KeyName", key_pair_id: "KeyPairId", dry_run: "DryRun" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteKeyPairResult {
+    pub r#return: Option<bool>,
+    pub key_pair_id: Option<String>,
+}
+
+shape!(DeleteKeyPairResult = schema::DELETE_KEY_PAIR_RESULT { r#return: "Return", key_pair_id: "KeyPairId" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DeleteLaunchTemplateRequest {
@@ -4103,6 +4286,32 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DescribeKeyPairsRequest {
+    pub key_names: Option<Vec<String>>,
+    pub key_pair_ids: Option<Vec<String>>,
+    pub include_public_key: Option<bool>,
+    pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+}
+
+shape!(
+    DescribeKeyPairsRequest = schema::DESCRIBE_KEY_PAIRS_REQUEST {
+        key_names: "KeyNames",
+        key_pair_ids: "KeyPairIds",
+        include_public_key: "IncludePublicKey",
+        dry_run: "DryRun",
+        filters: "Filters",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeKeyPairsResult {
+    pub key_pairs: Option<Vec<KeyPairInfo>>,
+}
+
+shape!(DescribeKeyPairsResult = schema::DESCRIBE_KEY_PAIRS_RESULT { key_pairs: "KeyPairs" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DescribeLaunchTemplateVersionsRequest {
     pub dry_run: Option<bool>,
     pub launch_template_id: Option<String>,
@@ -4389,6 +4598,37 @@ shape!(
     DescribeSecurityGroupsResult =
         schema::DESCRIBE_SECURITY_GROUPS_RESULT { next_token: "NextToken", security_groups: "SecurityGroups" }
 );
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeSnapshotsRequest {
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub owner_ids: Option<Vec<String>>,
+    pub restorable_by_user_ids: Option<Vec<String>>,
+    pub snapshot_ids: Option<Vec<String>>,
+    pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+}
+
+shape!(
+    DescribeSnapshotsRequest = schema::DESCRIBE_SNAPSHOTS_REQUEST {
+        max_results: "MaxResults",
+        next_token: "NextToken",
+        owner_ids: "OwnerIds",
+        restorable_by_user_ids: "RestorableByUserIds",
+        snapshot_ids: "SnapshotIds",
+        dry_run: "DryRun",
+        filters: "Filters",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeSnapshotsResult {
+    pub next_token: Option<String>,
+    pub snapshots: Option<Vec<Snapshot>>,
+}
+
+shape!(DescribeSnapshotsResult = schema::DESCRIBE_SNAPSHOTS_RESULT { next_token: "NextToken", snapshots: "Snapshots" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DescribeSubnetsRequest {
@@ -5208,6 +5448,40 @@ shape!(
 );
 
 string_enum!(ImdsSupportValues { V20 = "v2.0",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ImportKeyPairRequest {
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub dry_run: Option<bool>,
+    pub key_name: String,
+    pub public_key_material: Vec<u8>,
+}
+
+shape!(
+    ImportKeyPairRequest = schema::IMPORT_KEY_PAIR_REQUEST {
+        tag_specifications: "TagSpecifications",
+        dry_run: "DryRun",
+        key_name: "KeyName",
+        public_key_material: "PublicKeyMaterial",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ImportKeyPairResult {
+    pub key_fingerprint: Option<String>,
+    pub key_name: Option<String>,
+    pub key_pair_id: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+}
+
+shape!(
+    ImportKeyPairResult = schema::IMPORT_KEY_PAIR_RESULT {
+        key_fingerprint: "KeyFingerprint",
+        key_name: "KeyName",
+        key_pair_id: "KeyPairId",
+        tags: "Tags",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct InferenceAcceleratorInfo {
@@ -6334,6 +6608,52 @@ pub struct Ipv6Range {
 }
 
 shape!(Ipv6Range = schema::IPV6_RANGE { description: "Description", cidr_ipv6: "CidrIpv6" });
+
+string_enum!(KeyFormat { Pem = "pem", Ppk = "ppk",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct KeyPair {
+    pub key_pair_id: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub key_name: Option<String>,
+    pub key_fingerprint: Option<String>,
+    pub key_material: Option<String>,
+}
+
+shape!(
+    KeyPair = schema::KEY_PAIR {
+        key_pair_id: "KeyPairId",
+        tags: "Tags",
+        key_name: "KeyName",
+        key_fingerprint: "KeyFingerprint",
+        key_material: "KeyMaterial",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct KeyPairInfo {
+    pub key_pair_id: Option<String>,
+    pub key_type: Option<KeyType>,
+    pub tags: Option<Vec<Tag>>,
+    pub public_key: Option<String>,
+    pub create_time: Option<Millis>,
+    pub key_name: Option<String>,
+    pub key_fingerprint: Option<String>,
+}
+
+shape!(
+    KeyPairInfo = schema::KEY_PAIR_INFO {
+        key_pair_id: "KeyPairId",
+        key_type: "KeyType",
+        tags: "Tags",
+        public_key: "PublicKey",
+        create_time: "CreateTime",
+        key_name: "KeyName",
+        key_fingerprint: "KeyFingerprint",
+    }
+);
+
+string_enum!(KeyType { Rsa = "rsa", Ed25519 = "ed25519",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct LaunchTemplate {
@@ -8986,6 +9306,65 @@ string_enum!(SeverityLabel { Informational = "informational", Low = "low", Mediu
 
 string_enum!(ShutdownBehavior { Stop = "stop", Terminate = "terminate",  });
 
+#[derive(Clone, Default, PartialEq)]
+pub struct Snapshot {
+    pub owner_alias: Option<String>,
+    pub outpost_arn: Option<String>,
+    pub tags: Option<Vec<Tag>>,
+    pub storage_tier: Option<StorageTier>,
+    pub restore_expiry_time: Option<Millis>,
+    pub sse_type: Option<SSEType>,
+    pub availability_zone: Option<String>,
+    pub transfer_type: Option<TransferType>,
+    pub completion_duration_minutes: Option<i32>,
+    pub completion_time: Option<Millis>,
+    pub full_snapshot_size_in_bytes: Option<i64>,
+    pub associated_kms_keys: Option<Vec<AssociatedKmsKey>>,
+    pub snapshot_id: Option<String>,
+    pub volume_id: Option<String>,
+    pub state: Option<SnapshotState>,
+    pub state_message: Option<String>,
+    pub start_time: Option<Millis>,
+    pub progress: Option<String>,
+    pub owner_id: Option<String>,
+    pub description: Option<String>,
+    pub volume_size: Option<i32>,
+    pub encrypted: Option<bool>,
+    pub kms_key_id: Option<String>,
+    pub data_encryption_key_id: Option<String>,
+}
+
+shape!(
+    Snapshot = schema::SNAPSHOT {
+        owner_alias: "OwnerAlias",
+        outpost_arn: "OutpostArn",
+        tags: "Tags",
+        storage_tier: "StorageTier",
+        restore_expiry_time: "RestoreExpiryTime",
+        sse_type: "SseType",
+        availability_zone: "AvailabilityZone",
+        transfer_type: "TransferType",
+        completion_duration_minutes: "CompletionDurationMinutes",
+        completion_time: "CompletionTime",
+        full_snapshot_size_in_bytes: "FullSnapshotSizeInBytes",
+        associated_kms_keys: "AssociatedKmsKeys",
+        snapshot_id: "SnapshotId",
+        volume_id: "VolumeId",
+        state: "State",
+        state_message: "StateMessage",
+        start_time: "StartTime",
+        progress: "Progress",
+        owner_id: "OwnerId",
+        description: "Description",
+        volume_size: "VolumeSize",
+        encrypted: "Encrypted",
+        kms_key_id: "KmsKeyId",
+        data_encryption_key_id: "DataEncryptionKeyId",
+    }
+);
+
+string_enum!(SnapshotState { Pending = "pending", Completed = "completed", Error = "error", Recoverable = "recoverable", Recovering = "recovering",  });
+
 string_enum!(SpotInstanceType { OneTime = "one-time", Persistent = "persistent",  });
 
 #[derive(Clone, Default, PartialEq)]
@@ -9066,6 +9445,8 @@ pub struct StopInstancesResult {
 }
 
 shape!(StopInstancesResult = schema::STOP_INSTANCES_RESULT { stopping_instances: "StoppingInstances" });
+
+string_enum!(StorageTier { Archive = "archive", Standard = "standard",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct Subnet {
@@ -9233,6 +9614,8 @@ pub struct TotalLocalStorageGBRequest {
 shape!(TotalLocalStorageGBRequest = schema::TOTAL_LOCAL_STORAGE_GB_REQUEST { min: "Min", max: "Max" });
 
 string_enum!(TpmSupportValues { V20 = "v2.0",  });
+
+string_enum!(TransferType { TimeBased = "time-based", Standard = "standard",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct UnassignPrivateIpAddressesRequest {
@@ -9934,6 +10317,12 @@ mod schema {
         ]),
     );
 
+    pub static ASSOCIATED_KMS_KEY: Schema =
+        Schema::structure("AssociatedKmsKey", &Structure::new(&[Member::new("KmsKeyId", &STRING).named("kmsKeyId")]));
+
+    pub static ASSOCIATED_KMS_KEY_SET: Schema =
+        Schema::list("AssociatedKmsKeySet", &List::of(Member::new("member", &ASSOCIATED_KMS_KEY).named("item")));
+
     pub static ASSOCIATED_SUBNET_LIST: Schema =
         Schema::list("AssociatedSubnetList", &List::of(Member::new("member", &SUBNET_ID).named("item")));
 
@@ -10170,6 +10559,8 @@ mod schema {
 
     pub static BASELINE_THROUGHPUT_IN_M_BPS: Schema = Schema::new("BaselineThroughputInMBps", Kind::Double);
 
+    pub static BLOB: Schema = Schema::new("Blob", Kind::Blob);
+
     pub static BLOCK_DEVICE_MAPPING: Schema = Schema::structure(
         "BlockDeviceMapping",
         &Structure::new(&[
@@ -10350,6 +10741,17 @@ mod schema {
     pub static CREATE_INTERNET_GATEWAY_RESULT: Schema = Schema::structure(
         "CreateInternetGatewayResult",
         &Structure::new(&[Member::new("InternetGateway", &INTERNET_GATEWAY).named("internetGateway")]),
+    );
+
+    pub static CREATE_KEY_PAIR_REQUEST: Schema = Schema::structure(
+        "CreateKeyPairRequest",
+        &Structure::new(&[
+            Member::new("KeyName", &STRING).required(),
+            Member::new("KeyType", &KEY_TYPE),
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("KeyFormat", &KEY_FORMAT),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+        ]),
     );
 
     pub static CREATE_LAUNCH_TEMPLATE_REQUEST: Schema = Schema::structure(
@@ -10621,6 +11023,23 @@ mod schema {
         &Structure::new(&[
             Member::new("DryRun", &BOOLEAN).named("dryRun"),
             Member::new("InternetGatewayId", &INTERNET_GATEWAY_ID).required().named("internetGatewayId"),
+        ]),
+    );
+
+    pub static DELETE_KEY_PAIR_REQUEST: Schema = Schema::structure(
+        "DeleteKeyPairRequest",
+        &Structure::new(&[
+            Member::new("KeyName", &KEY_PAIR_NAME_WITH_RESOLVER),
+            Member::new("KeyPairId", &KEY_PAIR_ID),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+        ]),
+    );
+
+    pub static DELETE_KEY_PAIR_RESULT: Schema = Schema::structure(
+        "DeleteKeyPairResult",
+        &Structure::new(&[
+            Member::new("Return", &BOOLEAN).named("return"),
+            Member::new("KeyPairId", &STRING).named("keyPairId"),
         ]),
     );
 
@@ -10914,6 +11333,22 @@ mod schema {
         ]),
     );
 
+    pub static DESCRIBE_KEY_PAIRS_REQUEST: Schema = Schema::structure(
+        "DescribeKeyPairsRequest",
+        &Structure::new(&[
+            Member::new("KeyNames", &KEY_NAME_STRING_LIST).named("KeyName"),
+            Member::new("KeyPairIds", &KEY_PAIR_ID_STRING_LIST).named("KeyPairId"),
+            Member::new("IncludePublicKey", &BOOLEAN),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+        ]),
+    );
+
+    pub static DESCRIBE_KEY_PAIRS_RESULT: Schema = Schema::structure(
+        "DescribeKeyPairsResult",
+        &Structure::new(&[Member::new("KeyPairs", &KEY_PAIR_LIST).named("keySet")]),
+    );
+
     pub static DESCRIBE_LAUNCH_TEMPLATE_VERSIONS_REQUEST: Schema = Schema::structure(
         "DescribeLaunchTemplateVersionsRequest",
         &Structure::new(&[
@@ -11109,6 +11544,27 @@ mod schema {
         &Structure::new(&[
             Member::new("NextToken", &STRING).named("nextToken"),
             Member::new("SecurityGroups", &SECURITY_GROUP_LIST).named("securityGroupInfo"),
+        ]),
+    );
+
+    pub static DESCRIBE_SNAPSHOTS_REQUEST: Schema = Schema::structure(
+        "DescribeSnapshotsRequest",
+        &Structure::new(&[
+            Member::new("MaxResults", &INTEGER),
+            Member::new("NextToken", &STRING),
+            Member::new("OwnerIds", &OWNER_STRING_LIST).named("Owner"),
+            Member::new("RestorableByUserIds", &RESTORABLE_BY_STRING_LIST).named("RestorableBy"),
+            Member::new("SnapshotIds", &SNAPSHOT_ID_STRING_LIST).named("SnapshotId"),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+        ]),
+    );
+
+    pub static DESCRIBE_SNAPSHOTS_RESULT: Schema = Schema::structure(
+        "DescribeSnapshotsResult",
+        &Structure::new(&[
+            Member::new("NextToken", &STRING).named("nextToken"),
+            Member::new("Snapshots", &SNAPSHOT_LIST).named("snapshotSet"),
         ]),
     );
 
@@ -11819,6 +12275,26 @@ mod schema {
         Schema::list("ImageWatermarkList", &List::of(Member::new("member", &IMAGE_WATERMARK).named("item")));
 
     pub static IMDS_SUPPORT_VALUES: Schema = Schema::string("ImdsSupportValues").one_of(&["v2.0"]);
+
+    pub static IMPORT_KEY_PAIR_REQUEST: Schema = Schema::structure(
+        "ImportKeyPairRequest",
+        &Structure::new(&[
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("KeyName", &STRING).required().named("keyName"),
+            Member::new("PublicKeyMaterial", &BLOB).required().named("publicKeyMaterial"),
+        ]),
+    );
+
+    pub static IMPORT_KEY_PAIR_RESULT: Schema = Schema::structure(
+        "ImportKeyPairResult",
+        &Structure::new(&[
+            Member::new("KeyFingerprint", &STRING).named("keyFingerprint"),
+            Member::new("KeyName", &STRING).named("keyName"),
+            Member::new("KeyPairId", &STRING).named("keyPairId"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+        ]),
+    );
 
     pub static INCLUDE_UNSUPPORTED_IN_REGION: Schema = Schema::new("IncludeUnsupportedInRegion", Kind::Boolean);
 
@@ -14158,7 +14634,48 @@ mod schema {
 
     pub static KERNEL_ID: Schema = Schema::string("KernelId");
 
+    pub static KEY_FORMAT: Schema = Schema::string("KeyFormat").one_of(&["pem", "ppk"]);
+
+    pub static KEY_NAME_STRING_LIST: Schema =
+        Schema::list("KeyNameStringList", &List::of(Member::new("member", &KEY_PAIR_NAME).named("KeyName")));
+
+    pub static KEY_PAIR: Schema = Schema::structure(
+        "KeyPair",
+        &Structure::new(&[
+            Member::new("KeyPairId", &STRING).named("keyPairId"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("KeyName", &STRING).named("keyName"),
+            Member::new("KeyFingerprint", &STRING).named("keyFingerprint"),
+            Member::new("KeyMaterial", &SENSITIVE_USER_DATA).named("keyMaterial"),
+        ]),
+    );
+
+    pub static KEY_PAIR_ID: Schema = Schema::string("KeyPairId");
+
+    pub static KEY_PAIR_ID_STRING_LIST: Schema =
+        Schema::list("KeyPairIdStringList", &List::of(Member::new("member", &KEY_PAIR_ID).named("KeyPairId")));
+
+    pub static KEY_PAIR_INFO: Schema = Schema::structure(
+        "KeyPairInfo",
+        &Structure::new(&[
+            Member::new("KeyPairId", &STRING).named("keyPairId"),
+            Member::new("KeyType", &KEY_TYPE).named("keyType"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("PublicKey", &STRING).named("publicKey"),
+            Member::new("CreateTime", &MILLISECOND_DATE_TIME).named("createTime"),
+            Member::new("KeyName", &STRING).named("keyName"),
+            Member::new("KeyFingerprint", &STRING).named("keyFingerprint"),
+        ]),
+    );
+
+    pub static KEY_PAIR_LIST: Schema =
+        Schema::list("KeyPairList", &List::of(Member::new("member", &KEY_PAIR_INFO).named("item")));
+
     pub static KEY_PAIR_NAME: Schema = Schema::string("KeyPairName");
+
+    pub static KEY_PAIR_NAME_WITH_RESOLVER: Schema = Schema::string("KeyPairNameWithResolver");
+
+    pub static KEY_TYPE: Schema = Schema::string("KeyType").one_of(&["rsa", "ed25519"]);
 
     pub static KMS_KEY_ID: Schema = Schema::string("KmsKeyId");
 
@@ -15966,6 +16483,9 @@ mod schema {
         ]),
     );
 
+    pub static RESTORABLE_BY_STRING_LIST: Schema =
+        Schema::list("RestorableByStringList", &List::of(Member::new("member", &STRING)));
+
     pub static REVOKE_SECURITY_GROUP_EGRESS_REQUEST: Schema = Schema::structure(
         "RevokeSecurityGroupEgressRequest",
         &Structure::new(&[
@@ -16370,7 +16890,50 @@ mod schema {
 
     pub static SHUTDOWN_BEHAVIOR: Schema = Schema::string("ShutdownBehavior").one_of(&["stop", "terminate"]);
 
+    pub static SNAPSHOT: Schema = Schema::structure(
+        "Snapshot",
+        &Structure::new(&[
+            Member::new("OwnerAlias", &STRING).named("ownerAlias"),
+            Member::new("OutpostArn", &STRING).named("outpostArn"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("StorageTier", &STORAGE_TIER).named("storageTier"),
+            Member::new("RestoreExpiryTime", &MILLISECOND_DATE_TIME).named("restoreExpiryTime"),
+            Member::new("SseType", &SSE_TYPE).named("sseType"),
+            Member::new("AvailabilityZone", &STRING).named("availabilityZone"),
+            Member::new("TransferType", &TRANSFER_TYPE).named("transferType"),
+            Member::new("CompletionDurationMinutes", &SNAPSHOT_COMPLETION_DURATION_MINUTES_RESPONSE)
+                .named("completionDurationMinutes"),
+            Member::new("CompletionTime", &MILLISECOND_DATE_TIME).named("completionTime"),
+            Member::new("FullSnapshotSizeInBytes", &LONG).named("fullSnapshotSizeInBytes"),
+            Member::new("AssociatedKmsKeys", &ASSOCIATED_KMS_KEY_SET).named("associatedKmsKeySet"),
+            Member::new("SnapshotId", &STRING).named("snapshotId"),
+            Member::new("VolumeId", &STRING).named("volumeId"),
+            Member::new("State", &SNAPSHOT_STATE).named("status"),
+            Member::new("StateMessage", &STRING).named("statusMessage"),
+            Member::new("StartTime", &DATE_TIME).named("startTime"),
+            Member::new("Progress", &STRING).named("progress"),
+            Member::new("OwnerId", &STRING).named("ownerId"),
+            Member::new("Description", &STRING).named("description"),
+            Member::new("VolumeSize", &INTEGER).named("volumeSize"),
+            Member::new("Encrypted", &BOOLEAN).named("encrypted"),
+            Member::new("KmsKeyId", &STRING).named("kmsKeyId"),
+            Member::new("DataEncryptionKeyId", &STRING).named("dataEncryptionKeyId"),
+        ]),
+    );
+
+    pub static SNAPSHOT_COMPLETION_DURATION_MINUTES_RESPONSE: Schema =
+        Schema::new("SnapshotCompletionDurationMinutesResponse", Kind::Integer);
+
     pub static SNAPSHOT_ID: Schema = Schema::string("SnapshotId");
+
+    pub static SNAPSHOT_ID_STRING_LIST: Schema =
+        Schema::list("SnapshotIdStringList", &List::of(Member::new("member", &SNAPSHOT_ID).named("SnapshotId")));
+
+    pub static SNAPSHOT_LIST: Schema =
+        Schema::list("SnapshotList", &List::of(Member::new("member", &SNAPSHOT).named("item")));
+
+    pub static SNAPSHOT_STATE: Schema =
+        Schema::string("SnapshotState").one_of(&["pending", "completed", "error", "recoverable", "recovering"]);
 
     pub static SPOT_INSTANCE_TYPE: Schema = Schema::string("SpotInstanceType").one_of(&["one-time", "persistent"]);
 
@@ -16427,6 +16990,8 @@ mod schema {
         "StopInstancesResult",
         &Structure::new(&[Member::new("StoppingInstances", &INSTANCE_STATE_CHANGE_LIST).named("instancesSet")]),
     );
+
+    pub static STORAGE_TIER: Schema = Schema::string("StorageTier").one_of(&["archive", "standard"]);
 
     pub static STRING: Schema = Schema::string("String");
 
@@ -16606,6 +17171,8 @@ mod schema {
     pub static TOTAL_NEURON_MEMORY: Schema = Schema::new("TotalNeuronMemory", Kind::Integer);
 
     pub static TPM_SUPPORT_VALUES: Schema = Schema::string("TpmSupportValues").one_of(&["v2.0"]);
+
+    pub static TRANSFER_TYPE: Schema = Schema::string("TransferType").one_of(&["time-based", "standard"]);
 
     pub static TRANSIT_GATEWAY_ID: Schema = Schema::string("TransitGatewayId");
 

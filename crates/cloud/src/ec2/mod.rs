@@ -8,6 +8,7 @@ pub mod image;
 pub mod instance;
 pub mod instance_type;
 pub mod internet_gateway;
+pub mod key_pair;
 pub mod launch_template;
 pub mod nat_gateway;
 mod network_acl;
@@ -17,6 +18,7 @@ mod region;
 pub mod route_table;
 pub mod security_group;
 pub mod security_group_rule;
+mod snapshot;
 pub mod subnet;
 mod tags;
 pub mod volume;
@@ -91,6 +93,10 @@ pub fn service() -> Service {
         .write(&api::MODIFY_NETWORK_INTERFACE_ATTRIBUTE, network_interface::ops::modify_attribute)
         .write(&api::ASSIGN_PRIVATE_IP_ADDRESSES, network_interface::ops::assign_addresses)
         .write(&api::UNASSIGN_PRIVATE_IP_ADDRESSES, network_interface::ops::unassign_addresses)
+        .write_secret(&api::CREATE_KEY_PAIR, key_pair::ops::create)
+        .write(&api::IMPORT_KEY_PAIR, key_pair::ops::import)
+        .read(&api::DESCRIBE_KEY_PAIRS, key_pair::ops::describe)
+        .write(&api::DELETE_KEY_PAIR, key_pair::ops::delete)
         .read(&api::DESCRIBE_IMAGES, image::ops::describe)
         .read(&api::DESCRIBE_INSTANCE_TYPES, instance_type::ops::describe)
         .read(&api::DESCRIBE_INSTANCE_TYPE_OFFERINGS, instance_type::ops::describe_offerings)
@@ -111,6 +117,7 @@ pub fn service() -> Service {
         .write(&api::MODIFY_INSTANCE_ATTRIBUTE, instance::ops::modify_attribute)
         .read(&api::GET_CONSOLE_OUTPUT, instance::ops::console_output)
         .read(&api::DESCRIBE_VOLUMES, volume::ops::describe)
+        .read(&api::DESCRIBE_SNAPSHOTS, snapshot::describe)
         .write(&api::CREATE_TAGS, tags::ops::create)
         .write(&api::DELETE_TAGS, tags::ops::delete)
         .read(&api::DESCRIBE_TAGS, tags::ops::describe)

@@ -3,6 +3,7 @@
 A request is caught before it leaves, so nothing is sent. Signatures are left out: wire::sigv4 has its own recordings.
 """
 
+import base64
 import json
 import sys
 
@@ -433,6 +434,12 @@ CALLS = {
             "DryRun": False,
         },
         "CreateInternetGateway": {"DryRun": True},
+        "CreateKeyPair": {
+            "KeyName": "a name",
+            "KeyType": "ed25519",
+            "KeyFormat": "pem",
+            "TagSpecifications": [{"ResourceType": "key-pair", "Tags": [{"Key": "a", "Value": "b"}]}],
+        },
         "CreateLaunchTemplate": {
             "LaunchTemplateName": "nodes",
             "ClientToken": "a-token",
@@ -476,6 +483,7 @@ CALLS = {
         "CreateTags": {"Resources": ["i-1", "vol-1"], "Tags": [{"Key": "a b", "Value": "c&d"}]},
         "CreateVpc": {"CidrBlock": "10.0.0.0/16", "InstanceTenancy": "default", "TagSpecifications": EC2_TAGS},
         "DeleteInternetGateway": {"InternetGatewayId": "igw-1"},
+        "DeleteKeyPair": {"KeyPairId": "key-1"},
         "DeleteLaunchTemplate": {"LaunchTemplateName": "nodes"},
         "DeleteNatGateway": {"NatGatewayId": "nat-1"},
         "DeleteNetworkInterface": {"NetworkInterfaceId": "eni-1"},
@@ -496,6 +504,7 @@ CALLS = {
         "DescribeInstanceTypes": {"InstanceTypes": ["t3.medium", "m5.large"]},
         "DescribeInstances": {"Filters": [{"Name": "instance-state-name", "Values": ["running"]}], "MaxResults": 10},
         "DescribeInternetGateways": {"Filters": [{"Name": "attachment.vpc-id", "Values": ["vpc-1"]}]},
+        "DescribeKeyPairs": {"KeyNames": ["a name", "b"], "IncludePublicKey": True},
         "DescribeLaunchTemplateVersions": {"LaunchTemplateId": "lt-1", "Versions": ["$Latest", "1"]},
         "DescribeLaunchTemplates": {"LaunchTemplateNames": ["nodes"]},
         "DescribeNatGateways": {
@@ -509,6 +518,7 @@ CALLS = {
         "DescribeRouteTables": {"Filters": [{"Name": "association.main", "Values": ["true"]}], "MaxResults": 5},
         "DescribeSecurityGroupRules": {"Filters": [{"Name": "group-id", "Values": ["sg-1"]}], "MaxResults": 5},
         "DescribeSecurityGroups": {"Filters": [{"Name": "vpc-id", "Values": ["vpc-1", "vpc-2"]}]},
+        "DescribeSnapshots": {"OwnerIds": ["self"], "MaxResults": 5},
         "DescribeSubnets": {"SubnetIds": ["subnet-1", "subnet-2"]},
         "DescribeTags": {"Filters": [{"Name": "resource-id", "Values": ["i-1"]}]},
         "DescribeVolumes": {"VolumeIds": ["vol-1"]},
@@ -524,6 +534,7 @@ CALLS = {
         "DisassociateRouteTable": {"AssociationId": "rtbassoc-1"},
         "DisassociateVpcCidrBlock": {"AssociationId": "vpc-cidr-assoc-1"},
         "GetConsoleOutput": {"InstanceId": "i-1", "Latest": True},
+        "ImportKeyPair": {"KeyName": "mine", "PublicKeyMaterial": b"ssh-ed25519 AAAA a@b"},
         "ModifyInstanceAttribute": {"InstanceId": "i-1", "DisableApiTermination": {"Value": True}},
         "ModifyLaunchTemplate": {"LaunchTemplateId": "lt-1", "ClientToken": "a-token", "DefaultVersion": "2"},
         "ModifyNetworkInterfaceAttribute": {
@@ -615,6 +626,10 @@ def record(session, service, operation, params):
     raise RuntimeError(f"{operation} was not caught")
 
 
+def blob(value):
+    return base64.b64encode(value).decode()
+
+
 def main():
     session = botocore.session.get_session()
     requests = [
@@ -622,7 +637,8 @@ def main():
         for service, calls in CALLS.items()
         for operation, params in calls.items()
     ]
-    json.dump({"botocore": botocore.__version__, "requests": requests}, sys.stdout, indent=1, ensure_ascii=False)
+    recorded = {"botocore": botocore.__version__, "requests": requests}
+    json.dump(recorded, sys.stdout, indent=1, ensure_ascii=False, default=blob)
     print()
 
 

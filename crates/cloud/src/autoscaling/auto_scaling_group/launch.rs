@@ -106,6 +106,10 @@ fn attempt(
         root_bytes: data.root_bytes,
         hop_limit: data.hop_limit.unwrap_or(HOP_LIMIT),
         public: data.public,
+        key_name: data.key_name.clone(),
+        monitoring: data.monitoring.unwrap_or(false),
+        volume_tags: data.volume_tags.clone(),
+        interface_tags: data.interface_tags.clone(),
     };
     let mut refused = None;
     for instance_type in types {

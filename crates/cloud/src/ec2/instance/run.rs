@@ -4,6 +4,7 @@ use super::{Attachment, Instance, Launch, Power, Spec, Status};
 use crate::ec2::address;
 use crate::ec2::image::{self, Ami};
 use crate::ec2::instance_type::{self, InstanceType};
+use crate::ec2::key_pair;
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::security_group;
 use crate::ec2::subnet::{self, Subnet};
@@ -50,6 +51,14 @@ pub struct Run {
     pub hop_limit: u8,
     /// Whether it has an address outside; None: as its subnet says.
     pub public: Option<bool>,
+    /// The name of a key pair of its owner's.
+    pub key_name: Option<String>,
+    /// Whether it is watched in detail.
+    pub monitoring: bool,
+    /// Tags of its root volume.
+    pub volume_tags: Tags,
+    /// Tags of its first interface, if that is a new one.
+    pub interface_tags: Tags,
 }
 
 /// What only a user's own call says.
@@ -70,10 +79,6 @@ pub(super) struct Extras {
     /// `eth0` stays when the instance is terminated.
     pub keeps_interface: bool,
     pub description: String,
-    pub volume_tags: Tags,
-    pub interface_tags: Tags,
-    pub key_name: Option<String>,
-    pub monitoring: bool,
     pub termination_protection: bool,
     pub client_token: Option<String>,
 }
@@ -82,7 +87,7 @@ pub(super) struct Extras {
 ///
 /// # Errors
 /// EC2's, by its codes, and nothing was written: `InvalidAMIID.NotFound`, `InvalidInstanceType`,
-/// `InsufficientInstanceCapacity`, `InvalidSubnetID.NotFound`, `InvalidGroup.NotFound`,
+/// `InsufficientInstanceCapacity`, `InvalidKeyPair.NotFound`, `InvalidSubnetID.NotFound`, `InvalidGroup.NotFound`,
 /// `InsufficientFreeAddressesInSubnet`, `InvalidParameterValue`.
 pub fn run(tx: &mut Tx, owner: Option<&AnyKey>, run: Run) -> Result<String, Fault> {
     Ok(check(tx, run, Extras::default())?.write(tx, owner))
@@ -134,6 +139,9 @@ pub(super) fn check(tx: &Tx, run: Run, extras: Extras) -> Result<Checked, Fault>
         return Err(api::INVALID_BLOCK_DEVICE_MAPPING.fault(why));
     }
     user_data_fits(run.user_data.as_deref())?;
+    if let Some(name) = run.key_name.as_ref().filter(|name| key_pair::named(tx, &run.account, name).is_none()) {
+        return Err(key_pair::ops::missing(name));
+    }
     let there = extras.interface.as_ref().map(|id| attachable(tx, &run.account, id)).transpose()?;
     let named = there.as_ref().map_or(&run.subnet, |eni| &eni.subnet);
     let subnet = subnet::ops::find(tx, &run.account, named)?.body;
@@ -217,7 +225,7 @@ fn interface(
         prefixes: found.prefixes,
         groups,
         description: extras.description.clone(),
-        tags: extras.interface_tags.clone(),
+        tags: run.interface_tags.clone(),
         ..network_interface::Request::default()
     })
 }
@@ -251,10 +259,10 @@ impl Checked {
             private_dns_name: hostname.clone(),
             instance_profile: run.instance_profile,
             user_data: run.user_data,
-            key_name: extras.key_name,
+            key_name: run.key_name,
             launch_template: run.launch_template,
             hop_limit: run.hop_limit.max(1),
-            monitoring: extras.monitoring,
+            monitoring: run.monitoring,
             termination_protection: extras.termination_protection,
             client_token: extras.client_token,
             tags: run.tags,
@@ -278,7 +286,7 @@ impl Checked {
         }
         let attachment =
             volume::Attachment { instance: id.clone(), device: image::ROOT_DEVICE.into(), since: launched };
-        let root = Volume { attachment: Some(attachment), tags: extras.volume_tags, ..root };
+        let root = Volume { attachment: Some(attachment), tags: run.volume_tags, ..root };
         tx.set(&Volume::key(&root.id), None, root);
         id
     }

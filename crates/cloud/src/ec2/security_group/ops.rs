@@ -114,7 +114,7 @@ pub fn delete(
     let group = find(tx, account, &id)?.body;
     if group.name == "default" {
         let why = format!("the specified group: \"{id}\" name: \"default\" cannot be deleted by a user");
-        return Err(api::DEPENDENCY_VIOLATION.fault(why));
+        return Err(api::CANNOT_DELETE.fault(why));
     }
     if super::is_used(tx, &id) {
         return Err(api::DEPENDENCY_VIOLATION.fault(format!("resource {id} has a dependent object")));

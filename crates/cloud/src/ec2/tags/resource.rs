@@ -3,6 +3,7 @@
 use crate::ec2::address::Address;
 use crate::ec2::instance::Instance;
 use crate::ec2::internet_gateway::InternetGateway;
+use crate::ec2::key_pair::KeyPair;
 use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_interface::NetworkInterface;
@@ -142,6 +143,20 @@ impl Tagged for Address {
     }
 }
 
+impl Tagged for KeyPair {
+    const TYPE: api::ResourceType = api::ResourceType::KeyPair;
+    const MISSING: &'static ErrorShape = &api::INVALID_KEY_PAIR_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<KeyPair> {
+        KeyPair::key(account, id)
+    }
+    fn all(account: &str) -> Index<KeyPair> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
 impl Tagged for LaunchTemplate {
     const TYPE: api::ResourceType = api::ResourceType::LaunchTemplate;
     const MISSING: &'static ErrorShape = &api::INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND;
@@ -218,6 +233,7 @@ pub(super) fn change(
         Some("igw") => change_of::<InternetGateway>(tx, account, id, change),
         Some("nat") => change_of::<NatGateway>(tx, account, id, change),
         Some("eipalloc") => change_of::<Address>(tx, account, id, change),
+        Some("key") => change_of::<KeyPair>(tx, account, id, change),
         Some("lt") => change_of::<LaunchTemplate>(tx, account, id, change),
         Some("eni") => change_of::<NetworkInterface>(tx, account, id, change),
         Some("vol") => change_of::<Volume>(tx, account, id, change),
@@ -258,6 +274,7 @@ pub(super) fn rows(read: &impl Read, account: &str) -> Vec<Row> {
     rows.extend(rows_of::<InternetGateway>(read, account));
     rows.extend(rows_of::<NatGateway>(read, account));
     rows.extend(rows_of::<Address>(read, account));
+    rows.extend(rows_of::<KeyPair>(read, account));
     rows.extend(rows_of::<LaunchTemplate>(read, account));
     rows.extend(rows_of::<NetworkInterface>(read, account));
     rows.extend(rows_of::<Volume>(read, account));

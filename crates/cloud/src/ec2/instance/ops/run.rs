@@ -89,10 +89,6 @@ fn asked(tx: &Tx, caller: &Caller, mut input: api::RunInstancesRequest) -> Resul
     extras.secondary_count = wish.secondary_count;
     extras.prefixes = wish.prefixes;
     extras.prefix_count = wish.prefix_count;
-    extras.volume_tags = data.volume_tags;
-    extras.interface_tags = data.interface_tags;
-    extras.key_name = data.key_name;
-    extras.monitoring = data.monitoring.unwrap_or(false);
     extras.termination_protection = data.termination_protection.unwrap_or(false);
     let missing = |name: &str| {
         let why = format!("The request must contain the parameter {name}");
@@ -120,6 +116,10 @@ fn asked(tx: &Tx, caller: &Caller, mut input: api::RunInstancesRequest) -> Resul
         root_bytes: data.root_bytes,
         hop_limit: data.hop_limit.unwrap_or(0),
         public: data.public,
+        key_name: data.key_name,
+        monitoring: data.monitoring.unwrap_or(false),
+        volume_tags: data.volume_tags,
+        interface_tags: data.interface_tags,
     };
     zone_fits(tx, &run, zone.as_deref())?;
     Ok((run, extras))

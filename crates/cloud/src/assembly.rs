@@ -8,7 +8,7 @@ use crate::ec2::instance::console::ConsoleOutput;
 use crate::ec2::internet_gateway::InternetGateway;
 use crate::ec2::key_pair::KeyPair;
 use crate::ec2::launch_template::LaunchTemplate;
-use crate::ec2::nat_gateway::{NatGateway, NatGatewayPlanner};
+use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::route_table::RouteTable;
 use crate::ec2::security_group::SecurityGroup;
@@ -141,10 +141,10 @@ pub fn planners() -> Planners {
         .add(SessionPlanner)
         .add(LayerPlanner)
         .add(KeyPlanner)
-        .add(NatGatewayPlanner)
         .add(fabric::NetworkPlanner)
         .add(fabric::PortPlanner)
         .add(fabric::SecurityGroupPlanner)
+        .add(fabric::NatGatewayPlanner)
         .add(fabric::DiskPlanner)
         .add(fabric::MachinePlanner)
         .add(fabric::BalancerPlanner)

@@ -7,11 +7,13 @@
 mod item;
 mod machine;
 mod metadata;
+mod nat_gateway;
 mod outside;
 mod plan;
 
 pub use item::{HostItem, Saw, Want};
 pub use machine::MachinePlanner;
+pub use nat_gateway::NatGatewayPlanner;
 pub use plan::{
     BalancerPlanner, CredentialPlanner, DiskPlanner, NetworkPlanner, PortPlanner, SecurityGroupPlanner, SessionPlanner,
 };

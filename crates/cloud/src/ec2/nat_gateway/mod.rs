@@ -2,7 +2,5 @@
 
 mod model;
 pub mod ops;
-mod plan;
 
 pub use model::{Failure, NatGateway, State};
-pub use plan::NatGatewayPlanner;

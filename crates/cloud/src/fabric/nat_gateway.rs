@@ -1,5 +1,7 @@
-use super::NatGateway;
-use crate::ec2::address::{self, Address};
+//! NAT gateways: they have an interface, and no machine.
+
+use crate::ec2::address;
+use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::fabric::saw;
 use roadstead_hostspec as hostspec;
@@ -11,7 +13,7 @@ pub struct NatGatewayPlanner;
 
 impl Planner for NatGatewayPlanner {
     type Object = NatGateway;
-    const NAME: &'static str = "ec2/nat-gateway";
+    const NAME: &'static str = "fabric/nat-gateway";
 
     fn plan(&self, mut record: Record<NatGateway>, tx: &mut Tx) -> Next {
         let Some(interface) = record.body.interface.clone() else {
@@ -38,8 +40,7 @@ fn delete(tx: &mut Tx, record: &Record<NatGateway>, interface: &str) -> Next {
         return Next::settled("deleting: its interface goes");
     }
     for mut address in address::of_interface(tx, interface) {
-        let Address { association, .. } = &mut address.body;
-        *association = None;
+        address.body.association = None;
         tx.put(address);
     }
     tx.remove(&record.key);

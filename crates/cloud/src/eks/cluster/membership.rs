@@ -449,3 +449,6 @@ fn enter(tx: &mut Tx, owner: &roadstead_store::AnyKey, member: &mut Member, stag
     }
     member.stage = stage;
 }
+
+#[cfg(test)]
+mod tests;

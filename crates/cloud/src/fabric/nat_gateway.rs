@@ -1,6 +1,5 @@
 //! NAT gateways: they have an interface, and no machine.
 
-use crate::ec2::address;
 use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::fabric::saw;
@@ -38,10 +37,6 @@ fn delete(tx: &mut Tx, record: &Record<NatGateway>, interface: &str) -> Next {
     if tx.shared(&NetworkInterface::key(interface)).is_some() {
         tx.delete(&NetworkInterface::key(interface));
         return Next::settled("deleting: its interface goes");
-    }
-    for mut address in address::of_interface(tx, interface) {
-        address.body.association = None;
-        tx.put(address);
     }
     tx.remove(&record.key);
     Next::settled("deleted")

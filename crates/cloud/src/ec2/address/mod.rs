@@ -35,6 +35,15 @@ pub fn of_private(read: &impl Read, interface: &str, private: Ipv4Addr) -> Optio
     of_interface(read, interface).into_iter().map(|record| record.body).find(is_it)
 }
 
+/// Has an address stand for an interface's private one, in the place of what was lent for that. The association's id.
+pub fn give(tx: &mut Tx, mut address: Record<Address>, interface: &str, private: Ipv4Addr) -> String {
+    release(tx, interface, private);
+    let id = tx.fresh_id("eipassoc-");
+    address.body.association = Some(Association { id: id.clone(), interface: interface.to_owned(), private });
+    tx.put(address);
+    id
+}
+
 /// Gives an interface an address of the outside for as long as its instance runs, unless it has one or there are none.
 pub fn lend(tx: &mut Tx, interface: &str) {
     let Some(mut record) = tx.get(&NetworkInterface::key(interface)) else { return };

@@ -1,6 +1,6 @@
 //! The elastic address operations.
 
-use super::{Address, Association};
+use super::Address;
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::offered::nothing_left;
@@ -139,7 +139,7 @@ pub fn associate(
     input: api::AssociateAddressRequest,
 ) -> Result<api::AssociateAddressResult, Fault> {
     let account = &caller.identity.account;
-    let mut record = named(tx, account, input.allocation_id, input.public_ip)?;
+    let record = named(tx, account, input.allocation_id, input.public_ip)?;
     let interface = interface(tx, account, input.network_interface_id, input.instance_id)?.body;
     let private = match &input.private_ip_address {
         None => interface.address,
@@ -174,10 +174,7 @@ pub fn associate(
         other.body.association = None;
         tx.put(other);
     }
-    super::release(tx, &interface.id, private);
-    let id = tx.fresh_id("eipassoc-");
-    record.body.association = Some(Association { id: id.clone(), interface: interface.id, private });
-    tx.put(record);
+    let id = super::give(tx, record, &interface.id, private);
     Ok(api::AssociateAddressResult { association_id: Some(id) })
 }
 

@@ -60,9 +60,6 @@ impl State {
 
 impl Object for NatGateway {
     const KIND: &'static str = "ec2/nat-gateway";
-    fn index(&self) -> Vec<(&'static str, String)> {
-        vec![("vpc", self.vpc.clone()), ("subnet", self.subnet.clone())]
-    }
 }
 
 impl NatGateway {

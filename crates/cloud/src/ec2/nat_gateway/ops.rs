@@ -1,7 +1,7 @@
 //! The NAT gateway operations.
 
 use super::{Failure, NatGateway, State};
-use crate::ec2::address::{self, Address, Association};
+use crate::ec2::address::{self, Address};
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::network_interface::{self, NetworkInterface, Request};
 use crate::ec2::offered::nothing_left;
@@ -62,7 +62,7 @@ pub fn create(
             ..Request::default()
         };
         let interface = network_interface::create(tx, &record.key.any(), &subnet, request);
-        associate(tx, allocation, &interface);
+        address::give(tx, allocation, &interface.id, interface.address);
         record.body.interface = Some(interface.id);
         tx.put(record.clone());
     }
@@ -93,12 +93,6 @@ fn failure(read: &impl Read, subnet: &Subnet, address: &Address) -> Option<Failu
         return failure("Resource.AlreadyAssociated", why);
     }
     None
-}
-
-fn associate(tx: &mut Tx, mut address: Record<Address>, interface: &NetworkInterface) {
-    let id = tx.fresh_id("eipassoc-");
-    address.body.association = Some(Association { id, interface: interface.id.clone(), private: interface.address });
-    tx.put(address);
 }
 
 /// EC2 DescribeNatGateways.
@@ -148,7 +142,7 @@ pub fn delete(
 }
 
 /// The account's gateway of this id.
-pub(crate) fn find(read: &impl Read, account: &str, id: &str) -> Result<Record<NatGateway>, Fault> {
+fn find(read: &impl Read, account: &str, id: &str) -> Result<Record<NatGateway>, Fault> {
     read.get(&NatGateway::key(account, id)).ok_or_else(|| missing(id))
 }
 

@@ -42,7 +42,7 @@ impl Service {
     /// With an operation that changes something.
     pub fn write<I: Shape, O: Shape>(self, operation: &'static Operation<I, O>, handler: Write<I, O>) -> Service {
         let erased =
-            move |tx: &mut Tx, caller: &Caller, input: Value| Ok(handler(tx, caller, typed::<I>(input)?)?.to_value());
+            move |tx: &mut Tx, caller: &Caller, input: Value| Ok(handler(tx, caller, typed::<I>(input)?)?.into_value());
         self.with(operation, Handler::Write(Box::new(erased)))
     }
 
@@ -53,7 +53,7 @@ impl Service {
         handler: WriteSecret<I, O>,
     ) -> Service {
         let erased = move |tx: &mut Tx, caller: &Caller, input: Value, mint: Mint<'_>| {
-            Ok(handler(tx, caller, typed::<I>(input)?, mint)?.to_value())
+            Ok(handler(tx, caller, typed::<I>(input)?, mint)?.into_value())
         };
         self.with(operation, Handler::WriteSecret(Box::new(erased)))
     }
@@ -73,7 +73,7 @@ impl Service {
     ) -> Service {
         let erased = move |view: &View, caller: &Caller, input: Value| {
             let output = handler(view, caller, typed::<I>(input)?)?;
-            Ok(Held { hold: passing(&output), value: output.to_value() })
+            Ok(Held { hold: passing(&output), value: output.into_value() })
         };
         self.with(operation, Handler::Read(Box::new(erased)))
     }

@@ -152,7 +152,7 @@ impl<P: Policies> Registry<P> {
         asked: &Asked,
         input: &I,
     ) -> Result<O, Fault> {
-        let answer = self.kernel.read(&self.view(), operation, &asked.caller, input.to_value())?;
+        let answer = self.kernel.read(&self.view(), operation, &asked.caller, input.clone().into_value())?;
         O::from_value(answer.value).map_err(Fault::internal)
     }
 
@@ -163,7 +163,7 @@ impl<P: Policies> Registry<P> {
         asked: &Asked,
         input: I,
     ) -> Result<O, Fault> {
-        let (kernel, caller, input) = (self.kernel.clone(), asked.caller.clone(), input.to_value());
+        let (kernel, caller, input) = (self.kernel.clone(), asked.caller.clone(), input.into_value());
         let what = input.clone();
         let done = self.write(move |tx| kernel.write(tx, operation, &caller, what), ()).await;
         if let Err(fault) = &done {

@@ -151,7 +151,7 @@ fn a_shape_becomes_a_value_and_comes_back() {
         tags: Some([("a".to_owned(), "b".to_owned())].into()),
         ..Default::default()
     };
-    assert_eq!(eks::Cluster::from_value(cluster.to_value()).unwrap(), cluster);
+    assert_eq!(eks::Cluster::from_value(cluster.clone().into_value()).unwrap(), cluster);
     let text = serde_json::to_string(&cluster).unwrap();
     assert_eq!(text, r#"{"name":"demo","createdAt":"2023-11-14T22:13:20.123Z","status":"ACTIVE","tags":{"a":"b"}}"#);
     assert_eq!(serde_json::from_str::<eks::Cluster>(&text).unwrap(), cluster);
@@ -173,7 +173,7 @@ fn a_secret_is_sent_and_never_shown() {
     let shown = format!("{output:?}");
     assert!(shown.contains("AKIAIOSFODNN7EXAMPLE") && !shown.contains("hush"), "{shown}");
     let call = router().route(&form("Action=CreateAccessKey&Version=2010-05-08")).unwrap();
-    let answer = call.respond(&output.to_value(), "an-id");
+    let answer = call.respond(&output.into_value(), "an-id");
     assert!(body(&answer).contains("<SecretAccessKey>hush</SecretAccessKey>"));
 }
 
@@ -206,7 +206,7 @@ fn the_callers_identity_is_told_in_xml_and_in_json_to_post_and_get() {
     let presigned =
         get("/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Expires=60&X-Amz-Credential=A%2F1%2Fr%2Fsts");
     for request in [form("Action=GetCallerIdentity&Version=2011-06-15"), presigned] {
-        let answer = receive(&request).unwrap().0.respond(&output.to_value(), "an-id");
+        let answer = receive(&request).unwrap().0.respond(&output.clone().into_value(), "an-id");
         assert_eq!(header(&answer, "content-type"), "text/xml");
         assert_eq!(
             body(&answer),
@@ -220,7 +220,7 @@ fn the_callers_identity_is_told_in_xml_and_in_json_to_post_and_get() {
     request.headers_mut().insert("accept", "application/json".parse().unwrap());
     let call = receive(&request).unwrap().0;
     assert_eq!(
-        json(&call.respond(&output.to_value(), "an-id")),
+        json(&call.respond(&output.into_value(), "an-id")),
         json!({"GetCallerIdentityResponse": {
             "GetCallerIdentityResult": {
                 "UserId": "AIDA", "Account": "111122223333", "Arn": "arn:aws:iam::111122223333:user/a&b",
@@ -285,7 +285,7 @@ fn services_spell_one_fault_in_their_own_ways() {
 fn ec2_answers_what_its_clients_look_for() {
     let call = router().route(&form("Action=DeleteVpc&Version=2016-11-15&VpcId=vpc-1")).unwrap();
     assert_eq!(
-        body(&call.respond(&().to_value(), "an-id")),
+        body(&call.respond(&().into_value(), "an-id")),
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<DeleteVpcResponse \
          xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>an-id</requestId><return>true</return>\
          </DeleteVpcResponse>"
@@ -294,7 +294,7 @@ fn ec2_answers_what_its_clients_look_for() {
     let vpc = ec2::Vpc { vpc_id: Some("vpc-1".into()), is_default: Some(false), ..Default::default() };
     let output = ec2::DescribeVpcsResult { vpcs: Some(vec![vpc]), next_token: None };
     assert!(
-        body(&call.respond(&output.to_value(), "an-id"))
+        body(&call.respond(&output.into_value(), "an-id"))
             .contains("<vpcSet><item><isDefault>false</isDefault><vpcId>vpc-1</vpcId></item></vpcSet>")
     );
 }
@@ -303,7 +303,7 @@ fn ec2_answers_what_its_clients_look_for() {
 fn a_result_without_members_is_not_the_same_as_none() {
     let answer = |action: &str, name: &str| {
         let text = format!("Action={action}&Version=2010-05-08&RoleName={name}");
-        let answer = router().route(&form(&text)).unwrap().respond(&().to_value(), "an-id");
+        let answer = router().route(&form(&text)).unwrap().respond(&().into_value(), "an-id");
         body(&answer).to_owned()
     };
     assert!(answer("UpdateRole", "a").contains("<UpdateRoleResult></UpdateRoleResult><ResponseMetadata>"));

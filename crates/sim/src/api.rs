@@ -48,7 +48,7 @@ impl Api {
     ) -> impl FnOnce(&mut Tx) -> Result<O, Fault> + Send + 'static {
         let kernel = self.0.clone();
         move |tx| {
-            let output = kernel.write(tx, operation, &caller(), input.to_value())?;
+            let output = kernel.write(tx, operation, &caller(), input.into_value())?;
             O::from_value(output).map_err(Fault::internal)
         }
     }
@@ -60,7 +60,7 @@ impl Api {
         operation: &'static Operation<I, O>,
         input: &I,
     ) -> Result<O, Fault> {
-        let answer = self.0.read(view, operation, &caller(), input.to_value())?;
+        let answer = self.0.read(view, operation, &caller(), input.clone().into_value())?;
         O::from_value(answer.value).map_err(Fault::internal)
     }
 }

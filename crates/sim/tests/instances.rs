@@ -3,13 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "it is a test: what goes wrong ends it")]
 
-use roadstead_hostspec::ItemKind;
+use roadstead_cloud::fabric::Want;
+use roadstead_hostspec::{ItemKind, Machine, Network};
 use roadstead_shapes::{ec2, iam};
 use roadstead_sim::{Crash, World};
+use roadstead_store::{Index, Key, Read as _};
 use roadstead_types::{Cidr, Millis};
 use roadstead_wire::fault::Fault;
 use roadstead_wire::schema::Protocol;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn image(world: &mut World) -> String {
     let all = world.call(&ec2::DESCRIBE_IMAGES, ec2::DescribeImagesRequest::default()).unwrap();
@@ -56,14 +58,28 @@ fn state(world: &mut World, id: &str) -> &'static str {
     describe(world, id).map_or("-", |instance| instance.state.unwrap().name.unwrap().as_str())
 }
 
-fn check(world: &mut World, id: &str) -> &'static str {
+fn status(world: &mut World, id: &str) -> ec2::InstanceStatusSummary {
     let request = ec2::DescribeInstanceStatusRequest {
         instance_ids: Some(vec![id.into()]),
         include_all_instances: Some(true),
         ..Default::default()
     };
     let all = world.call(&ec2::DESCRIBE_INSTANCE_STATUS, request).unwrap().instance_statuses.unwrap();
-    all[0].instance_status.as_ref().unwrap().status.unwrap().as_str()
+    all[0].instance_status.clone().unwrap()
+}
+
+fn check(world: &mut World, id: &str) -> &'static str {
+    status(world, id).status.unwrap().as_str()
+}
+
+fn impaired_since(world: &mut World, id: &str) -> Option<Millis> {
+    status(world, id).details.unwrap()[0].impaired_since
+}
+
+/// The interfaces that the host is to give it.
+fn ports(world: &World, id: &str) -> Vec<String> {
+    let machine = world.view().get(&Key::<Want<Machine>>::new(id)).unwrap().body.0;
+    machine.ports.into_iter().map(|port| port.port).collect()
 }
 
 fn terminate(world: &mut World, id: &str) -> Result<(), Fault> {
@@ -231,14 +247,35 @@ fn a_reboot_starts_the_machine_anew_under_its_id() {
 #[test]
 fn an_instance_whose_machine_ended_is_impaired_until_it_runs_again() {
     let (mut world, id) = running();
+    world.wait(Millis::secs(10));
+    let ended = world.now();
     assert!(world.host().kill_machine(&id));
-    let mut seen = BTreeMap::new();
+    let (mut seen, mut since) = (BTreeMap::new(), BTreeSet::new());
     world.settle_watching(|world| {
+        assert_eq!(state(world, &id), "running", "it has been: only its check fails");
+        since.extend(impaired_since(world, &id));
         let reason = describe(world, &id).unwrap().state_reason.map(|reason| reason.code.unwrap());
         seen.insert(check(world, &id), reason);
     });
     assert_eq!(seen.get("impaired").cloned().flatten().as_deref(), Some("Server.InternalError"));
+    assert!(since.len() == 1 && since.iter().all(|since| *since >= ended), "it is impaired since it ended");
     assert_eq!((state(&mut world, &id), check(&mut world, &id)), ("running", "ok"));
+}
+
+#[test]
+fn only_users_networks_have_the_link_local_services_of_instances() {
+    let (mut world, id) = running();
+    let vpc = describe(&mut world, &id).unwrap().vpc_id.unwrap();
+    world.create_cluster("a");
+    world.settle();
+    let networks: BTreeMap<String, bool> = world
+        .view()
+        .list(Index::<Want<Network>>::all())
+        .into_iter()
+        .map(|record| (record.body.0.id, record.body.0.link_local))
+        .collect();
+    assert_eq!(networks.len(), 2);
+    assert!(networks.iter().all(|(network, link_local)| *link_local == (*network == vpc)), "{networks:?}");
 }
 
 #[test]
@@ -343,7 +380,12 @@ fn the_type_of_an_instance_changes_while_it_is_stopped() {
     assert_eq!(code(world.call(&ec2::MODIFY_INSTANCE_ATTRIBUTE, larger())), "IncorrectInstanceState");
     stop(&mut world, &id).unwrap();
     world.settle();
+    let stopped = describe(&mut world, &id).unwrap().state_transition_reason;
+    world.wait(Millis::mins(10));
     world.call(&ec2::MODIFY_INSTANCE_ATTRIBUTE, larger()).unwrap();
+    world.settle();
+    let since = describe(&mut world, &id).unwrap().state_transition_reason;
+    assert_eq!(since, stopped, "it is stopped since then, whatever else of it changes");
     start(&mut world, &id).unwrap();
     world.settle();
     assert_eq!(describe(&mut world, &id).unwrap().instance_type.unwrap().as_str(), "m5.large");
@@ -401,12 +443,14 @@ fn an_interface_comes_to_a_running_instance_and_goes() {
     world.settle_watching(|world| assert!(world.host().running().contains(&id), "it runs all the while"));
     assert_eq!(interface(&mut world, &eni).status, Some(ec2::NetworkInterfaceStatus::InUse));
     assert_eq!(describe(&mut world, &id).unwrap().network_interfaces.unwrap().len(), 2);
+    assert!(ports(&world, &id).contains(&eni));
     assert_eq!(code(attach(&mut world, &eni, &id, 2)), "InvalidNetworkInterface.InUse");
     assert_eq!(code(delete_interface(&mut world, &eni)), "InvalidParameterValue");
     detach(&mut world, &attachment).unwrap();
     assert_eq!(interface(&mut world, &eni).status, Some(ec2::NetworkInterfaceStatus::Detaching));
     world.settle();
     assert_eq!(interface(&mut world, &eni).status, Some(ec2::NetworkInterfaceStatus::Available));
+    assert_eq!(ports(&world, &id).len(), 1);
     delete_interface(&mut world, &eni).unwrap();
     world.settle();
     assert!(!world.host().has(ItemKind::Port, &eni));

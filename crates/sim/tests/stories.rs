@@ -302,6 +302,23 @@ fn a_machine_that_does_not_get_ready_is_replaced_in_its_place() {
 }
 
 #[test]
+fn a_machine_that_waits_for_what_others_make_is_not_replaced() {
+    let mut world = World::calm();
+    world.host().hold_builds(true);
+    world.create_cluster("a");
+    world.wait(Millis::secs(10));
+    let slots = ["etcd-1", "etcd-2", "etcd-3", "api-1", "api-2"];
+    let machines = slots.map(|slot| world.machine("a", slot));
+    world.wait(Millis::mins(30));
+    assert!(world.issues("a").iter().any(|issue| issue.contains("being built")), "{:?}", world.issues("a"));
+    assert_eq!(slots.map(|slot| world.machine("a", slot)), machines);
+    world.host().hold_builds(false);
+    world.settle();
+    assert_eq!((world.state("a"), world.issues("a")), (Some(State::Active), vec![]));
+    assert_eq!(slots.map(|slot| world.machine("a", slot)), machines);
+}
+
+#[test]
 fn of_machines_that_do_not_get_ready_one_is_replaced_at_a_time() {
     let mut world = with_cluster("a");
     let slots = ["etcd-1", "etcd-2", "etcd-3"];

@@ -182,7 +182,7 @@ impl Serialize for Written<'_> {
 
 impl Serialize for WrittenStruct<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let present = self.members.iter().filter_map(|m| Some((m, self.values.get(m.name)?)));
+        let present = self.values.among(self.members.iter());
         to.collect_map(present.map(|(m, v)| (self.json.name_of(m), self.json.write_member(m, v))))
     }
 }

@@ -4,7 +4,7 @@
 //! request ──Router──▶ Call ──decode──▶ Value ──validate──▶ I::from_value ──▶ handler
 //!                  (operation,     (document tree,                              │
 //!                   protocol)     guided by Schema)                 Result<O, Fault>
-//! response ◀──respond, refuse── Value ◀── O::to_value ◀─────────────────────────┘
+//! response ◀──respond, refuse── Value ◀── O::into_value ◀─────────────────────────┘
 //! ```
 //!
 //! A shape is described once, by a static [`Schema`](schema::Schema). Codecs turn bytes into
@@ -15,7 +15,7 @@
 //! # What decisions see: [`schema`] and [`fault`]
 //!
 //! ```text
-//! trait Data: Sized    { fn to_value(&self) -> Value; fn from_value(Value) -> Result<Self, Mismatch>; }
+//! trait Data: Sized    { fn into_value(self) -> Value; fn from_value(Value) -> Result<Self, Mismatch>; }
 //! trait Shape: Data + Clone + Debug + PartialEq + Send + Sync + 'static { const SCHEMA: &'static Schema; }
 //!
 //! struct Operation<I, O>                   // shapes::eks::CREATE_CLUSTER; derefs to AnyOperation

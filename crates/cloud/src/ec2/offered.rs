@@ -10,8 +10,8 @@ pub fn nothing_left<T: Shape + Default + PartialEq>(rest: &T, of: &str) -> Resul
     if *rest == T::default() {
         return Ok(());
     }
-    let Value::Struct(members) = rest.to_value() else { return Ok(()) };
-    let Value::Struct(empty) = T::default().to_value() else { return Ok(()) };
+    let Value::Struct(members) = rest.clone().into_value() else { return Ok(()) };
+    let Value::Struct(empty) = T::default().into_value() else { return Ok(()) };
     let names = members.iter().filter(|(name, value)| empty.get(name) != Some(value)).map(|(name, _)| name);
     let names: Vec<&str> = names.collect();
     Err(unsupported(format!("{of} can't have {}: leave it out.", names.join(", "))))

@@ -31,6 +31,8 @@ pub struct Host {
     items: Items,
     /// Component sets that are there.
     built: BTreeSet<String>,
+    /// None is being built.
+    builds_held: bool,
     /// etcd clusters, by token, into which a controller manager has put the default service account.
     initialised: BTreeSet<String>,
     /// When each possible job is done.
@@ -123,6 +125,7 @@ impl Host {
             rng,
             items: Items::default(),
             built: BTreeSet::new(),
+            builds_held: false,
             initialised: BTreeSet::new(),
             timers: BTreeMap::new(),
             stale: true,
@@ -200,12 +203,15 @@ impl Host {
     pub fn resume(&mut self) {
         let stalled = std::mem::take(&mut self.items.stalled);
         for disk in stalled {
-            let machine = self.items.user_of(&disk).map(str::to_owned);
-            for n in 0..machine.as_ref().map_or(0, |id| self.processes(id).len()) {
-                let id = machine.as_deref().unwrap_or_default();
-                let waits = machine::is_alive(&self.items.machines[id].state.processes()[n]);
+            let Some(machine) = self.items.user_of(&disk).map(str::to_owned) else { continue };
+            if self.items.wedged.contains(&machine) {
+                self.end_processes(&machine);
+                continue;
+            }
+            for n in 0..self.processes(&machine).len() {
+                let waits = machine::is_alive(&self.items.machines[&machine].state.processes()[n]);
                 if waits && self.data(&disk).is_none() {
-                    self.open_data(id, n);
+                    self.open_data(&machine, n);
                 }
             }
         }
@@ -234,12 +240,23 @@ impl Host {
         self.stale = true;
     }
 
-    /// All processes of a machine end, and nothing in it becomes ready any more, until another machine takes its place.
+    /// All processes of a machine end, those that wait for a disk once it goes on, and nothing in it becomes ready any more,
+    /// until another machine takes its place.
     pub fn wedge(&mut self, machine: &str) {
+        self.end_processes(machine);
+        self.items.wedged.insert(machine.to_owned());
+        self.stale = true;
+    }
+
+    fn end_processes(&mut self, machine: &str) {
         for process in self.processes(machine) {
             self.kill_process(machine, &process);
         }
-        self.items.wedged.insert(machine.to_owned());
+    }
+
+    /// No component set gets built, or that is over.
+    pub fn hold_builds(&mut self, hold: bool) {
+        self.builds_held = hold;
         self.stale = true;
     }
 
@@ -456,7 +473,8 @@ impl Host {
             return;
         }
         self.version += 1;
-        let possible = self.items.possible(self.away.is_none(), &self.built);
+        let mut possible = self.items.possible(self.away.is_none(), &self.built);
+        possible.retain(|job| !(self.builds_held && matches!(job, Job::Build(_))));
         self.timers.retain(|job, _| possible.contains(job));
         for job in possible {
             if !self.timers.contains_key(&job) {

@@ -19,7 +19,8 @@ impl Xml {
 
     /// A start tag.
     pub fn open(&mut self, name: &str, attributes: &[(&str, &str)]) {
-        self.text.extend(["<", name]);
+        self.text.push('<');
+        self.text.push_str(name);
         for (name, value) in attributes {
             self.text.extend([" ", name, "=\"", &escaped(value), "\""]);
         }
@@ -28,7 +29,9 @@ impl Xml {
 
     /// An end tag.
     pub fn close(&mut self, name: &str) {
-        self.text.extend(["</", name, ">"]);
+        self.text.push_str("</");
+        self.text.push_str(name);
+        self.text.push('>');
     }
 
     /// An element with a text.
@@ -40,10 +43,8 @@ impl Xml {
 
     /// Members that are elements. Those that a request would have in its address have no other place in an answer.
     pub fn members(&mut self, schema: &Schema, values: &Struct) {
-        for member in schema.members().iter().filter(|m| is_element(m)) {
-            if let Some(value) = values.get(member.name) {
-                self.member(member, value);
-            }
+        for (member, value) in values.among(schema.members().iter().filter(|m| is_element(m))) {
+            self.member(member, value);
         }
     }
 

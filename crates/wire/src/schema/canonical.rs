@@ -30,7 +30,7 @@ pub fn read(schema: &Schema, text: &str) -> Result<Value, ReadError> {
 
 /// `Debug` of a generated structure: its name and canonical JSON, sensitive members hidden.
 pub fn debug<T: Shape>(shape: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "{} {}", T::SCHEMA.name, write(T::SCHEMA, &shape.to_value(), Sensitive::Hidden))
+    write!(f, "{} {}", T::SCHEMA.name, write(T::SCHEMA, &shape.clone().into_value(), Sensitive::Hidden))
 }
 
 /// serde's `Serialize` of a generated structure.
@@ -38,7 +38,7 @@ pub fn debug<T: Shape>(shape: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// # Errors
 /// Those of the serializer.
 pub fn serialize<T: Shape, S: Serializer>(shape: &T, to: S) -> Result<S::Ok, S::Error> {
-    Json::canonical(Sensitive::Shown).write(T::SCHEMA, &shape.to_value()).serialize(to)
+    Json::canonical(Sensitive::Shown).write(T::SCHEMA, &shape.clone().into_value()).serialize(to)
 }
 
 /// serde's `Deserialize` of a generated structure.

@@ -6,7 +6,11 @@ use std::fmt::Debug;
 /// What can stand in a structure: it becomes a [`Value`] and comes back.
 pub trait Data: Sized {
     /// As a document; [`Value::Null`] if it is absent.
-    fn to_value(&self) -> Value;
+    fn into_value(self) -> Value;
+    /// Whether there is anything: what an absent member takes no room for.
+    fn is_there(&self) -> bool {
+        true
+    }
     /// From a document that has this form. Validated input always has.
     fn from_value(value: Value) -> Result<Self, Mismatch>;
 }
@@ -53,8 +57,8 @@ impl Struct {
     }
 
     /// Adds a member from a field; a structure's fields are all different.
-    pub fn put_field(&mut self, name: &'static str, field: &impl Data) {
-        self.add(name, field.to_value());
+    pub fn put_field(&mut self, name: &'static str, field: impl Data) {
+        self.add(name, field.into_value());
     }
 
     /// Takes a member out as a field.
@@ -67,7 +71,7 @@ impl Struct {
 macro_rules! scalar {
     ($type:ty, $expected:literal, $pattern:pat => $back:expr, $this:ident => $value:expr) => {
         impl Data for $type {
-            fn to_value(&self) -> Value {
+            fn into_value(self) -> Value {
                 let $this = self;
                 $value
             }
@@ -81,19 +85,19 @@ macro_rules! scalar {
     };
 }
 
-scalar!(bool, "boolean", Value::Boolean(v) => Ok(v), this => Value::Boolean(*this));
-scalar!(i64, "integer", Value::Integer(v) => Ok(v), this => Value::Integer(*this));
+scalar!(bool, "boolean", Value::Boolean(v) => Ok(v), this => Value::Boolean(this));
+scalar!(i64, "integer", Value::Integer(v) => Ok(v), this => Value::Integer(this));
 scalar!(i32, "32-bit integer",
     Value::Integer(v) => i32::try_from(v).map_err(|_| Mismatch::new("32-bit integer", &Value::Integer(v))),
-    this => Value::Integer((*this).into()));
-scalar!(f64, "double", Value::Double(v) => Ok(v), this => Value::Double(*this));
-scalar!(String, "string", Value::String(v) => Ok(v), this => Value::String(this.clone()));
-scalar!(Vec<u8>, "blob", Value::Blob(v) => Ok(v), this => Value::Blob(this.clone()));
-scalar!(Millis, "timestamp", Value::Timestamp(v) => Ok(v), this => Value::Timestamp(*this));
+    this => Value::Integer(this.into()));
+scalar!(f64, "double", Value::Double(v) => Ok(v), this => Value::Double(this));
+scalar!(String, "string", Value::String(v) => Ok(v), this => Value::String(this));
+scalar!(Vec<u8>, "blob", Value::Blob(v) => Ok(v), this => Value::Blob(this));
+scalar!(Millis, "timestamp", Value::Timestamp(v) => Ok(v), this => Value::Timestamp(this));
 
 impl Data for Value {
-    fn to_value(&self) -> Value {
-        self.clone()
+    fn into_value(self) -> Value {
+        self
     }
     fn from_value(value: Value) -> Result<Value, Mismatch> {
         Ok(value)
@@ -101,8 +105,11 @@ impl Data for Value {
 }
 
 impl<T: Data> Data for Option<T> {
-    fn to_value(&self) -> Value {
-        self.as_ref().map_or(Value::Null, Data::to_value)
+    fn into_value(self) -> Value {
+        self.map_or(Value::Null, Data::into_value)
+    }
+    fn is_there(&self) -> bool {
+        self.is_some()
     }
     fn from_value(value: Value) -> Result<Option<T>, Mismatch> {
         if value == Value::Null { Ok(None) } else { T::from_value(value).map(Some) }
@@ -110,8 +117,8 @@ impl<T: Data> Data for Option<T> {
 }
 
 impl<T: Data> Data for Box<T> {
-    fn to_value(&self) -> Value {
-        (**self).to_value()
+    fn into_value(self) -> Value {
+        (*self).into_value()
     }
     fn from_value(value: Value) -> Result<Box<T>, Mismatch> {
         T::from_value(value).map(Box::new)
@@ -119,8 +126,8 @@ impl<T: Data> Data for Box<T> {
 }
 
 impl<T: Data> Data for Vec<T> {
-    fn to_value(&self) -> Value {
-        Value::List(self.iter().map(Data::to_value).collect())
+    fn into_value(self) -> Value {
+        Value::List(self.into_iter().map(Data::into_value).collect())
     }
     fn from_value(value: Value) -> Result<Vec<T>, Mismatch> {
         match value {
@@ -135,8 +142,8 @@ impl<T: Data> Data for Vec<T> {
 }
 
 impl<T: Data> Data for BTreeMap<String, T> {
-    fn to_value(&self) -> Value {
-        Value::Map(self.iter().map(|(k, v)| (k.clone(), v.to_value())).collect())
+    fn into_value(self) -> Value {
+        Value::Map(self.into_iter().map(|(k, v)| (k, v.into_value())).collect())
     }
     fn from_value(value: Value) -> Result<BTreeMap<String, T>, Mismatch> {
         match value {
@@ -152,7 +159,7 @@ static EMPTY: Schema = Schema::structure("Unit", &Structure::new(&[]));
 
 /// No input, or no output.
 impl Data for () {
-    fn to_value(&self) -> Value {
+    fn into_value(self) -> Value {
         Value::Struct(Struct::new())
     }
     fn from_value(value: Value) -> Result<(), Mismatch> {
@@ -170,10 +177,10 @@ impl Shape for () {
 macro_rules! shape {
     ($type:ident = $schema:path { $($field:ident : $name:literal),* $(,)? }) => {
         impl $crate::schema::Data for $type {
-            fn to_value(&self) -> $crate::schema::Value {
+            fn into_value(self) -> $crate::schema::Value {
                 #[allow(unused_mut, reason = "a structure may have no members")]
-                let mut members = $crate::schema::Struct::new();
-                $(members.put_field($name, &self.$field);)*
+                let mut members = $crate::schema::Struct::with_room(0 $(+ usize::from($crate::schema::Data::is_there(&self.$field)))*);
+                $(members.put_field($name, self.$field);)*
                 $crate::schema::Value::Struct(members)
             }
             fn from_value(value: $crate::schema::Value) -> Result<Self, $crate::schema::Mismatch> {
@@ -253,7 +260,7 @@ macro_rules! string_enum {
         }
 
         impl $crate::schema::Data for $type {
-            fn to_value(&self) -> $crate::schema::Value {
+            fn into_value(self) -> $crate::schema::Value {
                 $crate::schema::Value::String(self.as_str().to_owned())
             }
             fn from_value(value: $crate::schema::Value) -> Result<Self, $crate::schema::Mismatch> {

@@ -1,3 +1,4 @@
+use super::Member;
 use roadstead_types::Millis;
 use std::collections::BTreeMap;
 
@@ -41,6 +42,11 @@ impl Struct {
         Struct(Vec::new())
     }
 
+    /// No members, and room for so many.
+    pub fn with_room(members: usize) -> Struct {
+        Struct(Vec::with_capacity(members))
+    }
+
     /// Sets a member; [`Value::Null`] leaves it absent.
     pub fn put(&mut self, name: &'static str, value: impl Into<Value>) {
         self.0.retain(|(n, _)| *n != name);
@@ -60,6 +66,19 @@ impl Struct {
     /// A member.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
+    }
+
+    /// Those of `members` that are present, in their order. Quick if they are present in that order, too, as those of
+    /// generated structures are.
+    pub(crate) fn among<'a>(
+        &'a self,
+        members: impl Iterator<Item = &'a Member>,
+    ) -> impl Iterator<Item = (&'a Member, &'a Value)> {
+        let mut ahead = self.0.iter().peekable();
+        members.filter_map(move |member| {
+            let next = ahead.next_if(|(name, _)| *name == member.name).map(|(_, value)| value);
+            Some((member, next.or_else(|| self.get(member.name))?))
+        })
     }
 
     /// Adds a member that was not there before.

@@ -11,6 +11,7 @@
 //! ```
 
 mod balancer;
+mod border;
 mod identity;
 mod image;
 mod machine;
@@ -23,6 +24,7 @@ mod session;
 pub use balancer::{
     Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Server, Target, TargetHealth,
 };
+pub use border::{Border, Entry};
 pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus, RoleSession};
 pub use image::SystemImage;
 pub use machine::{

@@ -2,7 +2,7 @@
 
 use super::rules::Rules;
 use super::state::{FORM, Far, Route, Router, Uplink, Wire, link_name};
-use roadstead_hostspec::{Outside, Port, SecurityGroup};
+use roadstead_hostspec::{Border, Outside, Port, SecurityGroup};
 use roadstead_types::Cidr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -15,6 +15,8 @@ pub(super) struct Layout {
     pub cidrs: Vec<Cidr>,
     /// What goes out, and who is reached from there.
     pub outside: Outside,
+    /// Where subnets let not everything through.
+    pub borders: Vec<Border>,
     /// By port id.
     pub ports: BTreeMap<String, Plug>,
     /// By security group id.

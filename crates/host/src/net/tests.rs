@@ -2,12 +2,12 @@ use super::converge::{Managed, Site};
 use super::diff::{Op, diff};
 use super::layout::{Frontend, Layout, Plug, Plugged, Service, Socket, Transport, Way};
 use super::linux::{Flow, Kernel};
-use super::rules::Rules;
+use super::rules::{Rules, SETS};
 use super::state::{FORM, Far, Route, Router, Uplink, Wire, link_name};
 use anyhow::{Result, anyhow, ensure};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
-use roadstead_hostspec::{Exit, Outside, Peer, Permission, Port, SecurityGroup, Traffic};
+use roadstead_hostspec::{Border, Entry, Exit, Outside, Peer, Permission, Port, SecurityGroup, Traffic};
 use roadstead_types::{Cidr, Mac};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -102,9 +102,9 @@ fn layouts() -> impl Strategy<Value = Layout> {
     let blocks = || prop_oneof![Just("10.0.0.0/16"), Just("10.0.0.0/8"), Just("10.0.0.0/16"), Just("192.168.0.0/24")];
     let targets = || vec((1..9u8, 80..82u16).prop_map(|(n, port)| (address(n), port)), 0..3);
     let frontend = (1..4u8, proptest::option::of(vec(blocks(), 0..3)), btree_map(443..445u16, targets(), 0..3));
-    let nets = (vec(blocks(), 0..3), outsides());
+    let nets = (vec(blocks(), 0..3), outsides(), borders());
     let parts = (nets, btree_map(0..4u8, frontend, 0..4), 0..3u8, groups(), vec(some_groups(), 0..4));
-    parts.prop_map(|((cidrs, outside), frontends, services, groups, ports)| {
+    parts.prop_map(|((cidrs, outside, borders), frontends, services, groups, ports)| {
         let frontend = |(n, (addresses, public, listeners)): (u8, (u8, Option<Vec<&str>>, _))| {
             let public = public.map(|sources| (Ipv4Addr::new(127, 43, 0, n), sources.into_iter().map(cidr).collect()));
             let addresses = (0..addresses).map(|m| address(200 + 4 * n + m)).collect();
@@ -123,6 +123,7 @@ fn layouts() -> impl Strategy<Value = Layout> {
             groups,
             cidrs: cidrs.into_iter().map(cidr).collect(),
             outside,
+            borders,
             frontends: frontends.into_iter().map(frontend).collect(),
             services: (0..services).map(service).collect(),
             ..Layout::default()
@@ -131,10 +132,28 @@ fn layouts() -> impl Strategy<Value = Layout> {
 }
 
 fn outsides() -> impl Strategy<Value = Outside> {
-    let exit =
-        |n: u8| Exit { from: Cidr::containing(address(n), 32), to: cidr("0.0.0.0/0"), seen_as: address(n + 100) };
+    let exit = |n: u8| Exit {
+        from: Cidr::containing(address(n), 32),
+        to: cidr("0.0.0.0/0"),
+        seen_as: address(n + 100),
+        through: (n > 1).then(|| subnet(n)),
+    };
     let parts = (btree_set(0..4u8, 0..4), btree_map((1..4u8).prop_map(address), (1..4u8).prop_map(address), 0..3));
     parts.prop_map(move |(exits, reached)| Outside { exits: exits.into_iter().map(exit).collect(), reached })
+}
+
+/// 10.0.N.0/24.
+fn subnet(n: u8) -> Cidr {
+    Cidr::containing(Ipv4Addr::new(10, 0, n, 0), 24)
+}
+
+fn borders() -> impl Strategy<Value = Vec<Border>> {
+    let traffic = prop_oneof![Just(Traffic::All), (0..3u16).prop_map(|n| Traffic::Tcp { first: n, last: n + 1 })];
+    let peer = prop_oneof![Just("10.0.0.0/16"), Just("0.0.0.0/0")].prop_map(cidr);
+    let entry = (traffic, peer, any::<bool>()).prop_map(|(traffic, peer, allows)| Entry { traffic, peer, allows });
+    let side = move || proptest::option::of(vec(entry.clone(), 0..3));
+    let border = |(n, (ingress, egress))| Border { subnet: subnet(n), ingress, egress };
+    btree_map(0..4u8, (side.clone()(), side()), 0..3).prop_map(move |all| all.into_iter().map(border).collect())
 }
 
 fn some_groups() -> impl Strategy<Value = Vec<String>> {
@@ -242,19 +261,22 @@ impl Table {
                     assert!(!self.chains.values().any(|rules| names(rules, set)), "{line}");
                     self.sets.remove(set);
                 }
-                ["add", "chain", "ip", "t", chain] => {
+                ["add", "chain", "ip", "t", chain, ..] => {
                     assert_eq!(self.chains.insert(chain.to_owned(), String::new()), None, "{line}");
                 }
                 ["flush", "chain", "ip", "t", chain] => self.chains.get_mut(chain).expect(line).clear(),
                 ["add", "rule", "ip", "t", chain, ..] => {
                     let named = line.split(' ').filter_map(|word| word.strip_prefix('@'));
-                    named.for_each(|set| assert!(self.own.contains(set), "{line}"));
+                    named.for_each(|set| assert!(self.own.contains(set) || is_fixed(set), "{line}"));
+                    assert!(led_to(line).is_none_or(|led| self.chains.contains_key(led)), "{line}");
                     *self.chains.get_mut(chain).expect(line) += &format!("{line}\n");
                 }
                 ["delete", "chain", "ip", "t", chain] => {
                     assert_eq!(self.chains.remove(chain).as_deref(), Some(""), "{line}");
                     let leads = |element: &String| led_to(element) == Some(chain);
                     assert!(!self.sets.values().flatten().any(leads), "{line}");
+                    let mut rules = self.chains.values().flat_map(|rules| rules.lines());
+                    assert!(!rules.any(|rule| led_to(rule) == Some(chain)), "{line}");
                 }
                 _ => {}
             }
@@ -275,7 +297,12 @@ impl Table {
     }
 }
 
-/// The chain that an element of a map of verdicts leads to.
+/// Whether a set is there in every router.
+fn is_fixed(set: &str) -> bool {
+    SETS.iter().any(|(name, _)| *name == set)
+}
+
+/// The chain that a rule, or an element of a map of verdicts, leads to.
 fn led_to(element: &str) -> Option<&str> {
     element.split_once("goto ").or_else(|| element.split_once("jump ")).map(|(_, chain)| chain)
 }
@@ -328,6 +355,19 @@ impl Kernel for Flaky {
     fn inode(&self, _: &Path) -> Option<u64> {
         Some(7)
     }
+}
+
+#[test]
+fn a_router_without_borders_asks_nobody_at_any() {
+    let chains = |borders| {
+        let rules = Rules::of(&Layout { borders, ..Layout::default() });
+        let mut table = Table::default();
+        table.run(&rules.script("t", None));
+        table.chains.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(chains(vec![]), Vec::<String>::new());
+    let border = Border { subnet: subnet(1), ingress: Some(vec![]), egress: None };
+    assert_eq!(chains(vec![border]), ["borders", "enter.10.0.1.0/24"]);
 }
 
 #[test]

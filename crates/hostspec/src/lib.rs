@@ -32,7 +32,7 @@ pub use machine::{
     Probe, Process, ProcessState, ProcessStatus, Profile,
 };
 pub use metadata::{Metadata, RoleCredentials, link_local};
-pub use network::{Exit, Network, NetworkStatus, Outside, Port, PortStatus};
+pub use network::{Detour, Exit, Network, NetworkStatus, Outside, Port, PortStatus};
 pub use quorum::{Quorum, QuorumMember};
 pub use security_group::{Peer, Permission, SecurityGroup, Traffic};
 pub use session::{FromHost, Item, ItemKey, ItemKind, MAX_FRAME, Status, ToHost, Versioned};

@@ -24,6 +24,9 @@ pub struct Network {
     /// Where subnets let not everything through.
     #[serde(default)]
     pub borders: Vec<Border>,
+    /// What goes to a port that it is not for. Those of a subnet lead to different blocks.
+    #[serde(default)]
+    pub detours: Vec<Detour>,
 }
 
 /// A network's connections with the outside, which no private address is known in: who is inside speaks from a public
@@ -48,6 +51,17 @@ pub struct Exit {
     /// The subnet of the NAT gateway that leads there: what goes this way crosses its border, in and out.
     #[serde(default)]
     pub through: Option<Cidr>,
+}
+
+/// What ports of a subnet send to a block goes to another port, whose machine is to see to it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Detour {
+    /// The subnet.
+    pub from: Cidr,
+    /// Where its ports send it.
+    pub to: Cidr,
+    /// The port that gets it. None: nobody does.
+    pub by: Option<String>,
 }
 
 impl Outside {
@@ -86,6 +100,9 @@ pub struct Port {
     /// whether or not the host knows them yet; with none, everything.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Its machine may send what is from other addresses than the port's.
+    #[serde(default)]
+    pub forwards: bool,
 }
 
 impl Port {

@@ -5,6 +5,7 @@
 //! that the item is gone; so where neither is left, nothing of it is left on any host.
 
 mod borders;
+mod detours;
 mod item;
 mod machine;
 mod metadata;

@@ -9,7 +9,7 @@ use crate::ec2::security_group_rule::{self, Direction, Peer, Permission, Traffic
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
 use crate::elb::load_balancer::LoadBalancer;
-use crate::fabric::{Saw, borders, is_wanted, outside, saw, unwant, want};
+use crate::fabric::{Saw, borders, detours, is_wanted, outside, saw, unwant, want};
 use crate::iam::access_key::AccessKey;
 use crate::settings::SERVICE_ACCOUNT;
 use crate::sts::session::Session;
@@ -72,8 +72,8 @@ fn network(tx: &Tx, vpc: &Vpc) -> hostspec::Network {
     if vpc.account == SERVICE_ACCOUNT {
         return hostspec::Network { id, cidrs, ..Default::default() };
     }
-    let (outside, borders) = (outside::of(tx, vpc), borders::of(tx, vpc));
-    hostspec::Network { id, cidrs, link_local: true, outside, borders }
+    let (outside, borders, detours) = (outside::of(tx, vpc), borders::of(tx, vpc), detours::of(tx, vpc));
+    hostspec::Network { id, cidrs, link_local: true, outside, borders, detours }
 }
 
 impl Planner for PortPlanner {
@@ -99,6 +99,7 @@ impl Planner for PortPlanner {
             address: eni.address,
             secondary: eni.others().collect(),
             groups: eni.groups.clone(),
+            forwards: !eni.source_dest_check,
         };
         want(tx, &record.key.any(), port);
         Next::settled("wanted")

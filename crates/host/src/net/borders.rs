@@ -11,9 +11,11 @@
 //! the target that it was led to. What comes by a balancer's public address came to the service and not through a
 //! subnet, and what the router itself sends and gets passes no `forward` chain.
 
+use super::detours;
 use super::layout::Layout;
 use super::rules::Rules;
 use super::security::traffic;
+use super::state::link_name;
 use roadstead_hostspec::{Border, Entry, Exit};
 use roadstead_types::Cidr;
 
@@ -35,7 +37,9 @@ pub(super) fn add(rules: &mut Rules, layout: &Layout) {
     if layout.borders.is_empty() {
         return;
     }
-    rules.add_chain(CHAIN.to_owned(), BORDERS.map(str::to_owned).to_vec());
+    let mut asked = BORDERS.map(str::to_owned).to_vec();
+    asked.extend(detoured(layout));
+    rules.add_chain(CHAIN.to_owned(), asked);
     for Border { subnet, ingress, egress } in &layout.borders {
         let [enter, leave] = ["enter", "leave"].map(|way| format!("{way}.{subnet}"));
         let mut by = vec![];
@@ -56,6 +60,23 @@ pub(super) fn add(rules: &mut Rules, layout: &Layout) {
             rules.add_chain(format!("by.{subnet}"), by);
         }
     }
+}
+
+/// What is led to an interface enters its subnet, and leaves it again, though it is for and from elsewhere.
+fn detoured(layout: &Layout) -> Vec<String> {
+    let numbers = detours::numbers(layout);
+    let mut rules = vec![];
+    for port in layout.ports.values().map(|plug| &plug.port) {
+        let (link, subnet) = (link_name(&port.id), port.subnet);
+        let Some(border) = layout.borders.iter().find(|border| border.subnet == subnet) else { continue };
+        if let Some(number) = numbers.get(&link).filter(|_| border.ingress.is_some()) {
+            rules.push(format!("meta mark {:#x} jump enter.{subnet}", detours::mark(*number)));
+        }
+        if port.forwards && border.egress.is_some() {
+            rules.push(format!("iifname \"{link}\" ip saddr != {subnet} jump leave.{subnet}"));
+        }
+    }
+    rules
 }
 
 /// The rules of one side of a border. `peer` is the address at its other side.

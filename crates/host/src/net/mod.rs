@@ -17,6 +17,7 @@
 
 mod borders;
 mod converge;
+mod detours;
 mod diff;
 mod layout;
 mod linux;

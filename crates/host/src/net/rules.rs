@@ -10,7 +10,8 @@
 //! outside ──────▶ admit: is that address one of ours? ─▶ spread: whose? ─▶ forward: groups ─▶ port
 //! ```
 //!
-//! What is forwarded passes subnets' borders before it, where there are any ([`super::borders`]).
+//! What is forwarded passes subnets' borders before it, where there are any ([`super::borders`]); what routes lead to an
+//! interface that it is not for is marked before all else ([`super::detours`]).
 //!
 //! Only marked packets find the route outside, so that nothing leaves without a way, and an address inside that nobody
 //! has is unreachable at once.
@@ -21,10 +22,10 @@
 //! refused, then TCP sends it again and nobody notices (`@dialled`). For the same reason every chain's policy is
 //! accept and its last rule decides: while a chain is replaced the kernel consults an empty one.
 
-use super::borders;
 use super::layout::{Frontend, Layout, Service, Transport};
 use super::security;
 use super::state::hash;
+use super::{borders, detours};
 use roadstead_hostspec::{Exit, Outside};
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ pub(super) struct Rules {
 }
 
 /// Every set and map: what it is called, what it is.
-pub(super) const SETS: [(&str, &str); 17] = [
+pub(super) const SETS: [(&str, &str); 19] = [
     // Blocks of the network, and the router's own addresses.
     ("inside", "set inside { type ipv4_addr; flags interval; }"),
     // Public address . who may dial it.
@@ -79,10 +80,17 @@ pub(super) const SETS: [(&str, &str); 17] = [
     ("entering", "map entering { type ipv4_addr : verdict; flags interval; }"),
     // Who . where to, of ways outside by a NAT gateway whose subnet has a border.
     ("through", "map through { type ipv4_addr . ipv4_addr : verdict; flags interval; }"),
+    // The router's end of a wire whose subnet's routes lead to interfaces; of one whose port forwards.
+    ("detoured", "map detoured { type ifname : verdict; }"),
+    ("forwarders", "set forwarders { type ifname; }"),
 ];
 
 /// Every chain of the content that the kernel calls: its name, where.
-const HOOKED: [(&str, &str); 1] = [(borders::CHAIN, " { type filter hook forward priority -1; policy accept; }")];
+const HOOKED: [(&str, &str); 3] = [
+    (borders::CHAIN, " { type filter hook forward priority -1; policy accept; }"),
+    (detours::CHAIN, " { type filter hook prerouting priority -301; policy accept; }"),
+    (detours::LED, " { type filter hook forward priority -2; policy accept; }"),
+];
 
 /// The chains that are the same in every router.
 const CHAINS: &str = r#"
@@ -94,9 +102,10 @@ const CHAINS: &str = r#"
     iifname "outside" ip saddr != @inside ip daddr @ours accept
     iifname "outside" drop
     ip daddr 127.0.0.0/8 drop
-    fib saddr . iif oif missing drop
+    fib saddr . iif oif missing iifname != @forwarders drop
     ip daddr @inside accept
     ip saddr . ip daddr @ways meta mark set 0x6f accept
+    meta mark > 0xff accept
     reject with icmp net-unreachable
   }
   chain spread {
@@ -133,7 +142,7 @@ const CHAINS: &str = r#"
     ip daddr . tcp dport @refused reject with tcp reset
     ct state new ct status dnat fib daddr . iif oif exists ct mark set 1
     oifname "outside" ct state invalid drop
-    oifname != "outside" ip daddr != @inside reject with icmp admin-prohibited
+    oifname != "outside" ip daddr != @inside meta mark < 0x100 reject with icmp admin-prohibited
     ct state established,related accept
     iifname vmap @senders
     oifname vmap @receivers
@@ -163,6 +172,7 @@ impl Rules {
         rules.add_outside(&layout.outside);
         security::add(&mut rules, layout);
         borders::add(&mut rules, layout);
+        detours::add(&mut rules, layout);
         rules
     }
 

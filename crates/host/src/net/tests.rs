@@ -7,7 +7,7 @@ use super::state::{FORM, Far, Route, Router, Uplink, Wire, link_name};
 use anyhow::{Result, anyhow, ensure};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
-use roadstead_hostspec::{Border, Entry, Exit, Outside, Peer, Permission, Port, SecurityGroup, Traffic};
+use roadstead_hostspec::{Border, Detour, Entry, Exit, Outside, Peer, Permission, Port, SecurityGroup, Traffic};
 use roadstead_types::{Cidr, Mac};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -38,6 +38,7 @@ fn port(n: u8) -> Port {
         address: address(n),
         secondary: vec![address(n + 100)],
         groups: Vec::new(),
+        forwards: n == 2,
     }
 }
 
@@ -50,6 +51,7 @@ fn apply(router: &mut Router, op: &Op) -> Result<()> {
         Op::RemoveWire(link) => {
             ensure!(router.wires.remove(&link).is_some(), "no {link}");
             router.routes.retain(|_, route| route.link != link);
+            router.detours.retain(|_, led| *led != link);
         }
         Op::RemovePublic(uplink, to) => {
             let public = router.uplinks.get_mut(&uplink).ok_or_else(|| anyhow!("no uplink"))?;
@@ -69,6 +71,11 @@ fn apply(router: &mut Router, op: &Op) -> Result<()> {
             ensure!(public.insert(to), "{to} is public");
         }
         Op::AddWire(link, wire) => ensure!(router.wires.insert(link, wire).is_none(), "the link is there"),
+        Op::RemoveDetour(number) => ensure!(router.detours.remove(&number).is_some(), "no detour {number}"),
+        Op::SetDetour(number, link) => {
+            ensure!(router.wires.contains_key(&link), "no {link}");
+            router.detours.insert(number, link);
+        }
         Op::SetRoute(to, route) => {
             ensure!(router.wires.contains_key(&route.link), "no {}", route.link);
             ensure!(router.addresses.contains(&route.source), "no {}", route.source);
@@ -83,11 +90,12 @@ fn routers() -> impl Strategy<Value = Router> {
     let routes = btree_map(1..20u8, (0..4usize, 0..4usize), 0..8);
     let which = prop_oneof![Just(Uplink::Host), Just(Uplink::Outside)];
     let uplinks = btree_map(which, btree_set((1..5u8).prop_map(address), 0..3), 0..3);
-    let parts = (btree_set((30..36u8).prop_map(address), 0..5), wires, routes, uplinks, layouts());
-    parts.prop_map(|(addresses, wires, routes, uplinks, layout)| {
+    let parts = (btree_set((30..36u8).prop_map(address), 0..5), wires, routes, uplinks, layouts(), 0..3usize);
+    parts.prop_map(|(addresses, wires, routes, uplinks, layout, detours)| {
         let wires = wires.into_iter().map(|(n, (port, inode))| (format!("p{n}"), wire(port, inode))).collect();
         let mut router =
             Router { tuned: true, addresses, wires, uplinks, rules: Some(Rules::of(&layout)), ..Router::default() };
+        router.detours = (0..).zip(router.wires.keys().take(detours).cloned()).collect();
         for (to, (link, source)) in routes {
             let (link, source) = (router.wires.keys().nth(link).cloned(), router.addresses.iter().nth(source).copied());
             if let (Some(link), Some(source)) = (link, source) {
@@ -102,9 +110,9 @@ fn layouts() -> impl Strategy<Value = Layout> {
     let blocks = || prop_oneof![Just("10.0.0.0/16"), Just("10.0.0.0/8"), Just("10.0.0.0/16"), Just("192.168.0.0/24")];
     let targets = || vec((1..9u8, 80..82u16).prop_map(|(n, port)| (address(n), port)), 0..3);
     let frontend = (1..4u8, proptest::option::of(vec(blocks(), 0..3)), btree_map(443..445u16, targets(), 0..3));
-    let nets = (vec(blocks(), 0..3), outsides(), borders());
+    let nets = (vec(blocks(), 0..3), outsides(), borders(), detours());
     let parts = (nets, btree_map(0..4u8, frontend, 0..4), 0..3u8, groups(), vec(some_groups(), 0..4));
-    parts.prop_map(|((cidrs, outside, borders), frontends, services, groups, ports)| {
+    parts.prop_map(|((cidrs, outside, borders, detours), frontends, services, groups, ports)| {
         let frontend = |(n, (addresses, public, listeners)): (u8, (u8, Option<Vec<&str>>, _))| {
             let public = public.map(|sources| (Ipv4Addr::new(127, 43, 0, n), sources.into_iter().map(cidr).collect()));
             let addresses = (0..addresses).map(|m| address(200 + 4 * n + m)).collect();
@@ -124,6 +132,7 @@ fn layouts() -> impl Strategy<Value = Layout> {
             cidrs: cidrs.into_iter().map(cidr).collect(),
             outside,
             borders,
+            detours,
             frontends: frontends.into_iter().map(frontend).collect(),
             services: (0..services).map(service).collect(),
             ..Layout::default()
@@ -154,6 +163,15 @@ fn borders() -> impl Strategy<Value = Vec<Border>> {
     let side = move || proptest::option::of(vec(entry.clone(), 0..3));
     let border = |(n, (ingress, egress))| Border { subnet: subnet(n), ingress, egress };
     btree_map(0..4u8, (side.clone()(), side()), 0..3).prop_map(move |all| all.into_iter().map(border).collect())
+}
+
+fn detours() -> impl Strategy<Value = Vec<Detour>> {
+    let detour = |(n, by): (u8, Option<u8>)| Detour {
+        from: subnet(0),
+        to: Cidr::containing(Ipv4Addr::new(192, 0, n, 0), 24),
+        by: by.map(|port| format!("eni-{port}")),
+    };
+    btree_map(0..3u8, proptest::option::of(1..4u8), 0..3).prop_map(move |all| all.into_iter().map(detour).collect())
 }
 
 fn some_groups() -> impl Strategy<Value = Vec<String>> {

@@ -341,7 +341,16 @@ pub fn port(id: &str, network: &str, subnet: &str, address: &str) -> Port {
     let address: Ipv4Addr = address.parse().unwrap();
     let [a, b, c, d] = address.octets();
     let (mac, subnet) = (format!("02:11:{a:02x}:{b:02x}:{c:02x}:{d:02x}"), subnet.parse().unwrap());
-    Port { id: id.into(), network: network.into(), mac, subnet, address, secondary: Vec::new(), groups: Vec::new() }
+    Port {
+        id: id.into(),
+        network: network.into(),
+        mac,
+        subnet,
+        address,
+        secondary: Vec::new(),
+        groups: Vec::new(),
+        forwards: false,
+    }
 }
 
 pub fn ip(text: &str) -> Ipv4Addr {

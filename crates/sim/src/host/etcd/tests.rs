@@ -37,6 +37,7 @@ impl Etcd {
                 address: address(name),
                 secondary: vec![],
                 groups: vec![],
+                forwards: false,
             };
             etcd.put(Item::Port(port));
         }

@@ -151,6 +151,7 @@ impl Client {
             ("ec2", "describe_vpcs"),
             ("ec2", "describe_subnets"),
             ("ec2", "describe_route_tables"),
+            ("ec2", "describe_network_acls"),
             ("ec2", "describe_internet_gateways"),
             ("ec2", "describe_security_groups"),
             ("ec2", "describe_network_interfaces"),

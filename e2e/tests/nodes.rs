@@ -24,6 +24,7 @@ fn a_node_group_brings_nodes_and_pods_with_addresses_of_the_vpc() {
         pods_spread_over_nodes_and_hold_addresses_of_their_interfaces,
         a_service_is_reached_by_name_and_every_pod_behind_it,
         pods_reach_the_outside_as_their_subnets_routes_say,
+        a_network_acl_comes_between_pods_of_two_subnets,
         logs_exec_and_port_forward_work,
         a_container_that_takes_too_much_memory_is_killed_alone,
         kubelet_containerd_and_the_cni_come_back_and_pods_stay,
@@ -233,6 +234,40 @@ fn pods_reach_the_outside_as_their_subnets_routes_say(region: &Region, cluster: 
     let waited = region.client().run("aws", &["ec2", "wait", "nat-gateway-deleted", "--nat-gateway-ids", &nat]);
     assert!(waited.ok(), "{waited}");
     region.aws(&["ec2", "release-address", "--allocation-id", &allocation]);
+}
+
+/// An entry of the subnets' ACL stops one pod's packets to another, and lets them through again.
+fn a_network_acl_comes_between_pods_of_two_subnets(region: &Region, cluster: &Cluster) {
+    let all = pods(cluster, "app=web");
+    let one = &all[0];
+    let other =
+        all.iter().find(|pod| pod["spec"]["nodeName"] != one["spec"]["nodeName"]).expect("nodes are in two zones");
+    let answers = || asks(cluster, one, pod_address(other), 8080, 1)["responses"] == json!([name(other)]);
+    assert!(answers());
+    let subnet = region.default_subnets().split(',').next().expect("there are three").to_owned();
+    let of = format!("Name=association.subnet-id,Values={subnet}");
+    let acl = region.aws(&["ec2", "describe-network-acls", "--filters", &of])["NetworkAcls"][0]["NetworkAclId"].clone();
+    let entry = ["--network-acl-id", acl.as_str().expect("an id"), "--ingress", "--rule-number", "50"];
+    let asker = format!("{}/32", pod_address(one));
+    let to_pods = ["--protocol", "tcp", "--port-range", "From=8080,To=8080", "--cidr-block", &asker];
+    let acts = |operation: &str, action: &str| {
+        region.aws(&[&["ec2", operation], &entry[..], &to_pods, &["--rule-action", action]].concat());
+        Instant::now()
+    };
+    let changed = acts("create-network-acl-entry", "deny");
+    let mut passed = Duration::ZERO;
+    until("the ACL stops the pod's packets", PATIENCE, || {
+        let asked = changed.elapsed();
+        let stopped = !answers();
+        passed = if stopped { passed } else { asked };
+        stopped.then_some(())
+    });
+    say(&format!("{:6.1} s  after a refusal by an ACL was made a packet still passed", passed.as_secs_f64()));
+    assert!(passed < Duration::from_secs(1), "{passed:?}");
+    let changed = acts("replace-network-acl-entry", "allow");
+    until("the ACL lets them through", PATIENCE, || answers().then_some(()));
+    say(&format!("{:6.1} s  until an ACL lets a pod's packets through again", changed.elapsed().as_secs_f64()));
+    region.aws(&[&["ec2", "delete-network-acl-entry"], &entry[..]].concat());
 }
 
 fn logs_exec_and_port_forward_work(_: &Region, cluster: &Cluster) {

@@ -9,6 +9,7 @@ use crate::ec2::internet_gateway::InternetGateway;
 use crate::ec2::key_pair::KeyPair;
 use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::nat_gateway::NatGateway;
+use crate::ec2::network_acl::NetworkAcl;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::route_table::RouteTable;
 use crate::ec2::security_group::SecurityGroup;
@@ -69,6 +70,7 @@ pub fn registry() -> Registry {
     registry.add::<Vpc>();
     registry.add::<Subnet>();
     registry.add::<RouteTable>();
+    registry.add::<NetworkAcl>();
     registry.add::<InternetGateway>();
     registry.add::<NatGateway>();
     registry.add::<KeyPair>();

@@ -58,10 +58,14 @@ async fn plug(nets: &Nets, machine: &Machine, vpc: &str, name: &str, subnet: u8)
 
 /// 10.0.0.0/16, from which that block is reached.
 fn vpc(id: &str, to: &str) -> Network {
-    let exit =
-        |from: &str, seen_as: &str| Exit { from: from.parse().unwrap(), to: to.parse().unwrap(), seen_as: ip(seen_as) };
+    let exit = |from: &str, seen_as: &str, through: Option<&str>| Exit {
+        from: from.parse().unwrap(),
+        to: to.parse().unwrap(),
+        seen_as: ip(seen_as),
+        through: through.map(|subnet| subnet.parse().unwrap()),
+    };
     let outside = Outside {
-        exits: vec![exit("10.0.1.5/32", ELASTIC), exit("10.0.2.0/24", NAT)],
+        exits: vec![exit("10.0.1.5/32", ELASTIC, None), exit("10.0.2.0/24", NAT, Some("10.0.1.0/24"))],
         reached: [(ip(ELASTIC), ip("10.0.1.5"))].into(),
     };
     Network { outside, ..network(id, "10.0.0.0/16") }

@@ -4,14 +4,10 @@
 
 mod rig;
 
-use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sockopt};
-use nix::sys::time::{TimeVal, TimeValLike as _};
 use rig::{Client, Machine, Rig, dial_from_host, ip, network, port};
-use roadstead_host::net::{Frontend, Nets, Part, netns};
+use roadstead_host::net::{Frontend, Nets, Part};
 use roadstead_hostspec::{Peer, Permission, Port, SecurityGroup, Traffic};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
 struct Vpc {
@@ -67,21 +63,6 @@ fn anywhere() -> [Permission; 1] {
     [all(block("0.0.0.0/0"))]
 }
 
-/// Whether an ICMP echo request is answered within 100 ms. One with an id that was let through is of a known connection.
-fn pings(from: &Machine, to: Ipv4Addr, id: u8) -> bool {
-    let socket = || socket::socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Icmp);
-    let socket = netns::run_in(&from.namespace, socket).unwrap().unwrap();
-    socket::setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(100)).unwrap();
-    // Type 8, code 0, the checksum of all that, the id, a number.
-    let request = [8, 0, 0xf7, 0xff - id, 0, id, 0, 0];
-    socket::sendto(socket.as_raw_fd(), &request, &SockaddrIn::from(SocketAddrV4::new(to, 0)), MsgFlags::empty())
-        .unwrap();
-    let mut answer = [0; 64];
-    let length = socket::recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty()).unwrap_or(0);
-    // An IP header without options, and type 0.
-    length >= 28 && answer[20] == 0
-}
-
 /// Silence: what a group does not let through is dropped.
 #[track_caller]
 fn assert_dropped(dialled: io::Result<Client>) {
@@ -135,7 +116,7 @@ async fn protocols_are_told_apart() {
     let Vpc { nets, a, b, rig: _rig, .. } = vpc().await;
     let receiver = b.receiver(53);
     let send = || a.send(ip("10.0.1.5"), (ip("10.0.1.6"), 53));
-    let pings = |id| pings(&a, ip("10.0.1.6"), id);
+    let pings = |id| a.pings(ip("10.0.1.6"), id);
     let from_a = || of("sg-a");
     nets.put_group(group("sg-a", &[], &anywhere())).await;
     nets.put_group(group("sg-b", &[tcp(53, from_a())], &[])).await;

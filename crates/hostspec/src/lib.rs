@@ -11,6 +11,7 @@
 //! ```
 
 mod balancer;
+mod border;
 mod identity;
 mod image;
 mod machine;
@@ -23,6 +24,7 @@ mod session;
 pub use balancer::{
     Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Server, Target, TargetHealth,
 };
+pub use border::{Border, Entry};
 pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus, RoleSession};
 pub use image::SystemImage;
 pub use machine::{
@@ -30,7 +32,7 @@ pub use machine::{
     Probe, Process, ProcessState, ProcessStatus, Profile,
 };
 pub use metadata::{Metadata, RoleCredentials, link_local};
-pub use network::{Exit, Network, NetworkStatus, Outside, Port, PortStatus};
+pub use network::{Detour, Exit, Network, NetworkStatus, Outside, Port, PortStatus};
 pub use quorum::{Quorum, QuorumMember};
 pub use security_group::{Peer, Permission, SecurityGroup, Traffic};
 pub use session::{FromHost, Item, ItemKey, ItemKind, MAX_FRAME, Status, ToHost, Versioned};

@@ -1,5 +1,6 @@
 //! Networks and ports: VPCs and ENIs as a host sees them.
 
+use crate::border::Border;
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::net::Ipv4Addr;
 
 /// A layer-3 network with a router of its own: a VPC, or the private network of a control plane's etcd.
 /// Networks are isolated from each other, so their CIDRs may overlap.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// E.g. `vpc-0123456789abcdef0`; unique in the region.
     pub id: String,
@@ -20,6 +21,12 @@ pub struct Network {
     /// How it is connected with the outside.
     #[serde(default)]
     pub outside: Outside,
+    /// Where subnets let not everything through.
+    #[serde(default)]
+    pub borders: Vec<Border>,
+    /// What goes to a port that it is not for. Those of a subnet lead to different blocks.
+    #[serde(default)]
+    pub detours: Vec<Detour>,
 }
 
 /// A network's connections with the outside, which no private address is known in: who is inside speaks from a public
@@ -41,6 +48,20 @@ pub struct Exit {
     pub to: Cidr,
     /// Who that is outside.
     pub seen_as: Ipv4Addr,
+    /// The subnet of the NAT gateway that leads there: what goes this way crosses its border, in and out.
+    #[serde(default)]
+    pub through: Option<Cidr>,
+}
+
+/// What ports of a subnet send to a block goes to another port, whose machine is to see to it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Detour {
+    /// The subnet.
+    pub from: Cidr,
+    /// Where its ports send it.
+    pub to: Cidr,
+    /// The port that gets it. None: nobody does.
+    pub by: Option<String>,
 }
 
 impl Outside {
@@ -79,6 +100,9 @@ pub struct Port {
     /// whether or not the host knows them yet; with none, everything.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Its machine may send what is from other addresses than the port's.
+    #[serde(default)]
+    pub forwards: bool,
 }
 
 impl Port {

@@ -34,6 +34,8 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     CREATE_LAUNCH_TEMPLATE.any(),
     CREATE_LAUNCH_TEMPLATE_VERSION.any(),
     CREATE_NAT_GATEWAY.any(),
+    CREATE_NETWORK_ACL.any(),
+    CREATE_NETWORK_ACL_ENTRY.any(),
     CREATE_NETWORK_INTERFACE.any(),
     CREATE_ROUTE.any(),
     CREATE_ROUTE_TABLE.any(),
@@ -45,6 +47,8 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DELETE_KEY_PAIR.any(),
     DELETE_LAUNCH_TEMPLATE.any(),
     DELETE_NAT_GATEWAY.any(),
+    DELETE_NETWORK_ACL.any(),
+    DELETE_NETWORK_ACL_ENTRY.any(),
     DELETE_NETWORK_INTERFACE.any(),
     DELETE_ROUTE.any(),
     DELETE_ROUTE_TABLE.any(),
@@ -94,6 +98,8 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     MODIFY_VPC_ATTRIBUTE.any(),
     REBOOT_INSTANCES.any(),
     RELEASE_ADDRESS.any(),
+    REPLACE_NETWORK_ACL_ASSOCIATION.any(),
+    REPLACE_NETWORK_ACL_ENTRY.any(),
     REPLACE_ROUTE.any(),
     REPLACE_ROUTE_TABLE_ASSOCIATION.any(),
     REVOKE_SECURITY_GROUP_EGRESS.any(),
@@ -500,6 +506,49 @@ pub static CREATE_NAT_GATEWAY: Operation<CreateNatGatewayRequest, CreateNatGatew
         unsigned: false,
     });
 
+pub static CREATE_NETWORK_ACL: Operation<CreateNetworkAclRequest, CreateNetworkAclResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateNetworkAcl",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::CREATE_NETWORK_ACL_REQUEST,
+        output: &schema::CREATE_NETWORK_ACL_RESULT,
+        action: "ec2:CreateNetworkAcl",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:network-acl/*", "arn:aws:ec2:{region}:{account}:vpc/{VpcId}"],
+        pass_role: &[],
+        errors: &[&INVALID_VPC_ID_NOT_FOUND, &NETWORK_ACL_LIMIT_EXCEEDED, &TAG_LIMIT_EXCEEDED],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: Some("ClientToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static CREATE_NETWORK_ACL_ENTRY: Operation<CreateNetworkAclEntryRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "CreateNetworkAclEntry",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::CREATE_NETWORK_ACL_ENTRY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:CreateNetworkAclEntry",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:network-acl/{NetworkAclId}"],
+    pass_role: &[],
+    errors: &[&INVALID_NETWORK_ACL_ID_NOT_FOUND, &NETWORK_ACL_ENTRY_ALREADY_EXISTS, &NETWORK_ACL_ENTRY_LIMIT_EXCEEDED],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static CREATE_NETWORK_INTERFACE: Operation<CreateNetworkInterfaceRequest, CreateNetworkInterfaceResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -664,6 +713,7 @@ pub static CREATE_TAGS: Operation<CreateTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_INTERNET_GATEWAY_ID_NOT_FOUND,
         &INVALID_KEY_PAIR_NOT_FOUND,
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
+        &INVALID_NETWORK_ACL_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
         &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
         &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
@@ -791,6 +841,48 @@ pub static DELETE_NAT_GATEWAY: Operation<DeleteNatGatewayRequest, DeleteNatGatew
         waiter: false,
         unsigned: false,
     });
+
+pub static DELETE_NETWORK_ACL: Operation<DeleteNetworkAclRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteNetworkAcl",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_NETWORK_ACL_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:DeleteNetworkAcl",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:network-acl/{NetworkAclId}"],
+    pass_role: &[],
+    errors: &[&DEPENDENCY_VIOLATION, &INVALID_NETWORK_ACL_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DELETE_NETWORK_ACL_ENTRY: Operation<DeleteNetworkAclEntryRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DeleteNetworkAclEntry",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DELETE_NETWORK_ACL_ENTRY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:DeleteNetworkAclEntry",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:network-acl/{NetworkAclId}"],
+    pass_role: &[],
+    errors: &[&INVALID_NETWORK_ACL_ENTRY_NOT_FOUND, &INVALID_NETWORK_ACL_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
 
 pub static DELETE_NETWORK_INTERFACE: Operation<DeleteNetworkInterfaceRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -924,6 +1016,7 @@ pub static DELETE_TAGS: Operation<DeleteTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_INTERNET_GATEWAY_ID_NOT_FOUND,
         &INVALID_KEY_PAIR_NOT_FOUND,
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
+        &INVALID_NETWORK_ACL_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
         &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
         &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
@@ -2049,6 +2142,51 @@ pub static RELEASE_ADDRESS: Operation<ReleaseAddressRequest, ()> = Operation::ne
     unsigned: false,
 });
 
+pub static REPLACE_NETWORK_ACL_ASSOCIATION: Operation<
+    ReplaceNetworkAclAssociationRequest,
+    ReplaceNetworkAclAssociationResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ReplaceNetworkAclAssociation",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::REPLACE_NETWORK_ACL_ASSOCIATION_REQUEST,
+    output: &schema::REPLACE_NETWORK_ACL_ASSOCIATION_RESULT,
+    action: "ec2:ReplaceNetworkAclAssociation",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:network-acl/{NetworkAclId}"],
+    pass_role: &[],
+    errors: &[&INVALID_ASSOCIATION_ID_NOT_FOUND, &INVALID_NETWORK_ACL_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static REPLACE_NETWORK_ACL_ENTRY: Operation<ReplaceNetworkAclEntryRequest, ()> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "ReplaceNetworkAclEntry",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::REPLACE_NETWORK_ACL_ENTRY_REQUEST,
+    output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+    action: "ec2:ReplaceNetworkAclEntry",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:network-acl/{NetworkAclId}"],
+    pass_role: &[],
+    errors: &[&INVALID_NETWORK_ACL_ENTRY_NOT_FOUND, &INVALID_NETWORK_ACL_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
 pub static REPLACE_ROUTE: Operation<ReplaceRouteRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "ReplaceRoute",
@@ -2475,6 +2613,8 @@ pub static INVALID_LAUNCH_TEMPLATE_NAME_NOT_FOUND_EXCEPTION: ErrorShape =
 
 pub static INVALID_NAT_GATEWAY_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidNatGatewayID.NotFound", 400);
 
+pub static INVALID_NETWORK_ACL_ENTRY_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidNetworkAclEntry.NotFound", 400);
+
 pub static INVALID_NETWORK_ACL_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidNetworkAclID.NotFound", 400);
 
 pub static INVALID_NETWORK_INTERFACE_IN_USE: ErrorShape = ErrorShape::plain("InvalidNetworkInterface.InUse", 400);
@@ -2519,6 +2659,12 @@ pub static MISSING_INPUT: ErrorShape = ErrorShape::plain("MissingInput", 400);
 pub static NAT_GATEWAY_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("NatGatewayLimitExceeded", 400);
 
 pub static NAT_GATEWAY_NOT_FOUND: ErrorShape = ErrorShape::plain("NatGatewayNotFound", 400);
+
+pub static NETWORK_ACL_ENTRY_ALREADY_EXISTS: ErrorShape = ErrorShape::plain("NetworkAclEntryAlreadyExists", 400);
+
+pub static NETWORK_ACL_ENTRY_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("NetworkAclEntryLimitExceeded", 400);
+
+pub static NETWORK_ACL_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("NetworkAclLimitExceeded", 400);
 
 pub static NETWORK_INTERFACE_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("NetworkInterfaceLimitExceeded", 400);
 
@@ -3524,6 +3670,63 @@ shape!(
         schema::CREATE_NAT_GATEWAY_RESULT { client_token: "ClientToken", nat_gateway: "NatGateway" }
 );
 
+#[derive(Clone, PartialEq)]
+pub struct CreateNetworkAclEntryRequest {
+    pub dry_run: Option<bool>,
+    pub network_acl_id: String,
+    pub rule_number: i32,
+    pub protocol: String,
+    pub rule_action: RuleAction,
+    pub egress: bool,
+    pub cidr_block: Option<String>,
+    pub ipv6_cidr_block: Option<String>,
+    pub icmp_type_code: Option<IcmpTypeCode>,
+    pub port_range: Option<PortRange>,
+}
+
+shape!(
+    CreateNetworkAclEntryRequest = schema::CREATE_NETWORK_ACL_ENTRY_REQUEST {
+        dry_run: "DryRun",
+        network_acl_id: "NetworkAclId",
+        rule_number: "RuleNumber",
+        protocol: "Protocol",
+        rule_action: "RuleAction",
+        egress: "Egress",
+        cidr_block: "CidrBlock",
+        ipv6_cidr_block: "Ipv6CidrBlock",
+        icmp_type_code: "IcmpTypeCode",
+        port_range: "PortRange",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateNetworkAclRequest {
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub client_token: Option<String>,
+    pub dry_run: Option<bool>,
+    pub vpc_id: String,
+}
+
+shape!(
+    CreateNetworkAclRequest = schema::CREATE_NETWORK_ACL_REQUEST {
+        tag_specifications: "TagSpecifications",
+        client_token: "ClientToken",
+        dry_run: "DryRun",
+        vpc_id: "VpcId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateNetworkAclResult {
+    pub network_acl: Option<NetworkAcl>,
+    pub client_token: Option<String>,
+}
+
+shape!(
+    CreateNetworkAclResult =
+        schema::CREATE_NETWORK_ACL_RESULT { network_acl: "NetworkAcl", client_token: "ClientToken" }
+);
+
 #[derive(Clone, Default, PartialEq)]
 pub struct CreateNetworkInterfaceRequest {
     pub ipv4_prefixes: Option<Vec<Ipv4PrefixSpecificationRequest>>,
@@ -3885,6 +4088,33 @@ pub struct DeleteNatGatewayResult {
 }
 
 shape!(DeleteNatGatewayResult = schema::DELETE_NAT_GATEWAY_RESULT { nat_gateway_id: "NatGatewayId" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteNetworkAclEntryRequest {
+    pub dry_run: Option<bool>,
+    pub network_acl_id: String,
+    pub rule_number: i32,
+    pub egress: bool,
+}
+
+shape!(
+    DeleteNetworkAclEntryRequest = schema::DELETE_NETWORK_ACL_ENTRY_REQUEST {
+        dry_run: "DryRun",
+        network_acl_id: "NetworkAclId",
+        rule_number: "RuleNumber",
+        egress: "Egress",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteNetworkAclRequest {
+    pub dry_run: Option<bool>,
+    pub network_acl_id: String,
+}
+
+shape!(
+    DeleteNetworkAclRequest = schema::DELETE_NETWORK_ACL_REQUEST { dry_run: "DryRun", network_acl_id: "NetworkAclId" }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DeleteNetworkInterfaceRequest {
@@ -8541,6 +8771,60 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ReplaceNetworkAclAssociationRequest {
+    pub dry_run: Option<bool>,
+    pub association_id: String,
+    pub network_acl_id: String,
+}
+
+shape!(
+    ReplaceNetworkAclAssociationRequest = schema::REPLACE_NETWORK_ACL_ASSOCIATION_REQUEST {
+        dry_run: "DryRun",
+        association_id: "AssociationId",
+        network_acl_id: "NetworkAclId",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ReplaceNetworkAclAssociationResult {
+    pub new_association_id: Option<String>,
+}
+
+shape!(
+    ReplaceNetworkAclAssociationResult =
+        schema::REPLACE_NETWORK_ACL_ASSOCIATION_RESULT { new_association_id: "NewAssociationId" }
+);
+
+#[derive(Clone, PartialEq)]
+pub struct ReplaceNetworkAclEntryRequest {
+    pub dry_run: Option<bool>,
+    pub network_acl_id: String,
+    pub rule_number: i32,
+    pub protocol: String,
+    pub rule_action: RuleAction,
+    pub egress: bool,
+    pub cidr_block: Option<String>,
+    pub ipv6_cidr_block: Option<String>,
+    pub icmp_type_code: Option<IcmpTypeCode>,
+    pub port_range: Option<PortRange>,
+}
+
+shape!(
+    ReplaceNetworkAclEntryRequest = schema::REPLACE_NETWORK_ACL_ENTRY_REQUEST {
+        dry_run: "DryRun",
+        network_acl_id: "NetworkAclId",
+        rule_number: "RuleNumber",
+        protocol: "Protocol",
+        rule_action: "RuleAction",
+        egress: "Egress",
+        cidr_block: "CidrBlock",
+        ipv6_cidr_block: "Ipv6CidrBlock",
+        icmp_type_code: "IcmpTypeCode",
+        port_range: "PortRange",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct ReplaceRouteRequest {
     pub destination_prefix_list_id: Option<String>,
     pub vpc_endpoint_id: Option<String>,
@@ -10824,6 +11108,40 @@ mod schema {
         ]),
     );
 
+    pub static CREATE_NETWORK_ACL_ENTRY_REQUEST: Schema = Schema::structure(
+        "CreateNetworkAclEntryRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("NetworkAclId", &NETWORK_ACL_ID).required().named("networkAclId"),
+            Member::new("RuleNumber", &INTEGER).required().named("ruleNumber"),
+            Member::new("Protocol", &STRING).required().named("protocol"),
+            Member::new("RuleAction", &RULE_ACTION).required().named("ruleAction"),
+            Member::new("Egress", &BOOLEAN).required().named("egress"),
+            Member::new("CidrBlock", &STRING).named("cidrBlock"),
+            Member::new("Ipv6CidrBlock", &STRING).named("ipv6CidrBlock"),
+            Member::new("IcmpTypeCode", &ICMP_TYPE_CODE).named("Icmp"),
+            Member::new("PortRange", &PORT_RANGE).named("portRange"),
+        ]),
+    );
+
+    pub static CREATE_NETWORK_ACL_REQUEST: Schema = Schema::structure(
+        "CreateNetworkAclRequest",
+        &Structure::new(&[
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("ClientToken", &STRING).idempotency_token(),
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("VpcId", &VPC_ID).required().named("vpcId"),
+        ]),
+    );
+
+    pub static CREATE_NETWORK_ACL_RESULT: Schema = Schema::structure(
+        "CreateNetworkAclResult",
+        &Structure::new(&[
+            Member::new("NetworkAcl", &NETWORK_ACL).named("networkAcl"),
+            Member::new("ClientToken", &STRING).named("clientToken"),
+        ]),
+    );
+
     pub static CREATE_NETWORK_INTERFACE_REQUEST: Schema = Schema::structure(
         "CreateNetworkInterfaceRequest",
         &Structure::new(&[
@@ -11065,6 +11383,24 @@ mod schema {
     pub static DELETE_NAT_GATEWAY_RESULT: Schema = Schema::structure(
         "DeleteNatGatewayResult",
         &Structure::new(&[Member::new("NatGatewayId", &STRING).named("natGatewayId")]),
+    );
+
+    pub static DELETE_NETWORK_ACL_ENTRY_REQUEST: Schema = Schema::structure(
+        "DeleteNetworkAclEntryRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("NetworkAclId", &NETWORK_ACL_ID).required().named("networkAclId"),
+            Member::new("RuleNumber", &INTEGER).required().named("ruleNumber"),
+            Member::new("Egress", &BOOLEAN).required().named("egress"),
+        ]),
+    );
+
+    pub static DELETE_NETWORK_ACL_REQUEST: Schema = Schema::structure(
+        "DeleteNetworkAclRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("NetworkAclId", &NETWORK_ACL_ID).required().named("networkAclId"),
+        ]),
     );
 
     pub static DELETE_NETWORK_INTERFACE_REQUEST: Schema = Schema::structure(
@@ -15606,6 +15942,8 @@ mod schema {
         ]),
     );
 
+    pub static NETWORK_ACL_ASSOCIATION_ID: Schema = Schema::string("NetworkAclAssociationId");
+
     pub static NETWORK_ACL_ASSOCIATION_LIST: Schema = Schema::list(
         "NetworkAclAssociationList",
         &List::of(Member::new("member", &NETWORK_ACL_ASSOCIATION).named("item")),
@@ -16195,6 +16533,36 @@ mod schema {
             Member::new("PublicIp", &STRING),
             Member::new("NetworkBorderGroup", &STRING),
             Member::new("DryRun", &BOOLEAN).named("dryRun"),
+        ]),
+    );
+
+    pub static REPLACE_NETWORK_ACL_ASSOCIATION_REQUEST: Schema = Schema::structure(
+        "ReplaceNetworkAclAssociationRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("AssociationId", &NETWORK_ACL_ASSOCIATION_ID).required().named("associationId"),
+            Member::new("NetworkAclId", &NETWORK_ACL_ID).required().named("networkAclId"),
+        ]),
+    );
+
+    pub static REPLACE_NETWORK_ACL_ASSOCIATION_RESULT: Schema = Schema::structure(
+        "ReplaceNetworkAclAssociationResult",
+        &Structure::new(&[Member::new("NewAssociationId", &STRING).named("newAssociationId")]),
+    );
+
+    pub static REPLACE_NETWORK_ACL_ENTRY_REQUEST: Schema = Schema::structure(
+        "ReplaceNetworkAclEntryRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN).named("dryRun"),
+            Member::new("NetworkAclId", &NETWORK_ACL_ID).required().named("networkAclId"),
+            Member::new("RuleNumber", &INTEGER).required().named("ruleNumber"),
+            Member::new("Protocol", &STRING).required().named("protocol"),
+            Member::new("RuleAction", &RULE_ACTION).required().named("ruleAction"),
+            Member::new("Egress", &BOOLEAN).required().named("egress"),
+            Member::new("CidrBlock", &STRING).named("cidrBlock"),
+            Member::new("Ipv6CidrBlock", &STRING).named("ipv6CidrBlock"),
+            Member::new("IcmpTypeCode", &ICMP_TYPE_CODE).named("Icmp"),
+            Member::new("PortRange", &PORT_RANGE).named("portRange"),
         ]),
     );
 

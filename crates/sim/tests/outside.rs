@@ -194,6 +194,8 @@ fn a_subnet_goes_out_by_a_nat_gateway() {
     assert_eq!((there.state, address.public_ip), (Some(ec2::NatGatewayState::Available), Some(public.clone())));
     assert_eq!(vpc.exits(&world), [format!("10.7.2.0/24 to 0.0.0.0/0 as {public}")]);
     assert!(vpc.outside(&world).reached.is_empty(), "nobody reaches a NAT gateway");
+    let through = Some("10.7.1.0/24".parse().unwrap());
+    assert_eq!(vpc.outside(&world).exits[0].through, through, "its own subnet's border is crossed, too");
     // It leads as far as its own subnet's routes do.
     unroute(&mut world, &vpc.public_table, "0.0.0.0/0");
     route(&mut world, &vpc.public_table, "198.51.100.0/24", Some(&vpc.gateway), None).unwrap();

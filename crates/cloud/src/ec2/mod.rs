@@ -11,7 +11,7 @@ pub mod internet_gateway;
 pub mod key_pair;
 pub mod launch_template;
 pub mod nat_gateway;
-mod network_acl;
+pub mod network_acl;
 pub mod network_interface;
 mod offered;
 mod region;
@@ -80,7 +80,13 @@ pub fn service() -> Service {
         .write(&api::ASSOCIATE_ADDRESS, address::ops::associate)
         .write(&api::DISASSOCIATE_ADDRESS, address::ops::disassociate)
         .write(&api::RELEASE_ADDRESS, address::ops::release)
-        .read(&api::DESCRIBE_NETWORK_ACLS, network_acl::describe)
+        .write(&api::CREATE_NETWORK_ACL, network_acl::ops::create)
+        .read(&api::DESCRIBE_NETWORK_ACLS, network_acl::ops::describe)
+        .write(&api::DELETE_NETWORK_ACL, network_acl::ops::delete)
+        .write(&api::CREATE_NETWORK_ACL_ENTRY, network_acl::ops::create_entry)
+        .write(&api::REPLACE_NETWORK_ACL_ENTRY, network_acl::ops::replace_entry)
+        .write(&api::DELETE_NETWORK_ACL_ENTRY, network_acl::ops::delete_entry)
+        .write(&api::REPLACE_NETWORK_ACL_ASSOCIATION, network_acl::ops::replace_association)
         .read(&api::DESCRIBE_DHCP_OPTIONS, dhcp_options::describe)
         .read(&api::DESCRIBE_REGIONS, region::describe)
         .read(&api::DESCRIBE_ACCOUNT_ATTRIBUTES, region::account_attributes)

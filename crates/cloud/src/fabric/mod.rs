@@ -4,6 +4,8 @@
 //! The driver makes `Saw` (with no status yet) *before* it tells the host of an item, and removes it when the host said
 //! that the item is gone; so where neither is left, nothing of it is left on any host.
 
+mod borders;
+mod detours;
 mod item;
 mod machine;
 mod metadata;

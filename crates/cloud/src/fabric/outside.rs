@@ -61,8 +61,13 @@ impl<R: Read> View<'_, R> {
         let exits = leads.into_iter().flat_map(|(to, target)| match target {
             Target::InternetGateway(id) if *id == self.gateway => {
                 let here = public.iter().filter(|(of, _)| *of == subnet.id);
-                here.map(|(_, (from, seen_as))| Exit { from: Cidr::containing(*from, 32), to, seen_as: *seen_as })
-                    .collect()
+                here.map(|(_, (from, seen_as))| Exit {
+                    from: Cidr::containing(*from, 32),
+                    to,
+                    seen_as: *seen_as,
+                    through: None,
+                })
+                .collect()
             }
             Target::NatGateway(id) => self.by_nat(subnet, to, id),
             Target::InternetGateway(_) | Target::Interface(_) => Vec::new(),
@@ -81,8 +86,9 @@ impl<R: Read> View<'_, R> {
             return Vec::new();
         };
         let Some(table) = route_table::of_subnet(self.read, &gateway.vpc, &gateway.subnet) else { return Vec::new() };
+        let through = self.read.shared(&Subnet::key(&gateway.account, &gateway.subnet)).map(|of| of.body.cidr);
         self.to_the_internet(&table.body)
-            .filter_map(|block| Some(Exit { from: subnet.cidr, to: block.meet(to)?, seen_as }))
+            .filter_map(|block| Some(Exit { from: subnet.cidr, to: block.meet(to)?, seen_as, through }))
             .collect()
     }
 

@@ -1,6 +1,7 @@
 //! One planner per kind that a host makes real: it wants the item while the record lives, and removes the record of a
 //! deleted one once no host has anything of it.
 
+use crate::ec2::network_acl;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::route_table;
 use crate::ec2::security_group::{self, SecurityGroup};
@@ -8,7 +9,7 @@ use crate::ec2::security_group_rule::{self, Direction, Peer, Permission, Traffic
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
 use crate::elb::load_balancer::LoadBalancer;
-use crate::fabric::{Saw, is_wanted, outside, saw, unwant, want};
+use crate::fabric::{Saw, borders, detours, is_wanted, outside, saw, unwant, want};
 use crate::iam::access_key::AccessKey;
 use crate::settings::SERVICE_ACCOUNT;
 use crate::sts::session::Session;
@@ -50,20 +51,29 @@ impl Planner for NetworkPlanner {
             return finish::<_, hostspec::Network>(tx, &record.key, &vpc.id);
         }
         if vpc.account != SERVICE_ACCOUNT {
-            // One from before route tables were records has none.
+            // One from before these were records has none.
             route_table::ensure_main(tx, vpc);
+            network_acl::ensure_default(tx, vpc);
         }
         // A VPC with nothing in it costs a host nothing.
         if !tx.any(Index::<NetworkInterface>::by("vpc", vpc.id.as_str())) {
             unwant::<hostspec::Network>(tx, &vpc.id);
             return Next::settled("empty: no host needs it");
         }
-        let link_local = vpc.account != SERVICE_ACCOUNT;
-        let outside = if vpc.account == SERVICE_ACCOUNT { hostspec::Outside::default() } else { outside::of(tx, vpc) };
-        let network = hostspec::Network { id: vpc.id.clone(), cidrs: vpc.blocks().collect(), link_local, outside };
+        let network = network(tx, vpc);
         want(tx, &record.key.any(), network);
         Next::settled("wanted")
     }
+}
+
+/// A VPC as hosts see it. A service's own has nothing but its blocks.
+fn network(tx: &Tx, vpc: &Vpc) -> hostspec::Network {
+    let (id, cidrs) = (vpc.id.clone(), vpc.blocks().collect());
+    if vpc.account == SERVICE_ACCOUNT {
+        return hostspec::Network { id, cidrs, ..Default::default() };
+    }
+    let (outside, borders, detours) = (outside::of(tx, vpc), borders::of(tx, vpc), detours::of(tx, vpc));
+    hostspec::Network { id, cidrs, link_local: true, outside, borders, detours }
 }
 
 impl Planner for PortPlanner {
@@ -89,6 +99,7 @@ impl Planner for PortPlanner {
             address: eni.address,
             secondary: eni.others().collect(),
             groups: eni.groups.clone(),
+            forwards: !eni.source_dest_check,
         };
         want(tx, &record.key.any(), port);
         Next::settled("wanted")
@@ -138,17 +149,20 @@ fn let_through(permission: &Permission) -> Option<hostspec::Permission> {
         Peer::Group(id) => hostspec::Peer::Group(id.clone()),
         Peer::Ipv6(_) => return None,
     };
-    let Traffic { protocol, from, to } = permission.traffic;
+    Some(hostspec::Permission { traffic: traffic(permission.traffic)?, peer })
+}
+
+/// Traffic as hosts number it.
+pub(super) fn traffic(Traffic { protocol, from, to }: Traffic) -> Option<hostspec::Traffic> {
     let port = |number: i32| u16::try_from(number).ok();
     let number = |number: i32| u8::try_from(number).ok();
-    let traffic = match protocol {
+    Some(match protocol {
         None => hostspec::Traffic::All,
         Some(Traffic::TCP) => hostspec::Traffic::Tcp { first: port(from)?, last: port(to)? },
         Some(Traffic::UDP) => hostspec::Traffic::Udp { first: port(from)?, last: port(to)? },
         Some(Traffic::ICMP) => hostspec::Traffic::Icmp { kind: number(from), code: number(to) },
         Some(protocol) => hostspec::Traffic::Other { protocol },
-    };
-    Some(hostspec::Permission { traffic, peer })
+    })
 }
 
 impl Planner for DiskPlanner {

@@ -23,7 +23,7 @@ use crate::tended::{Tended, Told};
 use actor::Actor;
 use metadata::Instances;
 use roadstead_hostspec::link_local::{API, METADATA, RESOLVER};
-use roadstead_hostspec::{Metadata, Network, Outside};
+use roadstead_hostspec::{Metadata, Network};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
@@ -80,14 +80,8 @@ impl LinkLocal {
     /// Nobody is answered in the network any more, and its router gives the addresses back; tries until that is so.
     pub async fn remove_network(&self, id: &str) {
         let Some(network) = self.0.tended.end(id).await else { return };
-        let service = |door: Door| {
-            door.service(&Network {
-                id: network.clone(),
-                cidrs: Vec::new(),
-                link_local: true,
-                outside: Outside::default(),
-            })
-        };
+        let service =
+            |door: Door| door.service(&Network { id: network.clone(), link_local: true, ..Network::default() });
         for door in Door::ALL {
             let mut backoff = Backoff::new();
             while let Err(error) = self.0.nets.unlisten(&network, &service(door).id).await {

@@ -45,7 +45,8 @@ impl Managed {
 
     /// Whether nothing is known of the network.
     pub fn is_empty(&self) -> bool {
-        let Layout { cidrs: _, outside: _, ports, groups, frontends, refused, services } = &self.layout;
+        let Layout { cidrs: _, outside: _, borders: _, detours: _, ports, groups, frontends, refused, services } =
+            &self.layout;
         let unwired = ports.is_empty() && groups.is_empty() && frontends.is_empty();
         self.generation.is_none() && unwired && refused.is_empty() && services.is_empty()
     }

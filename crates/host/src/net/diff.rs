@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 pub(super) enum Op {
     Tune,
     SetRules(Rules),
+    RemoveDetour(u16),
     RemoveRoute(Ipv4Addr, Route),
     RemoveWire(String),
     RemovePublic(Uplink, Ipv4Addr),
@@ -19,6 +20,7 @@ pub(super) enum Op {
     AddPublic(Uplink, Ipv4Addr),
     AddWire(String, Wire),
     SetRoute(Ipv4Addr, Route),
+    SetDetour(u16, String),
 }
 
 impl Op {
@@ -27,6 +29,7 @@ impl Op {
         match self {
             Op::AddWire(link, _) | Op::RemoveWire(link) => Some(link),
             Op::SetRoute(_, route) | Op::RemoveRoute(_, route) => Some(&route.link),
+            Op::SetDetour(_, link) => Some(link),
             // Without an outside, all inside goes on.
             Op::AddUplink(Uplink::Outside) | Op::AddPublic(Uplink::Outside, _) => Some(Uplink::Outside.near()),
             _ => None,
@@ -45,6 +48,7 @@ pub(super) fn diff(have: &Router, want: &Router) -> Vec<Op> {
         ops.push(Op::SetRules(rules.clone()));
     }
     let stays = |link: &String| have.wires.get(link).is_some_and(|wire| want.wires.get(link) == Some(wire));
+    ops.extend(have.detours.keys().filter(|number| !want.detours.contains_key(number)).copied().map(Op::RemoveDetour));
     // A route goes with its wire, and with the address that it speaks from.
     let survives = |route: &Route| stays(&route.link) && want.addresses.contains(&route.source);
     let routes = have.routes.iter().filter(|(_, route)| survives(route));
@@ -60,6 +64,9 @@ pub(super) fn diff(have: &Router, want: &Router) -> Vec<Op> {
     let stands = |to: &Ipv4Addr, route: &Route| have.routes.get(to) == Some(route) && survives(route);
     let routes = want.routes.iter().filter(|(to, route)| !stands(to, route));
     ops.extend(routes.map(|(to, route)| Op::SetRoute(*to, route.clone())));
+    let stands = |number, link| have.detours.get(number) == Some(link) && stays(link);
+    let detours = want.detours.iter().filter(|(number, link)| !stands(number, link));
+    ops.extend(detours.map(|(number, link)| Op::SetDetour(*number, link.clone())));
     ops
 }
 

@@ -1,8 +1,9 @@
 //! What the region's items make of one network, and the router that it takes. Pure.
 
+use super::detours;
 use super::rules::Rules;
 use super::state::{FORM, Far, Route, Router, Uplink, Wire, link_name};
-use roadstead_hostspec::{Outside, Port, SecurityGroup};
+use roadstead_hostspec::{Border, Detour, Outside, Port, SecurityGroup};
 use roadstead_types::Cidr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -15,6 +16,10 @@ pub(super) struct Layout {
     pub cidrs: Vec<Cidr>,
     /// What goes out, and who is reached from there.
     pub outside: Outside,
+    /// Where subnets let not everything through.
+    pub borders: Vec<Border>,
+    /// What goes to interfaces that it is not for.
+    pub detours: Vec<Detour>,
     /// By port id.
     pub ports: BTreeMap<String, Plug>,
     /// By security group id.
@@ -123,6 +128,8 @@ impl Layout {
             router.routes.extend(plug.addresses().map(|address| (address, route.clone())));
             router.wires.insert(link, wire);
         }
+        let led = detours::numbers(self).into_iter().filter(|(link, _)| router.wires.contains_key(link));
+        router.detours = led.map(|(link, number)| (number, link)).collect();
         router.addresses.extend(self.frontends.values().flat_map(|f| &f.addresses));
         router.addresses.extend(self.services.values().map(|s| s.address));
         let dialled: BTreeSet<_> = self.frontends.values().filter_map(|f| Some(f.public.as_ref()?.0)).collect();

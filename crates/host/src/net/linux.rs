@@ -1,5 +1,6 @@
 //! Routers in Linux. Everything here blocks; nothing dumps a kernel table but `observe`, `sweep` and `purge`.
 
+use super::detours;
 use super::diff::Op;
 use super::netlink::{Far, Link, Netlink, Route as NetlinkRoute, TABLE_LOCAL, rules_generation};
 use super::netns;
@@ -8,6 +9,7 @@ use super::state::{Route, Router, Uplink, Wire};
 use super::uplink::{self, Uplinks};
 use crate::Config;
 use anyhow::{Context as _, Result, bail, ensure};
+use roadstead_guest::netlink::{Netlink as PolicyRules, Rule};
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
@@ -61,6 +63,9 @@ pub(super) struct Linux {
 
 /// The next hop on a wire, as on an uplink nobody's address: the machine's end, whatever addresses are behind that.
 const MACHINE_HOP: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 3);
+
+/// Number of the first detour's routing table.
+const DETOUR_TABLES: u32 = 1000;
 
 /// Settings of a router's namespace. A new namespace copies some of the host's, so all that matter are written.
 /// - `proxy_arp`: a machine asks for its subnet's other addresses by ARP, and the router answers for them.
@@ -134,6 +139,19 @@ impl Linux {
         Ok(f(&mut router)?)
     }
 
+    /// The rule comes last: without its route it would lead on to where packets are for.
+    fn set_detour(&self, network: &str, number: u16, link: &str) -> Result<()> {
+        self.with_router(network, |n| {
+            let index = n.index(link)?;
+            n.set_route(NetlinkRoute {
+                table: detour_rule(number).table,
+                via: Some(MACHINE_HOP),
+                ..NetlinkRoute::new(Cidr::containing(Ipv4Addr::UNSPECIFIED, 0), index)
+            })
+        })?;
+        Ok(netns::run_in(&self.namespace(network), || PolicyRules::open()?.add_rule(detour_rule(number)))??)
+    }
+
     fn add_wire(&self, network: &str, link: &str, wire: &Wire) -> Result<()> {
         let namespace = self.namespace(network);
         let netns = netns::open(&wire.far.netns)?;
@@ -163,9 +181,9 @@ impl Kernel for Linux {
     fn observe(&self, network: &str) -> Result<Router> {
         let namespace = self.namespace(network);
         netns::create(&namespace).with_context(|| format!("make network namespace {namespace}"))?;
-        let (mut netlink, generation, tuned) = netns::run_in(&namespace, || -> Result<_> {
+        let (mut netlink, policy, generation, tuned) = netns::run_in(&namespace, || -> Result<_> {
             let tuned = SYSCTLS.iter().all(|(key, value)| has_sysctl(key, value));
-            Ok((Netlink::open()?, rules_generation().ok(), tuned))
+            Ok((Netlink::open()?, PolicyRules::open()?.rules()?, rules_generation().ok(), tuned))
         })??;
         let links = netlink.links()?;
         let all = netlink.routes()?;
@@ -176,6 +194,7 @@ impl Kernel for Linux {
             addresses: netlink.addresses(loopback.index)?.into_iter().collect(),
             wires: ports.map(into_wire).collect(),
             routes: all.iter().filter_map(|route| into_port_route(route, &links)).collect(),
+            detours: all.iter().filter_map(|route| into_detour(route, &links, &policy)).collect(),
             uplinks: self.uplinks.observe(network, &all)?,
             rules: self.rules(network, generation)?,
         })
@@ -203,6 +222,11 @@ impl Kernel for Linux {
                 let route = from_port_route(n, *to, route)?;
                 n.set_route(route)
             }),
+            Op::SetDetour(number, link) => self.set_detour(network, *number, link),
+            Op::RemoveDetour(number) => {
+                netns::run_in(&self.namespace(network), || PolicyRules::open()?.delete_rule(detour_rule(*number)))?
+                    .map_err(Into::into)
+            }
             Op::RemoveRoute(to, route) => self.with_router(network, |n| match from_port_route(n, *to, route) {
                 // It went with its link.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -315,6 +339,19 @@ fn into_wire(link: &Link) -> (String, Wire) {
     // One whose machine end was set down carries nothing: it is made anew.
     let whole = Wire::from_alias(&link.alias).filter(|_| link.carrier);
     (link.name.clone(), whole.unwrap_or_else(Wire::foreign))
+}
+
+/// The rule that leads packets with a detour's mark to its table. Before the main table's.
+fn detour_rule(number: u16) -> Rule {
+    let table = DETOUR_TABLES + u32::from(number);
+    Rule { priority: 90, from: None, to: None, mark: Some(detours::mark(number)), table }
+}
+
+fn into_detour(route: &NetlinkRoute, links: &[Link], policy: &[Rule]) -> Option<(u16, String)> {
+    let number = u16::try_from(route.table.checked_sub(DETOUR_TABLES)?).ok()?;
+    let link = links.iter().find(|link| link.index == route.link && link.name.starts_with('p'))?;
+    let whole = route.to.prefix() == 0 && route.via == Some(MACHINE_HOP) && policy.contains(&detour_rule(number));
+    whole.then(|| (number, link.name.clone()))
 }
 
 fn into_port_route(route: &NetlinkRoute, links: &[Link]) -> Option<(Ipv4Addr, Route)> {

@@ -15,7 +15,9 @@
 //! has applied since it last looked it remembers, so that the hot path asks the kernel nothing; after any error and in
 //! each audit it looks again.
 
+mod borders;
 mod converge;
+mod detours;
 mod diff;
 mod layout;
 mod linux;

@@ -40,18 +40,18 @@ pub(super) struct Route {
     pub link: u32,
     pub via: Option<Ipv4Addr>,
     pub source: Option<Ipv4Addr>,
-    pub table: u8,
+    pub table: u32,
 }
 
 impl Route {
     /// Straight out of the interface, in the main table.
     pub fn new(to: Cidr, link: u32) -> Route {
-        Route { to, link, via: None, source: None, table: RouteHeader::RT_TABLE_MAIN }
+        Route { to, link, via: None, source: None, table: RouteHeader::RT_TABLE_MAIN.into() }
     }
 }
 
 /// The table that the kernel keeps its own addresses in; looked up before all others.
-pub(super) const TABLE_LOCAL: u8 = 255;
+pub(super) const TABLE_LOCAL: u32 = 255;
 
 pub(super) struct Netlink {
     conversation: Conversation,
@@ -250,9 +250,7 @@ fn route_message(route: Route) -> RouteMessage {
     if let Some(source) = route.source {
         builder = builder.pref_source(source);
     }
-    let mut message = builder.build();
-    message.header.table = route.table;
-    message
+    builder.table_id(route.table).build()
 }
 
 fn into_route(message: &RouteMessage) -> Option<Route> {
@@ -260,17 +258,18 @@ fn into_route(message: &RouteMessage) -> Option<Route> {
         return None;
     }
     let (mut base, mut link) = (Ipv4Addr::UNSPECIFIED, None);
-    let mut route = Route::new(Cidr::containing(base, 0), 0);
+    // The header has no room for the number of every table.
+    let mut route = Route { table: message.header.table.into(), ..Route::new(Cidr::containing(base, 0), 0) };
     for attribute in &message.attributes {
         match attribute {
             RouteAttribute::Destination(RouteAddress::Inet(address)) => base = *address,
             RouteAttribute::Gateway(RouteAddress::Inet(address)) => route.via = Some(*address),
             RouteAttribute::PrefSource(RouteAddress::Inet(address)) => route.source = Some(*address),
             RouteAttribute::Oif(index) => link = Some(*index),
+            RouteAttribute::Table(table) => route.table = *table,
             _ => {}
         }
     }
     route.to = Cidr::containing(base, message.header.destination_prefix_length);
-    route.table = message.header.table;
     Some(Route { link: link?, ..route })
 }

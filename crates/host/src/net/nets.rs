@@ -89,10 +89,12 @@ impl Nets {
     pub async fn put_network(&self, generation: u64, spec: Network) {
         let mut backoff = Backoff::new();
         loop {
-            let (cidrs, outside) = (spec.cidrs.clone(), spec.outside.clone());
+            let Network { cidrs, outside, borders, detours, .. } = spec.clone();
             let make = move |managed: &mut Managed, site: &Site| {
                 managed.generation = Some(generation);
-                (managed.layout.cidrs, managed.layout.outside) = (cidrs, outside);
+                let layout = &mut managed.layout;
+                (layout.cidrs, layout.outside) = (cidrs, outside);
+                (layout.borders, layout.detours) = (borders, detours);
                 managed.converge(site)?.of_network()
             };
             let result = self.with(&spec.id, make).await;

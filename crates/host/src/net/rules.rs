@@ -10,6 +10,9 @@
 //! outside ──────▶ admit: is that address one of ours? ─▶ spread: whose? ─▶ forward: groups ─▶ port
 //! ```
 //!
+//! What is forwarded passes subnets' borders before it, where there are any ([`super::borders`]); what routes lead to an
+//! interface that it is not for is marked before all else ([`super::detours`]).
+//!
 //! Only marked packets find the route outside, so that nothing leaves without a way, and an address inside that nobody
 //! has is unreachable at once.
 //!
@@ -22,6 +25,7 @@
 use super::layout::{Frontend, Layout, Service, Transport};
 use super::security;
 use super::state::hash;
+use super::{borders, detours};
 use roadstead_hostspec::{Exit, Outside};
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
@@ -44,7 +48,7 @@ pub(super) struct Rules {
 }
 
 /// Every set and map: what it is called, what it is.
-const SETS: [(&str, &str); 14] = [
+pub(super) const SETS: [(&str, &str); 19] = [
     // Blocks of the network, and the router's own addresses.
     ("inside", "set inside { type ipv4_addr; flags interval; }"),
     // Public address . who may dial it.
@@ -71,6 +75,21 @@ const SETS: [(&str, &str); 14] = [
     // The router's end of a wire whose port has security groups.
     ("senders", "map senders { type ifname : verdict; }"),
     ("receivers", "map receivers { type ifname : verdict; }"),
+    // Subnet with a border.
+    ("leaving", "map leaving { type ipv4_addr : verdict; flags interval; }"),
+    ("entering", "map entering { type ipv4_addr : verdict; flags interval; }"),
+    // Who . where to, of ways outside by a NAT gateway whose subnet has a border.
+    ("through", "map through { type ipv4_addr . ipv4_addr : verdict; flags interval; }"),
+    // The router's end of a wire whose subnet's routes lead to interfaces; of one whose port forwards.
+    ("detoured", "map detoured { type ifname : verdict; }"),
+    ("forwarders", "set forwarders { type ifname; }"),
+];
+
+/// Every chain of the content that the kernel calls: its name, where.
+const HOOKED: [(&str, &str); 3] = [
+    (borders::CHAIN, " { type filter hook forward priority -1; policy accept; }"),
+    (detours::CHAIN, " { type filter hook prerouting priority -301; policy accept; }"),
+    (detours::LED, " { type filter hook forward priority -2; policy accept; }"),
 ];
 
 /// The chains that are the same in every router.
@@ -83,9 +102,10 @@ const CHAINS: &str = r#"
     iifname "outside" ip saddr != @inside ip daddr @ours accept
     iifname "outside" drop
     ip daddr 127.0.0.0/8 drop
-    fib saddr . iif oif missing drop
+    fib saddr . iif oif missing iifname != @forwarders drop
     ip daddr @inside accept
     ip saddr . ip daddr @ways meta mark set 0x6f accept
+    meta mark > 0xff accept
     reject with icmp net-unreachable
   }
   chain spread {
@@ -122,7 +142,7 @@ const CHAINS: &str = r#"
     ip daddr . tcp dport @refused reject with tcp reset
     ct state new ct status dnat fib daddr . iif oif exists ct mark set 1
     oifname "outside" ct state invalid drop
-    oifname != "outside" ip daddr != @inside reject with icmp admin-prohibited
+    oifname != "outside" ip daddr != @inside meta mark < 0x100 reject with icmp admin-prohibited
     ct state established,related accept
     iifname vmap @senders
     oifname vmap @receivers
@@ -151,6 +171,8 @@ impl Rules {
         }
         rules.add_outside(&layout.outside);
         security::add(&mut rules, layout);
+        borders::add(&mut rules, layout);
+        detours::add(&mut rules, layout);
         rules
     }
 
@@ -168,15 +190,14 @@ impl Rules {
         for set in self.own_sets().filter(comes) {
             line(format!("add set ip {table} {set} {{ type ipv4_addr; }}"));
         }
-        for (chain, rules) in &self.chains {
-            let known = have.chains.get(chain);
-            if known.is_none() {
-                line(format!("add chain ip {table} {chain}"));
-            }
-            if known != Some(rules) {
-                line(format!("flush chain ip {table} {chain}"));
-                rules.iter().for_each(|rule| line(format!("add rule ip {table} {chain} {rule}")));
-            }
+        // Chains may lead to each other: all are there before the first rule, and empty before the first goes.
+        for chain in self.chains.keys().filter(|chain| !have.chains.contains_key(*chain)) {
+            let hook = HOOKED.iter().find(|(name, _)| name == chain).map_or("", |(_, hook)| *hook);
+            line(format!("add chain ip {table} {chain}{hook}"));
+        }
+        for (chain, rules) in self.chains.iter().filter(|(chain, rules)| have.chains.get(*chain) != Some(*rules)) {
+            line(format!("flush chain ip {table} {chain}"));
+            rules.iter().for_each(|rule| line(format!("add rule ip {table} {chain} {rule}")));
         }
         for set in SETS.iter().map(|(set, _)| *set).chain(self.own_sets()) {
             let (old, new) = (have.elements(set), self.elements(set));
@@ -187,9 +208,9 @@ impl Rules {
                 }
             }
         }
-        for chain in have.chains.keys().filter(|chain| !self.chains.contains_key(*chain)) {
-            line(format!("flush chain ip {table} {chain}"));
-            line(format!("delete chain ip {table} {chain}"));
+        let goes = |chain: &&String| !self.chains.contains_key(*chain);
+        for verb in ["flush", "delete"] {
+            have.chains.keys().filter(goes).for_each(|chain| line(format!("{verb} chain ip {table} {chain}")));
         }
         for set in have.own_sets().filter(|set| !self.sets.contains_key(*set)) {
             line(format!("delete set ip {table} {set}"));
@@ -215,7 +236,10 @@ impl Rules {
 
     fn add_outside(&mut self, outside: &Outside) {
         self.add("ways", outside.exits.iter().map(|Exit { from, to, .. }| format!("{from} . {to}")));
-        self.add("exits", outside.exits.iter().map(|Exit { from, to, seen_as }| format!("{from} . {to} : {seen_as}")));
+        self.add(
+            "exits",
+            outside.exits.iter().map(|Exit { from, to, seen_as, .. }| format!("{from} . {to} : {seen_as}")),
+        );
         self.add("ours", outside.addresses());
         self.add("reached", outside.reached.iter().map(|(public, private)| format!("{public} : {private}")));
     }
@@ -272,7 +296,8 @@ fn spread(targets: &[(Ipv4Addr, u16)]) -> String {
 /// What stands for the constant part of the tables that this version writes.
 fn form() -> u64 {
     let sets: String = SETS.iter().map(|(_, declaration)| *declaration).collect();
-    hash(&(sets + CHAINS))
+    let hooks: String = HOOKED.iter().map(|(_, hook)| *hook).collect();
+    hash(&(sets + CHAINS + &hooks))
 }
 
 /// The blocks without those that lie in another, in order: nftables refuses overlapping intervals.

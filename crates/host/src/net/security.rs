@@ -87,10 +87,10 @@ impl Side {
             }
         }
         let mut rules = vec![];
-        for (traffic, (blocks, groups)) in &by_traffic {
+        for (kind, (blocks, groups)) in &by_traffic {
             let of_groups = groups.iter().map(|id| format!("{} @{MEMBERS}{id}", self.peer));
             let peers = self.blocks(blocks).into_iter().chain(of_groups);
-            let rule = |peer: String| [peer, self.traffic(*traffic), self.passes.to_owned()];
+            let rule = |peer: String| [peer, traffic(*kind, self.port), self.passes.to_owned()];
             rules.extend(
                 peers.map(|peer| rule(peer).into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")),
             );
@@ -111,28 +111,29 @@ impl Side {
             }
         }
     }
+}
 
-    fn traffic(&self, traffic: Traffic) -> String {
-        match traffic {
-            Traffic::All => String::new(),
-            Traffic::Tcp { first, last } => self.ports("tcp", first, last),
-            Traffic::Udp { first, last } => self.ports("udp", first, last),
-            Traffic::Icmp { kind, code } => {
-                let kind = kind.map(|kind| format!("icmp type {kind}"));
-                let code = code.map(|code| format!("icmp code {code}"));
-                let parts: Vec<String> = kind.into_iter().chain(code).collect();
-                if parts.is_empty() { "meta l4proto icmp".into() } else { parts.join(" ") }
-            }
-            Traffic::Other { protocol } => format!("meta l4proto {protocol}"),
+/// What matches a kind of packets, empty for all. `port` is what is compared with ports, after their protocol was named.
+pub(super) fn traffic(kind: Traffic, port: &str) -> String {
+    match kind {
+        Traffic::All => String::new(),
+        Traffic::Tcp { first, last } => ports("tcp", port, first, last),
+        Traffic::Udp { first, last } => ports("udp", port, first, last),
+        Traffic::Icmp { kind, code } => {
+            let kind = kind.map(|kind| format!("icmp type {kind}"));
+            let code = code.map(|code| format!("icmp code {code}"));
+            let parts: Vec<String> = kind.into_iter().chain(code).collect();
+            if parts.is_empty() { "meta l4proto icmp".into() } else { parts.join(" ") }
         }
+        Traffic::Other { protocol } => format!("meta l4proto {protocol}"),
     }
+}
 
-    fn ports(&self, protocol: &str, first: u16, last: u16) -> String {
-        let ports = match (first, last) {
-            (0, u16::MAX) => return format!("meta l4proto {protocol}"),
-            (one, other) if one == other => one.to_string(),
-            (first, last) => format!("{first}-{last}"),
-        };
-        format!("meta l4proto {protocol} {} {ports}", self.port)
-    }
+fn ports(protocol: &str, port: &str, first: u16, last: u16) -> String {
+    let ports = match (first, last) {
+        (0, u16::MAX) => return format!("meta l4proto {protocol}"),
+        (one, other) if one == other => one.to_string(),
+        (first, last) => format!("{first}-{last}"),
+    };
+    format!("meta l4proto {protocol} {port} {ports}")
 }

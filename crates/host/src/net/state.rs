@@ -22,6 +22,8 @@ pub(super) struct Router {
     /// Each a /32, by the machine's MAC address: the machine need not answer for it by ARP, and does not for addresses of
     /// its pods.
     pub routes: BTreeMap<Ipv4Addr, Route>,
+    /// By number: the router's end of the wire that packets with that number's mark go by.
+    pub detours: BTreeMap<u16, String>,
     /// Its wires to what is around it, and which public addresses are sent there.
     pub uplinks: BTreeMap<Uplink, BTreeSet<Ipv4Addr>>,
     /// The nftables table; none if somebody else may have changed it.

@@ -2,12 +2,12 @@ use super::converge::{Managed, Site};
 use super::diff::{Op, diff};
 use super::layout::{Frontend, Layout, Plug, Plugged, Service, Socket, Transport, Way};
 use super::linux::{Flow, Kernel};
-use super::rules::Rules;
+use super::rules::{Rules, SETS};
 use super::state::{FORM, Far, Route, Router, Uplink, Wire, link_name};
 use anyhow::{Result, anyhow, ensure};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
-use roadstead_hostspec::{Exit, Outside, Peer, Permission, Port, SecurityGroup, Traffic};
+use roadstead_hostspec::{Border, Detour, Entry, Exit, Outside, Peer, Permission, Port, SecurityGroup, Traffic};
 use roadstead_types::{Cidr, Mac};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -38,6 +38,7 @@ fn port(n: u8) -> Port {
         address: address(n),
         secondary: vec![address(n + 100)],
         groups: Vec::new(),
+        forwards: n == 2,
     }
 }
 
@@ -50,6 +51,7 @@ fn apply(router: &mut Router, op: &Op) -> Result<()> {
         Op::RemoveWire(link) => {
             ensure!(router.wires.remove(&link).is_some(), "no {link}");
             router.routes.retain(|_, route| route.link != link);
+            router.detours.retain(|_, led| *led != link);
         }
         Op::RemovePublic(uplink, to) => {
             let public = router.uplinks.get_mut(&uplink).ok_or_else(|| anyhow!("no uplink"))?;
@@ -69,6 +71,11 @@ fn apply(router: &mut Router, op: &Op) -> Result<()> {
             ensure!(public.insert(to), "{to} is public");
         }
         Op::AddWire(link, wire) => ensure!(router.wires.insert(link, wire).is_none(), "the link is there"),
+        Op::RemoveDetour(number) => ensure!(router.detours.remove(&number).is_some(), "no detour {number}"),
+        Op::SetDetour(number, link) => {
+            ensure!(router.wires.contains_key(&link), "no {link}");
+            router.detours.insert(number, link);
+        }
         Op::SetRoute(to, route) => {
             ensure!(router.wires.contains_key(&route.link), "no {}", route.link);
             ensure!(router.addresses.contains(&route.source), "no {}", route.source);
@@ -83,11 +90,12 @@ fn routers() -> impl Strategy<Value = Router> {
     let routes = btree_map(1..20u8, (0..4usize, 0..4usize), 0..8);
     let which = prop_oneof![Just(Uplink::Host), Just(Uplink::Outside)];
     let uplinks = btree_map(which, btree_set((1..5u8).prop_map(address), 0..3), 0..3);
-    let parts = (btree_set((30..36u8).prop_map(address), 0..5), wires, routes, uplinks, layouts());
-    parts.prop_map(|(addresses, wires, routes, uplinks, layout)| {
+    let parts = (btree_set((30..36u8).prop_map(address), 0..5), wires, routes, uplinks, layouts(), 0..3usize);
+    parts.prop_map(|(addresses, wires, routes, uplinks, layout, detours)| {
         let wires = wires.into_iter().map(|(n, (port, inode))| (format!("p{n}"), wire(port, inode))).collect();
         let mut router =
             Router { tuned: true, addresses, wires, uplinks, rules: Some(Rules::of(&layout)), ..Router::default() };
+        router.detours = (0..).zip(router.wires.keys().take(detours).cloned()).collect();
         for (to, (link, source)) in routes {
             let (link, source) = (router.wires.keys().nth(link).cloned(), router.addresses.iter().nth(source).copied());
             if let (Some(link), Some(source)) = (link, source) {
@@ -102,9 +110,9 @@ fn layouts() -> impl Strategy<Value = Layout> {
     let blocks = || prop_oneof![Just("10.0.0.0/16"), Just("10.0.0.0/8"), Just("10.0.0.0/16"), Just("192.168.0.0/24")];
     let targets = || vec((1..9u8, 80..82u16).prop_map(|(n, port)| (address(n), port)), 0..3);
     let frontend = (1..4u8, proptest::option::of(vec(blocks(), 0..3)), btree_map(443..445u16, targets(), 0..3));
-    let nets = (vec(blocks(), 0..3), outsides());
+    let nets = (vec(blocks(), 0..3), outsides(), borders(), detours());
     let parts = (nets, btree_map(0..4u8, frontend, 0..4), 0..3u8, groups(), vec(some_groups(), 0..4));
-    parts.prop_map(|((cidrs, outside), frontends, services, groups, ports)| {
+    parts.prop_map(|((cidrs, outside, borders, detours), frontends, services, groups, ports)| {
         let frontend = |(n, (addresses, public, listeners)): (u8, (u8, Option<Vec<&str>>, _))| {
             let public = public.map(|sources| (Ipv4Addr::new(127, 43, 0, n), sources.into_iter().map(cidr).collect()));
             let addresses = (0..addresses).map(|m| address(200 + 4 * n + m)).collect();
@@ -123,6 +131,8 @@ fn layouts() -> impl Strategy<Value = Layout> {
             groups,
             cidrs: cidrs.into_iter().map(cidr).collect(),
             outside,
+            borders,
+            detours,
             frontends: frontends.into_iter().map(frontend).collect(),
             services: (0..services).map(service).collect(),
             ..Layout::default()
@@ -131,10 +141,37 @@ fn layouts() -> impl Strategy<Value = Layout> {
 }
 
 fn outsides() -> impl Strategy<Value = Outside> {
-    let exit =
-        |n: u8| Exit { from: Cidr::containing(address(n), 32), to: cidr("0.0.0.0/0"), seen_as: address(n + 100) };
+    let exit = |n: u8| Exit {
+        from: Cidr::containing(address(n), 32),
+        to: cidr("0.0.0.0/0"),
+        seen_as: address(n + 100),
+        through: (n > 1).then(|| subnet(n)),
+    };
     let parts = (btree_set(0..4u8, 0..4), btree_map((1..4u8).prop_map(address), (1..4u8).prop_map(address), 0..3));
     parts.prop_map(move |(exits, reached)| Outside { exits: exits.into_iter().map(exit).collect(), reached })
+}
+
+/// 10.0.N.0/24.
+fn subnet(n: u8) -> Cidr {
+    Cidr::containing(Ipv4Addr::new(10, 0, n, 0), 24)
+}
+
+fn borders() -> impl Strategy<Value = Vec<Border>> {
+    let traffic = prop_oneof![Just(Traffic::All), (0..3u16).prop_map(|n| Traffic::Tcp { first: n, last: n + 1 })];
+    let peer = prop_oneof![Just("10.0.0.0/16"), Just("0.0.0.0/0")].prop_map(cidr);
+    let entry = (traffic, peer, any::<bool>()).prop_map(|(traffic, peer, allows)| Entry { traffic, peer, allows });
+    let side = move || proptest::option::of(vec(entry.clone(), 0..3));
+    let border = |(n, (ingress, egress))| Border { subnet: subnet(n), ingress, egress };
+    btree_map(0..4u8, (side.clone()(), side()), 0..3).prop_map(move |all| all.into_iter().map(border).collect())
+}
+
+fn detours() -> impl Strategy<Value = Vec<Detour>> {
+    let detour = |(n, by): (u8, Option<u8>)| Detour {
+        from: subnet(0),
+        to: Cidr::containing(Ipv4Addr::new(192, 0, n, 0), 24),
+        by: by.map(|port| format!("eni-{port}")),
+    };
+    btree_map(0..3u8, proptest::option::of(1..4u8), 0..3).prop_map(move |all| all.into_iter().map(detour).collect())
 }
 
 fn some_groups() -> impl Strategy<Value = Vec<String>> {
@@ -242,19 +279,22 @@ impl Table {
                     assert!(!self.chains.values().any(|rules| names(rules, set)), "{line}");
                     self.sets.remove(set);
                 }
-                ["add", "chain", "ip", "t", chain] => {
+                ["add", "chain", "ip", "t", chain, ..] => {
                     assert_eq!(self.chains.insert(chain.to_owned(), String::new()), None, "{line}");
                 }
                 ["flush", "chain", "ip", "t", chain] => self.chains.get_mut(chain).expect(line).clear(),
                 ["add", "rule", "ip", "t", chain, ..] => {
                     let named = line.split(' ').filter_map(|word| word.strip_prefix('@'));
-                    named.for_each(|set| assert!(self.own.contains(set), "{line}"));
+                    named.for_each(|set| assert!(self.own.contains(set) || is_fixed(set), "{line}"));
+                    assert!(led_to(line).is_none_or(|led| self.chains.contains_key(led)), "{line}");
                     *self.chains.get_mut(chain).expect(line) += &format!("{line}\n");
                 }
                 ["delete", "chain", "ip", "t", chain] => {
                     assert_eq!(self.chains.remove(chain).as_deref(), Some(""), "{line}");
                     let leads = |element: &String| led_to(element) == Some(chain);
                     assert!(!self.sets.values().flatten().any(leads), "{line}");
+                    let mut rules = self.chains.values().flat_map(|rules| rules.lines());
+                    assert!(!rules.any(|rule| led_to(rule) == Some(chain)), "{line}");
                 }
                 _ => {}
             }
@@ -275,7 +315,12 @@ impl Table {
     }
 }
 
-/// The chain that an element of a map of verdicts leads to.
+/// Whether a set is there in every router.
+fn is_fixed(set: &str) -> bool {
+    SETS.iter().any(|(name, _)| *name == set)
+}
+
+/// The chain that a rule, or an element of a map of verdicts, leads to.
 fn led_to(element: &str) -> Option<&str> {
     element.split_once("goto ").or_else(|| element.split_once("jump ")).map(|(_, chain)| chain)
 }
@@ -328,6 +373,19 @@ impl Kernel for Flaky {
     fn inode(&self, _: &Path) -> Option<u64> {
         Some(7)
     }
+}
+
+#[test]
+fn a_router_without_borders_asks_nobody_at_any() {
+    let chains = |borders| {
+        let rules = Rules::of(&Layout { borders, ..Layout::default() });
+        let mut table = Table::default();
+        table.run(&rules.script("t", None));
+        table.chains.into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(chains(vec![]), Vec::<String>::new());
+    let border = Border { subnet: subnet(1), ingress: Some(vec![]), egress: None };
+    assert_eq!(chains(vec![border]), ["borders", "enter.10.0.1.0/24"]);
 }
 
 #[test]

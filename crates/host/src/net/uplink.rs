@@ -166,10 +166,7 @@ fn way_back(uplink: Uplink, link: u32) -> Route {
     let route = |to| Route { via: Some(FAR_HOP.0), ..Route::new(to, link) };
     match uplink {
         Uplink::Host => route(Cidr::containing(Ipv4Addr::LOCALHOST, 8)),
-        Uplink::Outside => {
-            let table = u8::try_from(OUT.table).unwrap_or(u8::MAX);
-            Route { table, ..route(Cidr::containing(Ipv4Addr::UNSPECIFIED, 0)) }
-        }
+        Uplink::Outside => Route { table: OUT.table, ..route(Cidr::containing(Ipv4Addr::UNSPECIFIED, 0)) },
     }
 }
 

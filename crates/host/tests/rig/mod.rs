@@ -4,12 +4,15 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "it is all test code, though not all in tests")]
 
+use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sockopt};
+use nix::sys::time::{TimeVal, TimeValLike as _};
 use roadstead_host::net::{self, Nets, Setup, netns};
 use roadstead_host::{Config, Saw};
-use roadstead_hostspec::{ItemKey, MachinePort, Network, Outside, Port, Status};
+use roadstead_hostspec::{ItemKey, MachinePort, Network, Port, Status};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::AsRawFd as _;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -193,6 +196,22 @@ impl Machine {
         netns::run_in(&self.namespace, || Receiver::bind(port)).unwrap()
     }
 
+    /// Whether an ICMP echo request is answered within 100 ms. One with an id that was let through is of a known
+    /// connection.
+    pub fn pings(&self, to: Ipv4Addr, id: u8) -> bool {
+        let socket = || socket::socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), SockProtocol::Icmp);
+        let socket = netns::run_in(&self.namespace, socket).unwrap().unwrap();
+        socket::setsockopt(&socket, sockopt::ReceiveTimeout, &TimeVal::milliseconds(100)).unwrap();
+        // Type 8, code 0, the checksum of all that, the id, a number.
+        let request = [8, 0, 0xf7, 0xff - id, 0, id, 0, 0];
+        socket::sendto(socket.as_raw_fd(), &request, &SockaddrIn::from(SocketAddrV4::new(to, 0)), MsgFlags::empty())
+            .unwrap();
+        let mut answer = [0; 64];
+        let length = socket::recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty()).unwrap_or(0);
+        // An IP header without options, and type 0.
+        length >= 28 && answer[20] == 0
+    }
+
     pub async fn dial(&self, to: (Ipv4Addr, u16)) -> io::Result<Client> {
         dial(self.socket(), to).await
     }
@@ -314,7 +333,7 @@ pub async fn eventually<T, E: std::fmt::Debug>(mut f: impl AsyncFnMut() -> Resul
 }
 
 pub fn network(id: &str, cidr: &str) -> Network {
-    Network { id: id.into(), cidrs: vec![cidr.parse().unwrap()], link_local: false, outside: Outside::default() }
+    Network { id: id.into(), cidrs: vec![cidr.parse().unwrap()], ..Network::default() }
 }
 
 /// A port whose MAC address follows from its address.
@@ -322,7 +341,16 @@ pub fn port(id: &str, network: &str, subnet: &str, address: &str) -> Port {
     let address: Ipv4Addr = address.parse().unwrap();
     let [a, b, c, d] = address.octets();
     let (mac, subnet) = (format!("02:11:{a:02x}:{b:02x}:{c:02x}:{d:02x}"), subnet.parse().unwrap());
-    Port { id: id.into(), network: network.into(), mac, subnet, address, secondary: Vec::new(), groups: Vec::new() }
+    Port {
+        id: id.into(),
+        network: network.into(),
+        mac,
+        subnet,
+        address,
+        secondary: Vec::new(),
+        groups: Vec::new(),
+        forwards: false,
+    }
 }
 
 pub fn ip(text: &str) -> Ipv4Addr {

@@ -11,6 +11,7 @@ pub use model::{Attachment, NetworkInterface};
 pub(crate) use view::{public_address, shown_in_instance};
 pub(crate) use wish::{Wish, fits};
 
+use crate::ec2::instance::{self, State};
 use crate::ec2::subnet::Subnet;
 use roadstead_store::{AnyKey, Index, Read, Record, Tx};
 use roadstead_types::{Cidr, Tags};
@@ -86,6 +87,12 @@ pub fn of_instance(read: &impl Read, instance: &str) -> Vec<Record<NetworkInterf
     let mut all = read.list(Index::<NetworkInterface>::by("instance", instance));
     all.sort_by_key(|eni| eni.body.attachment.as_ref().map(|attachment| attachment.device_index));
     all
+}
+
+/// Whether an interface is in an instance that runs, or is about to.
+pub fn is_in_use(read: &impl Read, eni: &NetworkInterface) -> bool {
+    let attachment = eni.attachment.as_ref().filter(|attachment| !attachment.detaching);
+    attachment.is_some_and(|at| matches!(instance::state(read, &at.instance), State::Pending | State::Running))
 }
 
 /// Puts an interface into an instance. Callers have checked that both are free to be.

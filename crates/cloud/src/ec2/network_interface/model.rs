@@ -42,7 +42,7 @@ pub struct NetworkInterface {
     /// The address outside that its instance has while it runs; an elastic one takes its place.
     #[serde(default)]
     pub public: Option<Ipv4Addr>,
-    /// Whether the instance only sends and gets what is its own. Recorded; the fabric does not enforce it yet.
+    /// Whether the instance only sends and gets what is its own.
     #[serde(default = "checked")]
     pub source_dest_check: bool,
     /// Its tags.

@@ -4,7 +4,7 @@ use super::{RouteTable, Target};
 use crate::ec2::describe::tag_values;
 use crate::ec2::internet_gateway::InternetGateway;
 use crate::ec2::nat_gateway::NatGateway;
-use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::tags;
 use crate::ec2::vpc::Vpc;
 use roadstead_shapes::ec2 as api;
@@ -80,7 +80,7 @@ fn route(read: &impl Read, table: &RouteTable, to: Cidr, target: &Target) -> api
             let attachment = eni.as_ref().and_then(|eni| eni.body.attachment.clone());
             route.instance_id = attachment.as_ref().map(|attachment| attachment.instance.clone());
             route.instance_owner_id = attachment.as_ref().map(|_| table.account.clone());
-            attachment.is_some()
+            eni.is_some_and(|eni| network_interface::is_in_use(read, &eni.body))
         }
     };
     route.state = Some(if leads { api::RouteState::Active } else { api::RouteState::Blackhole });

@@ -149,7 +149,8 @@ fn traffic(protocol: Option<&str>, from: Option<i32>, to: Option<i32>) -> Result
     Ok(Traffic { protocol: Some(protocol), from, to })
 }
 
-fn ports(from: Option<i32>, to: Option<i32>) -> Result<(i32, i32), Fault> {
+/// A range of TCP's or UDP's ports.
+pub(in crate::ec2) fn ports(from: Option<i32>, to: Option<i32>) -> Result<(i32, i32), Fault> {
     let (Some(from), Some(to)) = (from, to) else {
         let why = "Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.";
         return Err(Common::InvalidParameterValue.fault(why));
@@ -161,8 +162,8 @@ fn ports(from: Option<i32>, to: Option<i32>) -> Result<(i32, i32), Fault> {
     Ok((from, to))
 }
 
-/// All types have all codes (API reference, IpPermission).
-fn kind_and_code(kind: i32, code: i32) -> Result<(i32, i32), Fault> {
+/// A type and a code of ICMP, -1 for all; all types have all codes (API reference, IpPermission).
+pub(in crate::ec2) fn kind_and_code(kind: i32, code: i32) -> Result<(i32, i32), Fault> {
     let known = -1..=255;
     if !(known.contains(&kind) && known.contains(&code)) || (kind == -1 && code != -1) {
         let why = format!("Invalid ICMP type and code ({kind}:{code}): -1 to 255, and all codes with all types");
@@ -182,14 +183,16 @@ fn ipv4(text: Option<&str>) -> Result<Peer, Fault> {
 
 fn ipv6(text: Option<&str>) -> Result<Peer, Fault> {
     let text = text.unwrap_or_default();
-    let block = || {
-        let (address, prefix) = text.split_once('/')?;
-        let (address, prefix) = (address.parse::<Ipv6Addr>().ok()?, prefix.parse::<u8>().ok()?);
-        let host = 128_u32.checked_sub(u32::from(prefix))?;
-        let mask = u128::MAX.checked_shl(host).unwrap_or(0);
-        Some(format!("{}/{prefix}", Ipv6Addr::from(u128::from(address) & mask)))
-    };
-    block().map(Peer::Ipv6).ok_or_else(|| malformed(text))
+    ipv6_block(text).map(Peer::Ipv6).ok_or_else(|| malformed(text))
+}
+
+/// A block of IPv6 in canonical form, whatever host bits were given; none if it is no such block.
+pub(in crate::ec2) fn ipv6_block(text: &str) -> Option<String> {
+    let (address, prefix) = text.split_once('/')?;
+    let (address, prefix) = (address.parse::<Ipv6Addr>().ok()?, prefix.parse::<u8>().ok()?);
+    let host = 128_u32.checked_sub(u32::from(prefix))?;
+    let mask = u128::MAX.checked_shl(host).unwrap_or(0);
+    Some(format!("{}/{prefix}", Ipv6Addr::from(u128::from(address) & mask)))
 }
 
 fn malformed(text: &str) -> Fault {

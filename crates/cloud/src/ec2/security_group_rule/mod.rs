@@ -5,6 +5,7 @@ mod model;
 pub mod ops;
 mod view;
 
+pub(super) use asked::{ipv6_block, kind_and_code, ports};
 pub use model::{Direction, Peer, Permission, SecurityGroupRule, Traffic};
 pub(crate) use view::permissions;
 

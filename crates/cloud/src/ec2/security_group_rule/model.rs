@@ -95,7 +95,8 @@ impl Traffic {
     pub const TCP: u8 = 6;
     /// Number of UDP.
     pub const UDP: u8 = 17;
-    pub(super) const ICMPV6: u8 = 58;
+    /// Number of ICMP for IPv6.
+    pub const ICMPV6: u8 = 58;
 
     /// As EC2 writes the protocol.
     pub fn protocol_name(self) -> String {

@@ -28,6 +28,7 @@ pub fn create(
         zone_id: zone.id.clone(),
         default_for_zone,
         maps_public_address: None,
+        acl: None,
         tags: Tags::new(),
     };
     tx.create(Subnet::key(&subnet.account, &subnet.id), owner, subnet.clone());

@@ -6,6 +6,7 @@ use crate::ec2::internet_gateway::InternetGateway;
 use crate::ec2::key_pair::KeyPair;
 use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::nat_gateway::NatGateway;
+use crate::ec2::network_acl::NetworkAcl;
 use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::route_table::RouteTable;
 use crate::ec2::security_group::SecurityGroup;
@@ -94,6 +95,20 @@ impl Tagged for RouteTable {
         RouteTable::key(account, id)
     }
     fn all(account: &str) -> Index<RouteTable> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for NetworkAcl {
+    const TYPE: api::ResourceType = api::ResourceType::NetworkAcl;
+    const MISSING: &'static ErrorShape = &api::INVALID_NETWORK_ACL_ID_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<NetworkAcl> {
+        NetworkAcl::key(account, id)
+    }
+    fn all(account: &str) -> Index<NetworkAcl> {
         Index::prefix(format!("{account}/"))
     }
     fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
@@ -230,6 +245,7 @@ pub(super) fn change(
         Some("sg") => change_of::<SecurityGroup>(tx, account, id, change),
         Some("sgr") => change_of::<SecurityGroupRule>(tx, account, id, change),
         Some("rtb") => change_of::<RouteTable>(tx, account, id, change),
+        Some("acl") => change_of::<NetworkAcl>(tx, account, id, change),
         Some("igw") => change_of::<InternetGateway>(tx, account, id, change),
         Some("nat") => change_of::<NatGateway>(tx, account, id, change),
         Some("eipalloc") => change_of::<Address>(tx, account, id, change),
@@ -271,6 +287,7 @@ pub(super) fn rows(read: &impl Read, account: &str) -> Vec<Row> {
     rows.extend(rows_of::<SecurityGroup>(read, account));
     rows.extend(rows_of::<SecurityGroupRule>(read, account));
     rows.extend(rows_of::<RouteTable>(read, account));
+    rows.extend(rows_of::<NetworkAcl>(read, account));
     rows.extend(rows_of::<InternetGateway>(read, account));
     rows.extend(rows_of::<NatGateway>(read, account));
     rows.extend(rows_of::<Address>(read, account));

@@ -6,6 +6,7 @@ pub mod ops;
 pub use model::{Attributes, Block, Vpc};
 
 use crate::ec2::internet_gateway;
+use crate::ec2::network_acl;
 use crate::ec2::route_table::{self, Target};
 use crate::ec2::security_group;
 use crate::ec2::subnet;
@@ -14,11 +15,12 @@ use roadstead_store::{AnyKey, Tx};
 use roadstead_types::{Cidr, Tags};
 use std::net::Ipv4Addr;
 
-/// Makes a VPC with its default security group and its main route table.
+/// Makes a VPC with its default security group, its main route table and its default network ACL.
 pub fn create(tx: &mut Tx, account: &str, cidr: Cidr, is_default: bool) -> Vpc {
     let vpc = insert(tx, None, account, cidr, is_default);
     security_group::create(tx, &vpc, "default", "default VPC security group", true);
     route_table::ensure_main(tx, &vpc);
+    network_acl::ensure_default(tx, &vpc);
     vpc
 }
 

@@ -4,6 +4,7 @@ use super::{Attributes, Block, Vpc};
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::dhcp_options;
 use crate::ec2::internet_gateway;
+use crate::ec2::network_acl;
 use crate::ec2::offered::nothing_left;
 use crate::ec2::route_table;
 use crate::ec2::security_group::{self, SecurityGroup};
@@ -98,21 +99,27 @@ fn values(vpc: &Vpc, filter: &str) -> Option<Vec<String>> {
     }])
 }
 
-/// EC2 DeleteVpc: only when nothing but its default security group and its main route table is in it.
+/// EC2 DeleteVpc: only when nothing but its default security group, main route table and default network ACL is in it.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteVpcRequest) -> Result<(), Fault> {
     let record = find(tx, &caller.identity.account, &input.vpc_id)?;
     let vpc = &record.body;
     let groups = tx.list(Index::<SecurityGroup>::by("vpc", vpc.id.as_str()));
     let subnets = tx.list(Index::<Subnet>::by("vpc", vpc.id.as_str()));
     let tables = route_table::of_vpc(tx, &vpc.id);
+    let acls = network_acl::of_vpc(tx, &vpc.id);
+    let guarded = acls.iter().any(|acl| !acl.body.is_default())
+        || groups.iter().any(|g| g.deleting.is_none() && g.body.name != "default");
     let routed = tables.iter().any(|t| t.body.main.is_none()) || internet_gateway::of_vpc(tx, &vpc.id).is_some();
-    if routed || !subnets.is_empty() || groups.iter().any(|g| g.deleting.is_none() && g.body.name != "default") {
+    if routed || guarded || !subnets.is_empty() {
         let why = format!("The vpc '{}' has dependencies and cannot be deleted.", vpc.id);
         return Err(api::DEPENDENCY_VIOLATION.fault(why));
     }
     tags::not_dry(input.dry_run)?;
     for table in tables {
         tx.remove(&table.key);
+    }
+    for acl in acls {
+        tx.remove(&acl.key);
     }
     for group in groups {
         security_group::remove(tx, &group.body.account, &group.body.id);

@@ -4,9 +4,7 @@ use super::super::machine_key;
 use super::*;
 use crate::rng::Rng;
 use roadstead_cloud::eks::etcd::CLIENT_PORT;
-use roadstead_hostspec::{
-    Disk, Item, MachineDisk, MachinePort, Network, Outside, Port, Process, ProcessState, Versioned,
-};
+use roadstead_hostspec::{Disk, Item, MachineDisk, MachinePort, Network, Port, Process, ProcessState, Versioned};
 use roadstead_types::Cidr;
 
 const TRACE: &str = include_str!("../../../scripts/etcd.trace");
@@ -27,12 +25,7 @@ impl Etcd {
     fn new() -> Etcd {
         let mut etcd = Etcd { host: Host::new(Rng::calm(), crate::setup::START), generation: 0 };
         let block = Cidr::containing(Ipv4Addr::new(10, 0, 0, 0), 24);
-        etcd.put(Item::Network(Network {
-            id: "net".into(),
-            cidrs: vec![block],
-            link_local: false,
-            outside: Outside::default(),
-        }));
+        etcd.put(Item::Network(Network { id: "net".into(), cidrs: vec![block], ..Network::default() }));
         for name in ["a", "b", "c", "d"] {
             etcd.put(Item::Disk(Disk { id: name.into(), bytes: 1, mark: None }));
             let (mac, network) = (format!("02:00:00:00:00:{name}"), "net".into());
@@ -44,6 +37,7 @@ impl Etcd {
                 address: address(name),
                 secondary: vec![],
                 groups: vec![],
+                forwards: false,
             };
             etcd.put(Item::Port(port));
         }

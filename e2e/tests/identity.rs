@@ -7,6 +7,7 @@ use std::time::Duration;
 
 const ACCOUNT: &str = "111122223333";
 const TRUST_ACCOUNT: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"sts:AssumeRole","Condition":{"StringEqualsIfExists":{"sts:ExternalId":"42"}}}]}"#;
+const EVERYTHING: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 const INVALID: &str = "The security token included in the request is invalid.";
 const IMAGE: &str = "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/x86_64/standard/recommended/image_id";
 
@@ -30,6 +31,7 @@ fn create_role(region: &Region, name: &str) {
 fn a_role_lends_its_name_for_a_while() {
     let region = Region::start();
     create_role(&region, "dev");
+    region.aws(&["iam", "attach-role-policy", "--role-name", "dev", "--policy-arn", EVERYTHING]);
     steps!((&region):
         a_session_calls_as_its_role,
         a_session_is_nothing_without_its_own_token,
@@ -137,6 +139,7 @@ fn a_users_own_session_is_the_user(region: &Region) {
 
 fn the_sessions_of_a_deleted_role_are_over(region: &Region) {
     let session = holder(region, &assume(&region.client(), "dev", &[])["Credentials"]);
+    region.aws(&["iam", "detach-role-policy", "--role-name", "dev", "--policy-arn", EVERYTHING]);
     region.aws(&["iam", "delete-role", "--role-name", "dev"]);
     let ask = || session.boto(vec![call("sts", "get_caller_identity", json!({}))]).remove(0);
     let answer = until("the session is over", Duration::from_secs(10), || Some(ask()).filter(Answer::is_refusal));

@@ -156,12 +156,13 @@ fn policies_are_listed_by_whose_they_are(region: &Region) {
     assert_eq!(listed(3), ["two"]);
     assert_eq!(listed(4), [""; 0]);
     let attached = [
+        "AdministratorAccess",
         "AmazonEC2ContainerRegistryReadOnly",
         "AmazonEKSClusterPolicy",
         "AmazonEKSWorkerNodePolicy",
         "AmazonEKS_CNI_Policy",
     ];
-    assert_eq!(listed(5), attached, "what the roles of a new region have");
+    assert_eq!(listed(5), attached, "what the first user and the roles of a new region have");
     assert_eq!(listed(6), ["AmazonEBSCSIDriverPolicy"]);
     assert_eq!(listed(7), [""; 0]);
     let all = region.boto(vec![iam("list_policies", json!({})).in_pages_of(10)]).remove(0).value();

@@ -423,8 +423,16 @@ fn nobody_gets_in_without_a_token_of_this_region(shop: &Shop) {
     let key = shop.region.aws(&["iam", "create-access-key", "--user-name", "ada"])["AccessKey"].clone();
     let [id, secret] =
         ["AccessKeyId", "SecretAccessKey"].map(|name| key[name].as_str().expect("a key has it").to_owned());
+    // What she may do is what her policies say when she does it.
+    let policy = |operation: &str| {
+        let arn = "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryPullOnly";
+        shop.region.aws(&["iam", operation, "--user-name", "ada", "--policy-arn", arn]);
+    };
+    policy("attach-user-policy");
     let hers = token(&shop.region.client().with_key(&id, &secret));
     assert_eq!(shop.ask_as(&hers, "GET", path, &[], b"").status, 200);
+    policy("detach-user-policy");
+    assert_eq!(shop.ask_as(&hers, "GET", path, &[], b"").refusal(), refusal(403, "DENIED"));
     shop.region.aws(&["iam", "delete-access-key", "--user-name", "ada", "--access-key-id", &id]);
     shop.region.aws(&["iam", "delete-user", "--user-name", "ada"]);
     assert_eq!(shop.ask_as(&hers, "GET", path, &[], b"").refusal(), refusal(403, "DENIED"));

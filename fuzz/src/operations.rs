@@ -2,8 +2,9 @@
 //! is the caller's fault. Nothing is kept from one input to the next.
 
 use crate::request::{ID, assert_readable, assert_refusal, read};
+use roadstead_cloud::authorize::Authorizer;
 use roadstead_cloud::ec2::vpc;
-use roadstead_cloud::iam::{self, OwnAccount};
+use roadstead_cloud::iam;
 use roadstead_cloud::settings::{KubernetesVersion, Settings, Zone};
 use roadstead_kernel::{Caller, Identity, Kernel, Minted, Secrets};
 use roadstead_store::journal::Memory;
@@ -24,13 +25,13 @@ const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
 
 struct Account {
-    kernel: Kernel<OwnAccount>,
+    kernel: Kernel<Authorizer::default()>,
     router: Router,
     core: Mutex<Core>,
 }
 
 static HERE: LazyLock<Account> = LazyLock::new(|| {
-    let kernel = Kernel::new(OwnAccount, Box::new(NoSecrets), roadstead_cloud::services());
+    let kernel = Kernel::new(Authorizer::default(), Box::new(NoSecrets), roadstead_cloud::services());
     let mut core =
         Core::open(Memory::new(), roadstead_cloud::registry(), Options::seeded(7)).expect("an empty journal opens");
     core.transact(NOW, furnish).expect("nothing refuses");
@@ -89,9 +90,11 @@ fn furnish(tx: &mut Tx) -> Result<(), Fault> {
         coredns: "coredns-1.14.7".into(),
         metrics_server: "metrics-server-0.9.0".into(),
         vcpus: 8,
+        policies_decide: true,
     };
     tx.create(Settings::key(), None, settings.clone());
     iam::user::create(tx, ACCOUNT, "admin", "/");
+    iam::user::make_administrator(tx, ACCOUNT, "admin");
     iam::role::create(tx, ACCOUNT, "eks", "/", TRUST, &[POLICY]);
     vpc::create_default(tx, &settings);
     Ok(())

@@ -61,7 +61,7 @@ fn decode(router: &Router, bytes: &[u8]) {
         Err(fault) => assert_refusal(&call.refuse(&fault, ID)),
         Ok(input) => {
             assert_kept(operation, &input);
-            operation.targets(&input, &AccountId("111122223333".into()), &Region("us-east-1".into()));
+            operation.targets(&input, &Origin { account: "111122223333", region: "us-east-1", name: "ada" });
             if let Err(fault) = operation.validate(&input) {
                 assert_refusal(&call.refuse(&fault, ID));
             }

@@ -42,6 +42,9 @@ pub struct Settings {
     /// Processors of the host, of which no instance may have more; 0 = not known.
     #[serde(default)]
     pub vcpus: u32,
+    /// Policies decide who may do what. A region of before, whose first user has none, says nothing here.
+    #[serde(default)]
+    pub policies_decide: bool,
 }
 
 /// An availability zone.

@@ -1,5 +1,5 @@
 use crate::audit;
-use crate::authorize::{self, Policies};
+use crate::authorize::{self, Ask, Policies};
 use crate::caller::{Caller, Mint, Secrets};
 use crate::idempotency::Token;
 use crate::page::Listing;
@@ -62,7 +62,7 @@ impl<P: Policies> Kernel<P> {
     /// # Errors
     /// It may not.
     pub fn permit(&self, read: &impl Read, caller: &Caller, action: &str, resource: &str) -> Result<(), Fault> {
-        authorize::permit(&self.policies, read, caller, action, resource)
+        authorize::permit(&self.policies, read, Ask { caller, action, resource, call: None })
     }
 
     /// Answers a read.

@@ -18,7 +18,7 @@ pub mod region;
 mod service;
 
 pub use audit::{Event, RETAINED, failed};
-pub use authorize::{Ask, Decision, Policies};
+pub use authorize::{Ask, Call, Decision, Denial, Policies};
 pub use caller::{Caller, Identity, Mint, Minted, Secrets};
 pub use kernel::{Answer, Kernel};
 pub use service::Service;

@@ -3,30 +3,16 @@
 use crate::config::Config;
 use crate::{drivers, private_file};
 use anyhow::{Context as _, Result};
-use roadstead_cloud::eks::cluster::CLUSTER_POLICY;
+use roadstead_cloud::account;
 use roadstead_cloud::settings::{KubernetesVersion, Settings, Zone};
-use roadstead_cloud::{ec2, iam};
 use roadstead_kernel::region::Handle;
-use roadstead_store::{Read as _, Tx};
-use roadstead_types::{Cidr, Millis, Sealed};
+use roadstead_store::Read as _;
+use roadstead_types::{Cidr, Millis};
 use roadstead_vault::Vault;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-
-/// The role that examples name as `--role-arn`.
-pub const CLUSTER_ROLE: &str = "eks-cluster-role";
-/// The role that examples name as `--node-role`.
-pub const NODE_ROLE: &str = "eks-node-role";
-/// What a node may (EKS user guide, "Amazon EKS node IAM role").
-const NODE_POLICIES: [&str; 3] = [
-    "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy",
-    "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy",
-    "arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly",
-];
-/// The first user.
-pub const ADMIN: &str = "admin";
 
 /// The admin user's access key, as it stands in the data directory.
 #[derive(Serialize, Deserialize)]
@@ -37,31 +23,27 @@ pub struct Admin {
     pub secret_access_key: String,
 }
 
+impl Admin {
+    /// The one of this data directory.
+    pub fn read(config: &Config) -> Result<Admin> {
+        Ok(serde_json::from_slice(&std::fs::read(config.admin())?)?)
+    }
+}
+
 /// Writes the settings, and at the first start the account's furniture.
 pub async fn run(config: &Config, handle: &Handle, vault: &Vault, address: SocketAddr, slot: u8) -> Result<()> {
     let settings = settings(config, address, slot)?;
     let first = handle.view().get(&Settings::key()).is_none();
     if !first {
-        return drivers::write(handle, move |tx| tx.set(&Settings::key(), None, settings)).await;
+        let key = Admin::read(config).ok().map(|admin| admin.access_key_id);
+        return drivers::write(handle, move |tx| account::renew(tx, &settings, key.as_deref())).await;
     }
     let secret = crate::credentials::mint(vault, "iam/access-key").map_err(anyhow::Error::msg)?;
     let id = format!("AKIA{}", unique()?);
     // On disk before it is valid: a crash in between leaves a key that opens nothing, and the next start makes another.
     let admin = Admin { access_key_id: id.clone(), secret_access_key: secret.plain.clone() };
     private_file::replace(&config.admin(), &serde_json::to_vec_pretty(&admin)?)?;
-    drivers::write(handle, move |tx| furnish(tx, settings, id, secret.sealed)).await
-}
-
-fn furnish(tx: &mut Tx, settings: Settings, access_key_id: String, secret: Sealed) {
-    let account = settings.account.clone();
-    tx.set(&Settings::key(), None, settings.clone());
-    let admin = iam::user::create(tx, &account, ADMIN, "/");
-    iam::access_key::create(tx, &admin, access_key_id, secret);
-    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":["sts:AssumeRole","sts:TagSession"]}]}"#;
-    iam::role::create(tx, &account, CLUSTER_ROLE, "/", trust, &[CLUSTER_POLICY]);
-    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
-    iam::role::create(tx, &account, NODE_ROLE, "/", trust, &NODE_POLICIES);
-    ec2::vpc::create_default(tx, &settings);
+    drivers::write(handle, move |tx| account::furnish(tx, &settings, id, secret.sealed)).await
 }
 
 fn settings(config: &Config, address: SocketAddr, slot: u8) -> Result<Settings> {
@@ -89,6 +71,7 @@ fn settings(config: &Config, address: SocketAddr, slot: u8) -> Result<Settings> 
         coredns: set("coredns")?.id(),
         metrics_server: set("metrics-server")?.id(),
         vcpus: std::thread::available_parallelism().map_or(0, |n| n.get().try_into().unwrap_or(u32::MAX)),
+        policies_decide: true,
     })
 }
 

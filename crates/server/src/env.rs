@@ -1,9 +1,10 @@
 //! Points the user's tools at the region.
 
-use crate::bootstrap::{ADMIN, Admin, CLUSTER_ROLE, NODE_ROLE};
+use crate::bootstrap::Admin;
 use crate::config::Config;
 use crate::private_file;
 use anyhow::{Context as _, Result, ensure};
+use roadstead_cloud::account::{ADMIN, CLUSTER_ROLE, NODE_ROLE};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,7 @@ fn access(config: &Config) -> Result<(Admin, String)> {
             config.data_dir.display()
         )
     };
-    let admin = serde_json::from_slice(&fs::read(config.admin()).with_context(hint)?)?;
+    let admin = Admin::read(config).with_context(hint)?;
     let address = fs::read_to_string(config.data_dir.join("address")).with_context(hint)?;
     Ok((admin, format!("http://{}", address.trim())))
 }

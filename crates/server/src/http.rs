@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use roadstead_cloud::iam::OwnAccount;
+use roadstead_cloud::authorize::Authorizer;
 use roadstead_host::room::{self, Room};
 use roadstead_inspect::Metrics;
 use roadstead_kernel::region::{Handle, WriteError};
@@ -49,8 +49,8 @@ const GLOBAL_REGION: &str = "us-east-1";
 
 struct Api {
     handle: Handle,
-    kernel: Arc<Kernel<OwnAccount>>,
-    registry: Registry<OwnAccount>,
+    kernel: Arc<Kernel<Authorizer>>,
+    registry: Registry<Authorizer>,
     router: Router,
     verifier: Verifier,
     credentials: Arc<Credentials>,
@@ -70,7 +70,7 @@ pub async fn serve(
     config: &Config,
 ) -> Result<Infallible> {
     let secrets = Box::new(VaultSecrets(vault.clone()));
-    let kernel = Arc::new(Kernel::new(OwnAccount, secrets, roadstead_cloud::services()));
+    let kernel = Arc::new(Kernel::new(Authorizer::default(), secrets, roadstead_cloud::services()));
     let shortage =
         |folder: &Path| room::shortage(folder).map(|(of, why)| format!("The region is short of {of}: {why}"));
     let (data, system) = (config.data_dir.join("registry"), config.host_state().join("images/nodes"));

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{Request, Response};
 use proptest::prelude::*;
 use roadstead_shapes::{autoscaling, ec2, ecr, eks, iam, kms, logs, ssm, sts};
-use roadstead_types::{AccountId, Millis, Region};
+use roadstead_types::Millis;
 use roadstead_wire::fault::{Common, Fault};
-use roadstead_wire::schema::{AnyOperation, Data, Kind, Schema, Shape, Struct, Value, canonical, is_supported};
+use roadstead_wire::schema::{AnyOperation, Data, Kind, Origin, Schema, Shape, Struct, Value, canonical, is_supported};
 use roadstead_wire::{Call, Router};
 use serde_json::{Value as J, json};
 use std::collections::BTreeSet;
@@ -179,8 +179,8 @@ fn a_secret_is_sent_and_never_shown() {
 
 #[test]
 fn arns_are_made_of_the_input() {
-    let (account, region) = (AccountId("111122223333".into()), Region("us-east-1".into()));
-    let targets = |operation: &AnyOperation, input: Struct| operation.targets(&input.into(), &account, &region);
+    let origin = Origin { account: "111122223333", region: "us-east-1", name: "ada" };
+    let targets = |operation: &AnyOperation, input: Struct| operation.targets(&input.into(), &origin);
     assert_eq!(
         targets(&eks::CREATE_CLUSTER, Struct::new().with("name", "demo")),
         ["arn:aws:eks:us-east-1:111122223333:cluster/demo"]
@@ -193,6 +193,7 @@ fn arns_are_made_of_the_input() {
         targets(&ec2::CREATE_SUBNET, Struct::new().with("VpcId", "vpc-1")),
         ["arn:aws:ec2:us-east-1:111122223333:subnet/*", "arn:aws:ec2:us-east-1:111122223333:vpc/vpc-1"]
     );
+    assert_eq!(targets(&iam::GET_USER, Struct::new()), ["arn:aws:iam::111122223333:user/ada"]);
     assert_eq!(targets(&sts::GET_CALLER_IDENTITY, Struct::new()), ["*"]);
 }
 

@@ -1,6 +1,6 @@
 use crate::server::PRIVATE;
-use crate::setup::{ACCOUNT, REGION};
-use roadstead_cloud::iam::OwnAccount;
+use crate::setup::{ACCOUNT, ADMIN_ID, REGION};
+use roadstead_cloud::authorize::Authorizer;
 use roadstead_kernel::{Caller, Identity, Kernel, Minted, Secrets};
 use roadstead_store::{Tx, View};
 use roadstead_types::{Arn, Sealed};
@@ -9,9 +9,13 @@ use roadstead_wire::schema::{AnyOperation, Operation, Shape};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The region's API as its admin user calls it: the real operations, behind the real kernel.
+/// The region's API as somebody calls it, its admin user if nobody else is named: the real operations, behind the real
+/// kernel.
 #[derive(Clone)]
-pub struct Api(Arc<Kernel<OwnAccount>>);
+pub struct Api {
+    kernel: Arc<Kernel<Authorizer>>,
+    caller: Caller,
+}
 
 /// Each text is another, and every one is found in the journal should it ever stand there.
 #[derive(Default)]
@@ -32,12 +36,20 @@ impl Secrets for Counted {
 impl Api {
     /// All services.
     pub fn new() -> Api {
-        Api(Arc::new(Kernel::new(OwnAccount, Box::new(Counted::default()), roadstead_cloud::services())))
+        let secrets = Box::new(Counted::default());
+        let kernel = Kernel::new(Authorizer::default(), secrets, roadstead_cloud::services());
+        Api { kernel: Arc::new(kernel), caller: admin() }
+    }
+
+    /// The same as another principal calls it.
+    #[must_use]
+    pub fn as_principal(&self, identity: Identity) -> Api {
+        Api { kernel: self.kernel.clone(), caller: Caller { identity, ..self.caller.clone() } }
     }
 
     /// Whether a call changes nothing.
     pub fn is_read(&self, operation: &AnyOperation) -> bool {
-        self.0.is_read(operation)
+        self.kernel.is_read(operation)
     }
 
     /// Work for the region's writer: a call that changes something.
@@ -46,9 +58,9 @@ impl Api {
         operation: &'static Operation<I, O>,
         input: I,
     ) -> impl FnOnce(&mut Tx) -> Result<O, Fault> + Send + 'static {
-        let kernel = self.0.clone();
+        let Api { kernel, caller } = self.clone();
         move |tx| {
-            let output = kernel.write(tx, operation, &caller(), input.into_value())?;
+            let output = kernel.write(tx, operation, &caller, input.into_value())?;
             O::from_value(output).map_err(Fault::internal)
         }
     }
@@ -60,17 +72,17 @@ impl Api {
         operation: &'static Operation<I, O>,
         input: &I,
     ) -> Result<O, Fault> {
-        let answer = self.0.read(view, operation, &caller(), input.clone().into_value())?;
+        let answer = self.kernel.read(view, operation, &self.caller, input.clone().into_value())?;
         O::from_value(answer.value).map_err(Fault::internal)
     }
 }
 
-fn caller() -> Caller {
+fn admin() -> Caller {
     Caller {
         identity: Identity {
             arn: Arn::new("iam", "", ACCOUNT, "user/admin"),
             role: None,
-            unique_id: "AIDAADMIN".to_owned(),
+            unique_id: ADMIN_ID.to_owned(),
             account: ACCOUNT.to_owned(),
         },
         access_key_id: "AKIAADMIN".to_owned(),

@@ -6,6 +6,7 @@ use roadstead_cloud::eks::cluster::{CLUSTER_POLICY, Cluster};
 use roadstead_cloud::eks::nodegroup::Nodegroup;
 use roadstead_cloud::iam;
 use roadstead_cloud::iam::role::Role;
+use roadstead_cloud::iam::user::User;
 use roadstead_cloud::settings::{KubernetesVersion, Settings, Zone};
 use roadstead_shapes::eks::{CreateClusterRequest, CreateNodegroupRequest, NodegroupScalingConfig, VpcConfigRequest};
 use roadstead_store::{Index, Key, Read, Tx};
@@ -19,6 +20,8 @@ pub const ACCOUNT: &str = "111122223333";
 pub const START: Millis = Millis::secs(1_767_225_600);
 
 pub(crate) const REGION: &str = "us-east-1";
+/// The user who calls.
+pub(crate) const ADMIN_ID: &str = "AIDAADMIN";
 const ROLE: &str = "eks";
 const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
@@ -65,7 +68,9 @@ pub enum Ground {
 pub(crate) fn region(tx: &mut Tx) -> Result<(), Fault> {
     let settings = settings();
     tx.create(Settings::key(), None, settings.clone());
-    iam::user::create(tx, ACCOUNT, "admin", "/");
+    let admin = User { id: ADMIN_ID.to_owned(), ..iam::user::create(tx, ACCOUNT, "admin", "/") };
+    tx.set(&User::key(ACCOUNT, "admin"), None, admin);
+    iam::user::make_administrator(tx, ACCOUNT, "admin");
     iam::role::create(tx, ACCOUNT, ROLE, "/", TRUST, &[CLUSTER_POLICY]);
     vpc::create_default(tx, &settings);
     let narrow = vpc::create(tx, ACCOUNT, Cidr::containing(Ipv4Addr::new(10, 20, 0, 0), 24), false);
@@ -110,6 +115,7 @@ fn settings() -> Settings {
         coredns: "coredns-1.14.7".to_owned(),
         metrics_server: "metrics-server-0.9.0".to_owned(),
         vcpus: 8,
+        policies_decide: true,
     }
 }
 

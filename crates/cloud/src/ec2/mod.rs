@@ -13,14 +13,14 @@ pub mod launch_template;
 pub mod nat_gateway;
 pub mod network_acl;
 pub mod network_interface;
-mod offered;
+pub(crate) mod offered;
 mod region;
 pub mod route_table;
 pub mod security_group;
 pub mod security_group_rule;
 mod snapshot;
 pub mod subnet;
-mod tags;
+pub mod tags;
 pub mod volume;
 pub mod vpc;
 

@@ -2,21 +2,21 @@
 
 pub mod access_key;
 pub mod account_alias;
+pub mod evaluate;
 pub mod grammar;
 pub mod grants;
 pub mod group;
 pub mod instance_profile;
 mod listing;
 pub mod oidc_provider;
-mod policies;
 pub mod policy;
+pub mod principal;
 pub mod role;
 mod tags;
 pub mod trust;
 mod unique_id;
 pub mod user;
 
-pub use policies::OwnAccount;
 pub use unique_id::unique_id;
 
 use roadstead_kernel::Service;

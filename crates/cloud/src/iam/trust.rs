@@ -9,6 +9,7 @@ mod document;
 pub use condition::Context;
 pub use document::{Document, check};
 
+use crate::iam::evaluate::wild;
 use condition::Met;
 use document::{Effect, Principals, Statement};
 use roadstead_kernel::Identity;
@@ -18,6 +19,8 @@ use roadstead_kernel::Identity;
 pub enum Who<'a> {
     /// A user, or a session of a role.
     Identity(&'a Identity),
+    /// The same, where only what names it, its role or everybody counts, and not what names its account.
+    Itself(&'a Identity),
     /// A service: `ec2.amazonaws.com`.
     Service(&'a str),
 }
@@ -61,49 +64,26 @@ fn applies(statement: &Statement, who: Who<'_>, action: &str, context: &Context)
 
 fn names(principals: &Principals, who: Who<'_>) -> bool {
     match (principals, who) {
-        (Principals::Everybody(star), Who::Identity(_)) => star == "*",
+        (Principals::Everybody(star), Who::Identity(_) | Who::Itself(_)) => star == "*",
         (Principals::Everybody(_), Who::Service(_)) => false,
         (Principals::Kinds(kinds), Who::Identity(identity)) => {
-            kinds.aws.iter().any(|principal| names_identity(principal, identity))
+            kinds.aws.iter().any(|principal| names_account(principal, identity) || names_itself(principal, identity))
+        }
+        (Principals::Kinds(kinds), Who::Itself(identity)) => {
+            kinds.aws.iter().any(|principal| names_itself(principal, identity))
         }
         (Principals::Kinds(kinds), Who::Service(service)) => kinds.service.iter().any(|name| name == service),
     }
 }
 
 /// An account stands for whom its own policies let; so do its root's ARN and its bare number.
-fn names_identity(principal: &str, identity: &Identity) -> bool {
-    let root = format!("arn:aws:iam::{}:root", identity.account);
-    let own = identity.arn.to_string();
-    let role = identity.role.as_ref().map(ToString::to_string);
-    principal == "*"
-        || principal == identity.account
-        || principal == root
-        || principal == own
-        || role.as_deref() == Some(principal)
+fn names_account(principal: &str, identity: &Identity) -> bool {
+    principal == identity.account || principal == format!("arn:aws:iam::{}:root", identity.account)
 }
 
-/// Whether the text is of the pattern: `*` is any characters, `?` is one.
-pub fn wild(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    // The place behind the last star, and how much of the text that star has taken.
-    let (mut p, mut t, mut star) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p + 1, t));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == text[t] => (p, t) = (p + 1, t + 1),
-            _ => match star {
-                Some((behind, taken)) => {
-                    star = Some((behind, taken + 1));
-                    (p, t) = (behind, taken + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
+fn names_itself(principal: &str, identity: &Identity) -> bool {
+    let role = identity.role.as_ref().map(ToString::to_string);
+    principal == "*" || principal == identity.arn.to_string() || role.as_deref() == Some(principal)
 }
 
 #[cfg(test)]

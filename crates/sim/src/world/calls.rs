@@ -6,6 +6,7 @@ use crate::setup::{self, Ground};
 use roadstead_cloud::autoscaling::Group;
 use roadstead_cloud::eks::cluster::{Cluster, State};
 use roadstead_cloud::settings::{SERVICE_ACCOUNT, Settings};
+use roadstead_kernel::Identity;
 use roadstead_kernel::planner::Explanation;
 use roadstead_kernel::region::WriteError;
 use roadstead_shapes::eks;
@@ -77,6 +78,23 @@ impl World {
             return self.user.api.read(&self.seen.published, operation, &input);
         }
         self.submit(self.user.api.write(operation, input))
+    }
+
+    /// The same as another principal.
+    ///
+    /// # Errors
+    /// As [`World::call`].
+    pub fn call_as<I: Shape, O: Shape>(
+        &mut self,
+        identity: &Identity,
+        operation: &'static Operation<I, O>,
+        input: I,
+    ) -> Result<O, Fault> {
+        let api = self.user.api.as_principal(identity.clone());
+        if api.is_read(operation) {
+            return api.read(&self.seen.published, operation, &input);
+        }
+        self.submit(api.write(operation, input))
     }
 
     /// Does what one service does for another, in a batch of its own.

@@ -8,7 +8,7 @@ mod tests;
 mod validate;
 mod value;
 
-pub use operation::{AnyOperation, Operation, Pagination, Protocol, Scope, Service};
+pub use operation::{AnyOperation, Operation, Origin, Pagination, Protocol, Scope, Service};
 pub use shape::{Data, Mismatch, Shape};
 pub use validate::is_supported;
 pub use value::{Struct, Value};

@@ -1,6 +1,5 @@
 use super::{Schema, Shape, Value};
 use crate::fault::{Code, ErrorShape};
-use roadstead_types::{AccountId, Region};
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -64,6 +63,17 @@ pub enum Protocol {
 pub struct Operation<I, O> {
     any: AnyOperation,
     types: PhantomData<fn(I) -> O>,
+}
+
+/// Who calls from where, for templates of ARNs.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The caller's account.
+    pub account: &'a str,
+    /// The region that is called.
+    pub region: &'a str,
+    /// The caller's name in its account, without its path.
+    pub name: &'a str,
 }
 
 /// An operation without its types: what a router, an authorizer and an audit need to know.
@@ -150,11 +160,10 @@ impl AnyOperation {
     ///
     /// In a template `{account}` and `{region}` are the caller's; `{roleArn}` is a member of the input,
     /// `{resourcesVpcConfig.subnetIds}` a member of a member, `{Path|/}` a member with a default, `{registryId|account}`
-    /// one whose default is the caller's account. A member that is a list gives one ARN per element. A member that is
+    /// one whose default is the caller's account, `{UserName|caller}` one whose default is the caller's name. A member that is a list gives one ARN per element. A member that is
     /// absent and has no default gives `*`.
-    pub fn targets(&self, input: &Value, account: &AccountId, region: &Region) -> Vec<String> {
-        let fill = |template: &&str| fill(template, input, account, region);
-        self.resources.iter().flat_map(fill).collect()
+    pub fn targets(&self, input: &Value, from: &Origin<'_>) -> Vec<String> {
+        self.resources.iter().flat_map(|template| fill(template, input, from)).collect()
     }
 }
 
@@ -170,14 +179,14 @@ impl<I, O> fmt::Debug for Operation<I, O> {
     }
 }
 
-fn fill(template: &str, input: &Value, account: &AccountId, region: &Region) -> Vec<String> {
+fn fill(template: &str, input: &Value, from: &Origin<'_>) -> Vec<String> {
     let mut arns = vec![String::new()];
     let mut rest = template;
     while let Some((before, (name, after))) = rest.split_once('{').and_then(|(b, r)| Some((b, r.split_once('}')?))) {
         let values = match name {
-            "account" => vec![account.to_string()],
-            "region" => vec![region.to_string()],
-            member => texts(member, input, account),
+            "account" => vec![from.account.to_owned()],
+            "region" => vec![from.region.to_owned()],
+            member => texts(member, input, from),
         };
         arns = arns.iter().flat_map(|arn| values.iter().map(move |v| format!("{arn}{before}{v}"))).collect();
         rest = after;
@@ -186,9 +195,13 @@ fn fill(template: &str, input: &Value, account: &AccountId, region: &Region) -> 
     arns
 }
 
-fn texts(member: &str, input: &Value, account: &AccountId) -> Vec<String> {
+fn texts(member: &str, input: &Value, from: &Origin<'_>) -> Vec<String> {
     let (path, default) = member.split_once('|').unwrap_or((member, "*"));
-    let default = if default == "account" { &account.0 } else { default };
+    let default = match default {
+        "account" => from.account,
+        "caller" => from.name,
+        default => default,
+    };
     match input.at(path) {
         Some(Value::String(text)) => vec![text.clone()],
         Some(Value::List(elements)) if !elements.is_empty() => {

@@ -1,7 +1,7 @@
 use super::canonical::{self, Sensitive};
 use super::*;
 use crate::fault::{Code, Common};
-use roadstead_types::{AccountId, Millis, Region};
+use roadstead_types::Millis;
 
 static TEXT: Schema = Schema::string("Text");
 static SECRET: Schema = Schema::string("Secret").sensitive().min(8);
@@ -115,7 +115,7 @@ fn violations_are_told_where_they_are() {
 
 #[test]
 fn a_template_is_filled_from_members_of_members() {
-    let targets = |value: Struct| PLANT.targets(&value.into(), &AccountId("1".into()), &Region("r".into()));
+    let targets = |value: Struct| PLANT.targets(&value.into(), &Origin { account: "1", region: "r", name: "ada" });
     let book = |text: &str| Value::Map([("x".to_owned(), Value::from(text))].into());
     assert_eq!(targets(Struct::new().with("Name", "n").with("Book", book("y"))), ["a/n/y"]);
     assert_eq!(targets(Struct::new()), ["a/*/none"]);

@@ -4,6 +4,7 @@ pub mod ops;
 mod resource;
 
 use roadstead_shapes::ec2 as api;
+use roadstead_store::Read;
 use roadstead_types::Tags;
 use roadstead_wire::fault::{Common, Fault};
 
@@ -56,6 +57,16 @@ pub fn fit(tags: &Tags) -> Result<(), Fault> {
         return Err(api::TAG_LIMIT_EXCEEDED.fault(why));
     }
     Ok(())
+}
+
+/// The tags of an account's resource; none: it is not there, or has no tags.
+pub fn of(read: &impl Read, account: &str, id: &str) -> Option<Tags> {
+    resource::of(read, account, id)
+}
+
+/// What an id is of, as ARNs write it: `network-interface` of `eni-…`.
+pub fn kind_of(id: &str) -> Option<&'static str> {
+    resource::kind_of(id)
 }
 
 /// As EC2 shows them.

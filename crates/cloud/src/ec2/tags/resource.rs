@@ -229,6 +229,29 @@ impl Tagged for Instance {
     }
 }
 
+/// A function of the kind that an id is of, by its prefix.
+macro_rules! by_prefix {
+    ($id:ident, $function:ident($($argument:expr),*), $otherwise:expr) => {
+        match $id.split_once('-').map(|(prefix, _)| prefix) {
+            Some("vpc") => $function::<Vpc>($($argument),*),
+            Some("subnet") => $function::<Subnet>($($argument),*),
+            Some("sg") => $function::<SecurityGroup>($($argument),*),
+            Some("sgr") => $function::<SecurityGroupRule>($($argument),*),
+            Some("rtb") => $function::<RouteTable>($($argument),*),
+            Some("acl") => $function::<NetworkAcl>($($argument),*),
+            Some("igw") => $function::<InternetGateway>($($argument),*),
+            Some("nat") => $function::<NatGateway>($($argument),*),
+            Some("eipalloc") => $function::<Address>($($argument),*),
+            Some("key") => $function::<KeyPair>($($argument),*),
+            Some("lt") => $function::<LaunchTemplate>($($argument),*),
+            Some("eni") => $function::<NetworkInterface>($($argument),*),
+            Some("vol") => $function::<Volume>($($argument),*),
+            Some("i") => $function::<Instance>($($argument),*),
+            _ => $otherwise,
+        }
+    };
+}
+
 /// Changes the tags of an account's resource.
 ///
 /// # Errors
@@ -239,23 +262,27 @@ pub(super) fn change(
     id: &str,
     change: impl FnOnce(&mut Tags) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    match id.split_once('-').map(|(prefix, _)| prefix) {
-        Some("vpc") => change_of::<Vpc>(tx, account, id, change),
-        Some("subnet") => change_of::<Subnet>(tx, account, id, change),
-        Some("sg") => change_of::<SecurityGroup>(tx, account, id, change),
-        Some("sgr") => change_of::<SecurityGroupRule>(tx, account, id, change),
-        Some("rtb") => change_of::<RouteTable>(tx, account, id, change),
-        Some("acl") => change_of::<NetworkAcl>(tx, account, id, change),
-        Some("igw") => change_of::<InternetGateway>(tx, account, id, change),
-        Some("nat") => change_of::<NatGateway>(tx, account, id, change),
-        Some("eipalloc") => change_of::<Address>(tx, account, id, change),
-        Some("key") => change_of::<KeyPair>(tx, account, id, change),
-        Some("lt") => change_of::<LaunchTemplate>(tx, account, id, change),
-        Some("eni") => change_of::<NetworkInterface>(tx, account, id, change),
-        Some("vol") => change_of::<Volume>(tx, account, id, change),
-        Some("i") => change_of::<Instance>(tx, account, id, change),
-        _ => Err(api::INVALID_ID.fault(format!("The ID '{id}' is not valid"))),
-    }
+    let invalid = || Err(api::INVALID_ID.fault(format!("The ID '{id}' is not valid")));
+    by_prefix!(id, change_of(tx, account, id, change), invalid())
+}
+
+/// The tags of an account's resource.
+pub(super) fn of(read: &impl Read, account: &str, id: &str) -> Option<Tags> {
+    by_prefix!(id, tags_of(read, account, id), None)
+}
+
+/// What an id is of, as ARNs write it: `network-interface`.
+pub(super) fn kind_of(id: &str) -> Option<&'static str> {
+    by_prefix!(id, name_of(), None)
+}
+
+fn name_of<T: Tagged>() -> Option<&'static str> {
+    Some(T::TYPE.as_str())
+}
+
+fn tags_of<T: Tagged>(read: &impl Read, account: &str, id: &str) -> Option<Tags> {
+    let mut record = read.get(&T::place(account, id))?;
+    record.body.parts().filter(|(_, owner, _)| *owner == account).map(|(_, _, tags)| tags.clone())
 }
 
 fn change_of<T: Tagged>(

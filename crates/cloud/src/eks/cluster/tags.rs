@@ -87,15 +87,24 @@ impl Tagged {
     }
 }
 
+/// The tags of what that ARN stands for.
+pub fn of(read: &impl Read, arn: &Arn) -> Option<Tags> {
+    find_by_arn(read, arn).map(|mut tagged| tagged.tags().clone())
+}
+
 fn find(read: &impl Read, caller: &Caller, arn: &str) -> Result<Tagged, Fault> {
     let bad = || BAD_REQUEST_EXCEPTION.fault(format!("Invalid parameter: resourceArn '{arn}' is not an ARN of EKS"));
     let parsed: Arn = arn.parse().map_err(|_| bad())?;
     if parsed.service != "eks" || parsed.region != caller.region {
         return Err(bad());
     }
-    let account = &parsed.account;
+    find_by_arn(read, &parsed).ok_or_else(|| NOT_FOUND_EXCEPTION.fault(format!("Resource not found: {arn}")))
+}
+
+fn find_by_arn(read: &impl Read, arn: &Arn) -> Option<Tagged> {
+    let (account, text) = (&arn.account, arn.to_string());
     let id = |cluster: &str| read.shared(&Cluster::key(account, cluster)).map(|record| record.body.spec.id.clone());
-    let found = match parsed.resource.split('/').collect::<Vec<_>>()[..] {
+    match arn.resource.split('/').collect::<Vec<_>>()[..] {
         ["cluster", name] => {
             let registered = || registered_cluster::find(read, account, name).map(Box::new).map(Tagged::Registered);
             read.get(&Cluster::key(account, name)).map(Box::new).map(Tagged::Cluster).or_else(registered)
@@ -106,13 +115,12 @@ fn find(read: &impl Read, caller: &Caller, arn: &str) -> Result<Tagged, Fault> {
         }
         ["addon", cluster, name, _] => {
             let found = id(cluster).and_then(|id| read.get(&Addon::key(&id, name)));
-            found.filter(|record| record.body.spec.arn == arn).map(Box::new).map(Tagged::Addon)
+            found.filter(|record| record.body.spec.arn == text).map(Box::new).map(Tagged::Addon)
         }
         ["access-entry", cluster, _, _, _, _] => {
             let all = id(cluster).map(|id| read.list(Index::<AccessEntry>::by("cluster", id))).unwrap_or_default();
-            all.into_iter().find(|record| record.body.arn == arn).map(Box::new).map(Tagged::AccessEntry)
+            all.into_iter().find(|record| record.body.arn == text).map(Box::new).map(Tagged::AccessEntry)
         }
         _ => None,
-    };
-    found.ok_or_else(|| NOT_FOUND_EXCEPTION.fault(format!("Resource not found: {arn}")))
+    }
 }

@@ -9,6 +9,9 @@ use roadstead_types::Millis;
 /// Path of the policies that only service-linked roles have.
 pub const OF_SERVICE_LINKED_ROLES: &str = "/aws-service-role/";
 
+/// The policy that lets its holder do everything.
+pub const ADMINISTRATOR_ACCESS: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+
 /// A managed policy of AWS.
 #[derive(Debug)]
 pub struct AwsPolicy {

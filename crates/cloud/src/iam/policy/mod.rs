@@ -59,6 +59,11 @@ pub fn path_of(arn: &str) -> &str {
     rest.rfind('/').map_or("/", |last| &rest[..=last])
 }
 
+/// The name in a managed policy's ARN.
+pub fn name_of(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
 /// The managed policy of that ARN.
 fn find(read: &impl Read, caller: &Caller, arn: &str) -> Result<Found, Fault> {
     let found = look(read, &caller.identity.account, arn)?;

@@ -1,5 +1,5 @@
 use super::document::one_or_many;
-use super::wild;
+use crate::iam::evaluate::wild;
 use roadstead_kernel::Caller;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -158,13 +158,3 @@ fn what_is_no_trust_policy_is_refused_with_its_reason() {
     assert_eq!(why(&nothing), "Missing required field Action");
     assert_eq!(evaluate("{", Who::Identity(&user()), "sts:AssumeRole", &context()), Verdict::Refused(None));
 }
-
-#[test]
-fn a_pattern_takes_what_its_stars_and_marks_stand_for() {
-    for (pattern, text) in [("*", ""), ("a*c", "abbc"), ("a*b*c", "aXbYbc"), ("?b", "ab"), ("**", "x"), ("", "")] {
-        assert!(wild(pattern, text), "{pattern} {text}");
-    }
-    for (pattern, text) in [("?", ""), ("a*c", "abcd"), ("ab", "a"), ("a", "ab"), ("a*b*c", "acb")] {
-        assert!(!wild(pattern, text), "{pattern} {text}");
-    }
-}

@@ -7,6 +7,7 @@ pub mod policies;
 pub use model::User;
 
 use crate::iam::grants::Grants;
+use crate::iam::policy::aws::{self, ADMINISTRATOR_ACCESS};
 use crate::iam::{access_key, unique_id};
 use roadstead_store::{Read as _, Record, Tx};
 use roadstead_types::Tags;
@@ -26,6 +27,15 @@ pub fn create(tx: &mut Tx, account: &str, name: &str, path: &str) -> User {
     };
     tx.create(User::key(account, name), None, user.clone());
     user
+}
+
+/// Lets a user do everything, if there is one of that name.
+pub fn make_administrator(tx: &mut Tx, account: &str, name: &str) {
+    let (record, policy) = (tx.get(&User::key(account, name)), aws::find(ADMINISTRATOR_ACCESS));
+    if let (Some(mut record), Some(policy)) = (record, policy) {
+        record.body.grants.attached.insert(policy.arn(), policy.name.to_owned());
+        tx.put(record);
+    }
 }
 
 /// Gives a user another name or path. Its access keys are still its own; sessions that it began for itself end.

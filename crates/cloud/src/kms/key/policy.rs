@@ -1,8 +1,8 @@
 //! Key policies: each key has one, `default`.
 
 use super::{find, find_usable};
+use crate::iam::evaluate::wild;
 use crate::iam::grammar::{Document, Effect, Match, Principals, Statement};
-use crate::iam::trust::wild;
 use crate::kms::paged;
 use roadstead_kernel::Caller;
 use roadstead_shapes::kms as api;

@@ -7,10 +7,11 @@ use crate::iam::trust::{self, Context, Verdict, Who};
 use roadstead_hostspec::Principal;
 use roadstead_kernel::{Caller, Mint};
 use roadstead_shapes::sts as api;
-use roadstead_store::{Read as _, Tx};
+use roadstead_store::{Read, Tx};
 use roadstead_types::{Arn, Millis};
 use roadstead_wire::fault::{Common, Fault};
 
+const ASSUME_ROLE: &str = "sts:AssumeRole";
 /// Of a role's session, if the caller says nothing else; the longest of one that another role's session began (IAM user
 /// guide, "Role chaining"). Seconds.
 const HOUR: i64 = 3600;
@@ -28,7 +29,7 @@ pub fn assume_role(
     check_supported(&input)?;
     let role = tx.get(&Role::key(&arn.account, arn.name())).map(|record| record.body).filter(|role| role.arn() == arn);
     // In the same words whether the role is there or not.
-    let role = role.ok_or_else(|| denied(caller, "sts:AssumeRole", &arn, None))?;
+    let role = role.ok_or_else(|| denied(caller, ASSUME_ROLE, &arn, None))?;
     check_trust(&role, caller, &input)?;
     let seconds = input.duration_seconds.map_or(HOUR, i64::from);
     check_duration(&role, caller, seconds)?;
@@ -108,15 +109,28 @@ fn check_trust(role: &Role, caller: &Caller, input: &api::AssumeRoleRequest) -> 
     if input.serial_number.is_some() || input.token_code.is_some() {
         return Err(no_mfa(caller));
     }
+    match trust(role, Who::Identity(&caller.identity), caller, input) {
+        Verdict::Allowed => Ok(()),
+        Verdict::Refused(unclear) => Err(denied(caller, ASSUME_ROLE, &role.arn(), unclear)),
+    }
+}
+
+/// What the role's trust policy says to the call, if `who` makes it.
+fn trust(role: &Role, who: Who<'_>, caller: &Caller, input: &api::AssumeRoleRequest) -> Verdict {
     let mut context = Context::of(caller);
     context.put("sts:externalid", input.external_id.clone());
     context.put("sts:rolesessionname", Some(input.role_session_name.clone()));
     context.put("sts:sourceidentity", None);
-    let action = "sts:AssumeRole";
-    match trust::evaluate(&role.trust_policy, Who::Identity(&caller.identity), action, &context) {
-        Verdict::Allowed => Ok(()),
-        Verdict::Refused(unclear) => Err(denied(caller, action, &role.arn(), unclear)),
-    }
+    trust::evaluate(&role.trust_policy, who, ASSUME_ROLE, &context)
+}
+
+/// Whether the trust policy of the role that is asked for names the caller itself: then it needs no policy of its own
+/// that lets it assume the role (IAM user guide, "Policy evaluation for requests within a single account").
+pub fn is_named(read: &impl Read, caller: &Caller, input: &api::AssumeRoleRequest) -> bool {
+    let Ok(arn) = input.role_arn.parse::<Arn>() else { return false };
+    let role = read.shared(&Role::key(&arn.account, arn.name())).filter(|record| record.body.arn() == arn);
+    let itself = Who::Itself(&caller.identity);
+    role.is_some_and(|record| trust(&record.body, itself, caller, input) == Verdict::Allowed)
 }
 
 fn check_duration(role: &Role, caller: &Caller, seconds: i64) -> Result<(), Fault> {

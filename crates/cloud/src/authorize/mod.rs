@@ -1,0 +1,76 @@
+//! Who may do what: what is asked of a principal's policies, and what they can know of a request.
+//!
+//! ```text
+//! (caller, action, ARN, input) ──▶ the ARN as it is ──▶ another account's? ──▶ iam::principal ──▶ Allow or Deny
+//! ```
+//! Above all services, because a policy may ask for the tags of any resource. See ADR 15 for what is not evaluated.
+
+mod given;
+mod keys;
+mod more;
+mod resource;
+mod tagged;
+
+use crate::iam::evaluate::{Question, Verdict};
+use crate::iam::principal::Principals;
+use crate::sts;
+use keys::Request;
+use roadstead_hostspec::SystemImage;
+use roadstead_kernel::{Ask, Call, Caller, Decision, Denial, Policies};
+use roadstead_shapes::sts::AssumeRoleRequest;
+use roadstead_store::Read;
+use roadstead_types::Arn;
+use roadstead_wire::schema::Data as _;
+
+/// What a pull takes (ECR user guide, "Private repository policies").
+const PULL: [&str; 3] = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
+
+/// Decides by policies: nothing is allowed that none allows.
+#[derive(Default)]
+pub struct Authorizer {
+    principals: Principals,
+}
+
+impl Policies for Authorizer {
+    fn decide(&self, read: &impl Read, ask: Ask<'_>) -> Decision {
+        let resource = resource::real(read, &ask);
+        if is_foreign(&ask, &resource) {
+            return Decision::Deny(Denial::NoResourcePolicy);
+        }
+        let identity = &ask.caller.identity;
+        if identity.arn.resource == "root" {
+            return Decision::Allow;
+        }
+        let request = Request { read, ask, resource: &resource };
+        let question = Question { action: ask.action, resource: &resource, keys: &request };
+        match self.principals.verdict(read, identity, &question) {
+            Verdict::Denied => Decision::Deny(Denial::IdentityPolicy),
+            Verdict::Allowed => Decision::Allow,
+            Verdict::Silent if is_trusted(read, &ask) => Decision::Allow,
+            Verdict::Silent => Decision::Deny(Denial::NoIdentityPolicy),
+        }
+    }
+
+    fn more(&self, read: &impl Read, caller: &Caller, call: Call<'_>) -> Vec<(&'static str, String)> {
+        more::needs(read, caller, call)
+    }
+}
+
+/// Whether the resource is another account's, and not there for everybody.
+fn is_foreign(ask: &Ask<'_>, resource: &str) -> bool {
+    // What is no ARN the operation refuses in its own words.
+    let Ok(arn) = resource.parse::<Arn>() else { return false };
+    let is_own = arn.account == ask.caller.identity.account;
+    // What AWS owns for everybody: `arn:aws:iam::aws:policy/…`.
+    let is_of_aws = arn.account == "aws" || arn.account.is_empty();
+    // EKS's own images are there for everybody to pull.
+    let is_image = arn.service == "ecr" && arn.account == SystemImage::REGISTRY && PULL.contains(&ask.action);
+    !(is_own || is_of_aws || is_image)
+}
+
+/// Whether the role that is to be assumed names the caller itself.
+fn is_trusted(read: &impl Read, ask: &Ask<'_>) -> bool {
+    let Some(call) = ask.call.filter(|_| ask.action == "sts:AssumeRole") else { return false };
+    let input = AssumeRoleRequest::from_value(call.input.clone());
+    input.is_ok_and(|input| sts::session::ops::is_named(read, ask.caller, &input))
+}

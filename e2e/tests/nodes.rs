@@ -24,6 +24,7 @@ fn a_node_group_brings_nodes_and_pods_with_addresses_of_the_vpc() {
         pods_spread_over_nodes_and_hold_addresses_of_their_interfaces,
         a_service_is_reached_by_name_and_every_pod_behind_it,
         pods_reach_the_outside_as_their_subnets_routes_say,
+        pods_go_outside_by_another_node_when_a_route_leads_to_it,
         a_network_acl_comes_between_pods_of_two_subnets,
         logs_exec_and_port_forward_work,
         a_container_that_takes_too_much_memory_is_killed_alone,
@@ -234,6 +235,41 @@ fn pods_reach_the_outside_as_their_subnets_routes_say(region: &Region, cluster: 
     let waited = region.client().run("aws", &["ec2", "wait", "nat-gateway-deleted", "--nat-gateway-ids", &nat]);
     assert!(waited.ok(), "{waited}");
     region.aws(&["ec2", "release-address", "--allocation-id", &allocation]);
+}
+
+/// A node does what a NAT instance does: the VPC CNI translates whatever leaves its node for an address that is not the
+/// VPC's. With the check of its interface's source and destination nothing comes of it.
+fn pods_go_outside_by_another_node_when_a_route_leads_to_it(region: &Region, cluster: &Cluster) {
+    let pod = pods(cluster, "app=web").remove(0);
+    let who = || asks(cluster, &pod, Outside::SERVER, 80, 1)["responses"][0].as_str().map(str::to_owned);
+    let (own, other): (Vec<Value>, Vec<Value>) =
+        nodes(cluster).into_iter().partition(|node| name(node) == pod["spec"]["nodeName"]);
+    let (own, other) = (described(region, &instance(&own[0])), described(region, &instance(&other[0])));
+    let id = |answer: &Value, name: &str| answer[name].as_str().expect("an id").to_owned();
+    let first = list(&other["NetworkInterfaces"]).into_iter().find(|eni| eni["Attachment"]["DeviceIndex"] == 0);
+    let nat = id(&first.expect("every instance has one"), "NetworkInterfaceId");
+    let (vpc, subnet) = (id(&own, "VpcId"), id(&own, "SubnetId"));
+    let table = id(&region.aws(&["ec2", "create-route-table", "--vpc-id", &vpc])["RouteTable"], "RouteTableId");
+    let to = ["--route-table-id", &table, "--destination-cidr-block", "0.0.0.0/0"];
+    region.aws(&[&["ec2", "create-route", "--network-interface-id", &nat], &to[..]].concat());
+    let associated = region.aws(&["ec2", "associate-route-table", "--route-table-id", &table, "--subnet-id", &subnet]);
+    until("nothing comes back from an instance that may not forward", PATIENCE, || who().is_none().then_some(()));
+    let check = ["ec2", "modify-network-interface-attribute", "--network-interface-id", &nat];
+    region.aws(&[&check[..], &["--no-source-dest-check"]].concat());
+    let began = Instant::now();
+    let public = other["PublicIpAddress"].as_str();
+    until("the other node's address is seen outside", PATIENCE, || (who().as_deref() == public).then_some(()));
+    say(&format!("{:6.1} s  until a pod goes outside by another node", began.elapsed().as_secs_f64()));
+    let association = id(&associated, "AssociationId");
+    region.aws(&["ec2", "disassociate-route-table", "--association-id", &association]);
+    region.aws(&["ec2", "delete-route-table", "--route-table-id", &table]);
+    region.aws(&[&check[..], &["--source-dest-check"]].concat());
+}
+
+/// An instance, as EC2 describes it.
+fn described(region: &Region, instance: &str) -> Value {
+    let found = region.aws(&["ec2", "describe-instances", "--instance-ids", instance]);
+    found["Reservations"][0]["Instances"][0].clone()
 }
 
 /// An entry of the subnets' ACL stops one pod's packets to another, and lets them through again.

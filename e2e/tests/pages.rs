@@ -44,6 +44,9 @@ fn of_iam() -> Vec<List> {
     let profile = || json!({"InstanceProfileName": "one"});
     let policy = || json!({ "PolicyArn": policy("one") });
     let provider = || json!({ "OpenIDConnectProviderArn": provider() });
+    let of_user = |name: &str| format!("arn:aws:iam::{ACCOUNT}:user/{name}");
+    let actions = json!({"ActionNames": THREE.map(|name| format!("s3:{name}"))});
+    let statement = json!({"Statement": {"Effect": "Allow", "Action": "s3:t*", "Resource": "*"}}).to_string();
     vec![
         iam("get_group", 3).of(group()).unlike(json!({"GroupName": "two"})),
         iam("list_access_keys", 2).of(user()).unlike(json!({"UserName": "two"})),
@@ -68,6 +71,12 @@ fn of_iam() -> Vec<List> {
         iam("list_user_policies", 3).of(user()).unlike(json!({"UserName": "two"})),
         iam("list_user_tags", 3).of(user()).unlike(json!({"UserName": "two"})),
         iam("list_users", 3).unlike(below()),
+        iam("simulate_custom_policy", 3)
+            .of(merged(json!({"PolicyInputList": [statement]}), &actions))
+            .unlike(json!({"CallerArn": of_user("one")})),
+        iam("simulate_principal_policy", 3)
+            .of(merged(json!({"PolicySourceArn": of_user("one")}), &actions))
+            .unlike(json!({"PolicySourceArn": of_user("two")})),
     ]
 }
 

@@ -58,6 +58,7 @@ fn policies_decide_who_may_do_what() {
         a_role_is_passed_only_by_whom_policies_let,
         a_session_may_do_what_its_role_may,
         a_node_may_do_what_aws_lets_it,
+        what_policies_would_say_is_simulated,
     );
 }
 
@@ -228,6 +229,14 @@ fn a_session_may_do_what_its_role_may(region: &Region) {
     let named = ["--role-name", "limited", "--policy-name", "own", "--policy-document", &document];
     region.aws(&[&["iam", "put-role-policy"][..], &named].concat());
     limited.gets(vec![("OK", list_clusters()), ("UnauthorizedOperation", describe_vpcs())]);
+    // How sessions are revoked (IAM user guide, "Revoke IAM role temporary security credentials").
+    let before = json!({"DateLessThan": {"aws:TokenIssueTime": "2999-01-01T00:00:00Z"}});
+    let older = json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": before});
+    let document = policy(older);
+    let named = ["--role-name", "limited", "--policy-name", "AWSRevokeOlderSessions", "--policy-document", &document];
+    region.aws(&[&["iam", "put-role-policy"][..], &named].concat());
+    let answers = limited.gets(vec![("AccessDeniedException", list_clusters())]);
+    assert!(answers[0].refusal().message.ends_with(DENIED), "{answers:?}");
 }
 
 fn a_node_may_do_what_aws_lets_it(region: &Region) {
@@ -263,4 +272,58 @@ fn a_node_may_do_what_aws_lets_it(region: &Region) {
         ("UnauthorizedOperation", call("ec2", "delete_subnet", json!({"SubnetId": subnet}))),
         ("AccessDenied", call("iam", "list_users", json!({}))),
     ]);
+}
+
+fn what_policies_would_say_is_simulated(region: &Region) {
+    user(region, "gale");
+    put(
+        region,
+        "gale",
+        json!([
+            with(allow("eks:*"), json!({"StringEquals": {"aws:RequestedRegion": "us-east-1"}})),
+            {"Effect": "Deny", "Action": "eks:Delete*", "Resource": "arn:aws:eks:*:*:cluster/prod"},
+            {"Effect": "Allow", "Action": "iam:*AccessKey*", "Resource": "arn:aws:iam::*:user/${aws:username}"}
+        ]),
+    );
+    let gale = format!("arn:aws:iam::{ACCOUNT}:user/gale");
+    let reader = "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy";
+    region.aws(&["iam", "attach-user-policy", "--user-name", "gale", "--policy-arn", reader]);
+    let simulated = |more: &[&str]| {
+        let command = ["iam", "simulate-principal-policy", "--policy-source-arn", &gale];
+        region.aws(&[&command, more].concat())["EvaluationResults"].clone()
+    };
+    let found = simulated(&["--action-names", "eks:ListClusters", "ec2:DescribeVpcs", "ec2:DeleteVpc"]);
+    let decisions = |found: &Value| -> Vec<String> {
+        found.as_array().into_iter().flatten().map(|result| text(result, "EvalDecision").to_owned()).collect()
+    };
+    assert_eq!(decisions(&found), ["implicitDeny", "allowed", "implicitDeny"]);
+    assert_eq!(found[0]["MissingContextValues"], json!(["aws:RequestedRegion"]));
+    let source = json!([{"SourcePolicyId": "AmazonEKSWorkerNodePolicy", "SourcePolicyType": "aws-managed"}]);
+    assert_eq!(found[1]["MatchedStatements"], source);
+    let home = "ContextKeyName=aws:requestedregion,ContextKeyValues=us-east-1,ContextKeyType=string";
+    let clusters = ["prod", "test"].map(|name| format!("arn:aws:eks:us-east-1:{ACCOUNT}:cluster/{name}"));
+    let [prod, test] = clusters.each_ref().map(String::as_str);
+    let asked = ["--action-names", "eks:DeleteCluster", "--resource-arns", prod, test, "--context-entries", home];
+    let found = simulated(&asked);
+    assert_eq!(decisions(&found), ["explicitDeny", "allowed"]);
+    assert_eq!(found[1]["ResourceSpecificResults"][0]["EvalResourceDecision"], "allowed");
+    assert_eq!(found[0]["MatchedStatements"], json!([{"SourcePolicyId": "own", "SourcePolicyType": "user"}]));
+    let keys = ["--action-names", "iam:CreateAccessKey", "--resource-arns", &gale];
+    assert_eq!(decisions(&simulated(&keys)), ["allowed"]);
+    let custom = |policies: Value, action: &str| {
+        call("iam", "simulate_custom_policy", json!({"PolicyInputList": policies, "ActionNames": [action]}))
+    };
+    let principal = |arn: &str| {
+        call("iam", "simulate_principal_policy", json!({"PolicySourceArn": arn, "ActionNames": ["eks:ListClusters"]}))
+    };
+    let answers = region.gets(vec![
+        ("OK", custom(json!([policy(allow("eks:List*"))]), "eks:ListClusters")),
+        ("InvalidInput", custom(json!(["{"]), "eks:ListClusters")),
+        ("InvalidInput", custom(json!([policy(allow("*"))]), "eks:*")),
+        ("NoSuchEntity", principal(&format!("arn:aws:iam::{ACCOUNT}:user/none"))),
+        ("InvalidInput", principal(&format!("arn:aws:sts::{ACCOUNT}:assumed-role/limited/story"))),
+    ]);
+    let custom = answers[0].clone().value()["EvaluationResults"][0].clone();
+    assert_eq!(custom["EvalDecision"], "allowed");
+    assert_eq!(custom["MatchedStatements"][0]["SourcePolicyId"], "PolicyInputList.1");
 }

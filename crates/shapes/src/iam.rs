@@ -4,6 +4,7 @@ use roadstead_types::Millis;
 use roadstead_wire::fault::{Code, Common, ErrorShape};
 use roadstead_wire::schema::{AnyOperation, Operation, Pagination, Protocol, Scope, Service};
 use roadstead_wire::{shape, string_enum};
+use std::collections::BTreeMap;
 
 pub static SERVICE: Service = Service {
     name: "iam",
@@ -93,6 +94,8 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     REMOVE_ROLE_FROM_INSTANCE_PROFILE.any(),
     REMOVE_USER_FROM_GROUP.any(),
     SET_DEFAULT_POLICY_VERSION.any(),
+    SIMULATE_CUSTOM_POLICY.any(),
+    SIMULATE_PRINCIPAL_POLICY.any(),
     TAG_INSTANCE_PROFILE.any(),
     TAG_OPEN_ID_CONNECT_PROVIDER.any(),
     TAG_POLICY.any(),
@@ -2003,6 +2006,62 @@ pub static SET_DEFAULT_POLICY_VERSION: Operation<SetDefaultPolicyVersionRequest,
     unsigned: false,
 });
 
+pub static SIMULATE_CUSTOM_POLICY: Operation<SimulateCustomPolicyRequest, SimulatePolicyResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "SimulateCustomPolicy",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::SIMULATE_CUSTOM_POLICY_REQUEST,
+        output: &schema::SIMULATE_POLICY_RESPONSE,
+        action: "iam:SimulateCustomPolicy",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&INVALID_INPUT_EXCEPTION, &POLICY_EVALUATION_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_keys: &["EvaluationResults"],
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
+pub static SIMULATE_PRINCIPAL_POLICY: Operation<SimulatePrincipalPolicyRequest, SimulatePolicyResponse> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "SimulatePrincipalPolicy",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::SIMULATE_PRINCIPAL_POLICY_REQUEST,
+        output: &schema::SIMULATE_POLICY_RESPONSE,
+        action: "iam:SimulatePrincipalPolicy",
+        open: false,
+        resources: &["{PolicySourceArn}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &INVALID_INPUT_EXCEPTION, &POLICY_EVALUATION_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "Marker",
+            output_token: "Marker",
+            limit_key: Some("MaxItems"),
+            result_keys: &["EvaluationResults"],
+            more_results: Some("IsTruncated"),
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static TAG_INSTANCE_PROFILE: Operation<TagInstanceProfileRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "TagInstanceProfile",
@@ -2461,6 +2520,14 @@ pub static OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION: ErrorShape = ErrorShape {
     schema: &schema::OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION,
 };
 
+pub static POLICY_EVALUATION_EXCEPTION: ErrorShape = ErrorShape {
+    name: "PolicyEvaluationException",
+    code: "PolicyEvaluation",
+    status: 500,
+    sender: false,
+    schema: &schema::POLICY_EVALUATION_EXCEPTION,
+};
+
 pub static POLICY_NOT_ATTACHABLE_EXCEPTION: ErrorShape = ErrorShape {
     name: "PolicyNotAttachableException",
     code: "PolicyNotAttachable",
@@ -2601,6 +2668,25 @@ pub struct AttachedPolicy {
 }
 
 shape!(AttachedPolicy = schema::ATTACHED_POLICY { policy_name: "PolicyName", policy_arn: "PolicyArn" });
+
+string_enum!(AttachmentType { User = "user", Group = "group", Role = "role",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ContextEntry {
+    pub context_key_name: Option<String>,
+    pub context_key_values: Option<Vec<String>>,
+    pub context_key_type: Option<ContextKeyTypeEnum>,
+}
+
+shape!(
+    ContextEntry = schema::CONTEXT_ENTRY {
+        context_key_name: "ContextKeyName",
+        context_key_values: "ContextKeyValues",
+        context_key_type: "ContextKeyType",
+    }
+);
+
+string_enum!(ContextKeyTypeEnum { String = "string", StringList = "stringList", Numeric = "numeric", NumericList = "numericList", Boolean = "boolean", BooleanList = "booleanList", Ip = "ip", IpList = "ipList", Binary = "binary", BinaryList = "binaryList", Date = "date", DateList = "dateList",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct CreateAccessKeyRequest {
@@ -2981,6 +3067,33 @@ shape!(DetachUserPolicyRequest = schema::DETACH_USER_POLICY_REQUEST { user_name:
 
 string_enum!(EntityType { User = "User", Role = "Role", Group = "Group", LocalManagedPolicy = "LocalManagedPolicy", AwsManagedPolicy = "AWSManagedPolicy",  });
 
+#[derive(Clone, PartialEq)]
+pub struct EvaluationResult {
+    pub eval_action_name: String,
+    pub eval_resource_name: Option<String>,
+    pub eval_decision: PolicyEvaluationDecisionType,
+    pub matched_statements: Option<Vec<Statement>>,
+    pub missing_context_values: Option<Vec<String>>,
+    pub organizations_decision_detail: Option<OrganizationsDecisionDetail>,
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
+    pub eval_decision_details: Option<BTreeMap<String, PolicyEvaluationDecisionType>>,
+    pub resource_specific_results: Option<Vec<ResourceSpecificResult>>,
+}
+
+shape!(
+    EvaluationResult = schema::EVALUATION_RESULT {
+        eval_action_name: "EvalActionName",
+        eval_resource_name: "EvalResourceName",
+        eval_decision: "EvalDecision",
+        matched_statements: "MatchedStatements",
+        missing_context_values: "MissingContextValues",
+        organizations_decision_detail: "OrganizationsDecisionDetail",
+        permissions_boundary_decision_detail: "PermissionsBoundaryDecisionDetail",
+        eval_decision_details: "EvalDecisionDetails",
+        resource_specific_results: "ResourceSpecificResults",
+    }
+);
+
 #[derive(Clone, Default, PartialEq)]
 pub struct GetGroupPolicyRequest {
     pub group_name: String,
@@ -3215,6 +3328,21 @@ shape!(
         group_id: "GroupId",
         arn: "Arn",
         create_date: "CreateDate",
+    }
+);
+
+#[derive(Clone, PartialEq)]
+pub struct InlinePolicyIdentifierType {
+    pub policy_name: String,
+    pub attachment_type: AttachmentType,
+    pub attachment_name: String,
+}
+
+shape!(
+    InlinePolicyIdentifierType = schema::INLINE_POLICY_IDENTIFIER_TYPE {
+        policy_name: "PolicyName",
+        attachment_type: "AttachmentType",
+        attachment_name: "AttachmentName",
     }
 );
 
@@ -3867,7 +3995,38 @@ pub struct OpenIDConnectProviderListEntry {
 
 shape!(OpenIDConnectProviderListEntry = schema::OPEN_ID_CONNECT_PROVIDER_LIST_ENTRY { arn: "Arn" });
 
+#[derive(Clone, Default, PartialEq)]
+pub struct OrderedOrganizationPolicyType {
+    pub service_control_policy_input_list: Option<Vec<String>>,
+}
+
+shape!(
+    OrderedOrganizationPolicyType =
+        schema::ORDERED_ORGANIZATION_POLICY_TYPE { service_control_policy_input_list: "ServiceControlPolicyInputList" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct OrganizationsDecisionDetail {
+    pub allowed_by_organizations: Option<bool>,
+}
+
+shape!(
+    OrganizationsDecisionDetail =
+        schema::ORGANIZATIONS_DECISION_DETAIL { allowed_by_organizations: "AllowedByOrganizations" }
+);
+
 string_enum!(PermissionsBoundaryAttachmentType { PermissionsBoundaryPolicy = "PermissionsBoundaryPolicy",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PermissionsBoundaryDecisionDetail {
+    pub allowed_by_permissions_boundary: Option<bool>,
+}
+
+shape!(
+    PermissionsBoundaryDecisionDetail = schema::PERMISSIONS_BOUNDARY_DECISION_DETAIL {
+        allowed_by_permissions_boundary: "AllowedByPermissionsBoundary",
+    }
+);
 
 #[derive(Clone, Default, PartialEq)]
 pub struct Policy {
@@ -3902,6 +4061,8 @@ shape!(
     }
 );
 
+string_enum!(PolicyEvaluationDecisionType { Allowed = "allowed", ExplicitDeny = "explicitDeny", ImplicitDeny = "implicitDeny",  });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct PolicyGroup {
     pub group_name: Option<String>,
@@ -3911,12 +4072,31 @@ pub struct PolicyGroup {
 shape!(PolicyGroup = schema::POLICY_GROUP { group_name: "GroupName", group_id: "GroupId" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct PolicyIdentifier {
+    pub policy_type: Option<PolicyIdentifierPolicyType>,
+    pub policy_arn: Option<String>,
+    pub inline_policy_identifier: Option<InlinePolicyIdentifierType>,
+}
+
+shape!(
+    PolicyIdentifier = schema::POLICY_IDENTIFIER {
+        policy_type: "PolicyType",
+        policy_arn: "PolicyArn",
+        inline_policy_identifier: "InlinePolicyIdentifier",
+    }
+);
+
+string_enum!(PolicyIdentifierPolicyType { Inline = "inline", AwsManaged = "aws-managed", UserManaged = "user-managed", PermissionBoundary = "permission-boundary", Scp = "scp", Rcp = "rcp",  });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct PolicyRole {
     pub role_name: Option<String>,
     pub role_id: Option<String>,
 }
 
 shape!(PolicyRole = schema::POLICY_ROLE { role_name: "RoleName", role_id: "RoleId" });
+
+string_enum!(PolicySourceType { User = "user", Group = "group", Role = "role", AwsManaged = "aws-managed", UserManaged = "user-managed", Resource = "resource", None = "none",  });
 
 string_enum!(PolicyUsageType { PermissionsPolicy = "PermissionsPolicy", PermissionsBoundary = "PermissionsBoundary",  });
 
@@ -3944,6 +4124,14 @@ shape!(
         create_date: "CreateDate",
     }
 );
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Position {
+    pub line: Option<i32>,
+    pub column: Option<i32>,
+}
+
+shape!(Position = schema::POSITION { line: "Line", column: "Column" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct PutGroupPolicyRequest {
@@ -4027,6 +4215,27 @@ shape!(
         schema::REMOVE_USER_FROM_GROUP_REQUEST { group_name: "GroupName", user_name: "UserName" }
 );
 
+#[derive(Clone, PartialEq)]
+pub struct ResourceSpecificResult {
+    pub eval_resource_name: String,
+    pub eval_resource_decision: PolicyEvaluationDecisionType,
+    pub matched_statements: Option<Vec<Statement>>,
+    pub missing_context_values: Option<Vec<String>>,
+    pub eval_decision_details: Option<BTreeMap<String, PolicyEvaluationDecisionType>>,
+    pub permissions_boundary_decision_detail: Option<PermissionsBoundaryDecisionDetail>,
+}
+
+shape!(
+    ResourceSpecificResult = schema::RESOURCE_SPECIFIC_RESULT {
+        eval_resource_name: "EvalResourceName",
+        eval_resource_decision: "EvalResourceDecision",
+        matched_statements: "MatchedStatements",
+        missing_context_values: "MissingContextValues",
+        eval_decision_details: "EvalDecisionDetails",
+        permissions_boundary_decision_detail: "PermissionsBoundaryDecisionDetail",
+    }
+);
+
 #[derive(Clone, Default, PartialEq)]
 pub struct Role {
     pub path: String,
@@ -4088,6 +4297,89 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct SimulateCustomPolicyRequest {
+    pub policy_input_list: Vec<String>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub ordered_organization_policy_input_list: Option<Vec<OrderedOrganizationPolicyType>>,
+    pub action_names: Vec<String>,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_policy: Option<String>,
+    pub resource_owner: Option<String>,
+    pub caller_arn: Option<String>,
+    pub context_entries: Option<Vec<ContextEntry>>,
+    pub resource_handling_option: Option<String>,
+    pub max_items: Option<i32>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    SimulateCustomPolicyRequest = schema::SIMULATE_CUSTOM_POLICY_REQUEST {
+        policy_input_list: "PolicyInputList",
+        permissions_boundary_policy_input_list: "PermissionsBoundaryPolicyInputList",
+        ordered_organization_policy_input_list: "OrderedOrganizationPolicyInputList",
+        action_names: "ActionNames",
+        resource_arns: "ResourceArns",
+        resource_policy: "ResourcePolicy",
+        resource_owner: "ResourceOwner",
+        caller_arn: "CallerArn",
+        context_entries: "ContextEntries",
+        resource_handling_option: "ResourceHandlingOption",
+        max_items: "MaxItems",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct SimulatePolicyResponse {
+    pub evaluation_results: Option<Vec<EvaluationResult>>,
+    pub is_truncated: Option<bool>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    SimulatePolicyResponse = schema::SIMULATE_POLICY_RESPONSE {
+        evaluation_results: "EvaluationResults",
+        is_truncated: "IsTruncated",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct SimulatePrincipalPolicyRequest {
+    pub policy_source_arn: String,
+    pub policy_input_list: Option<Vec<String>>,
+    pub permissions_boundary_policy_input_list: Option<Vec<String>>,
+    pub policy_exclusion_list: Option<Vec<PolicyIdentifier>>,
+    pub action_names: Vec<String>,
+    pub resource_arns: Option<Vec<String>>,
+    pub resource_policy: Option<String>,
+    pub resource_owner: Option<String>,
+    pub caller_arn: Option<String>,
+    pub context_entries: Option<Vec<ContextEntry>>,
+    pub resource_handling_option: Option<String>,
+    pub max_items: Option<i32>,
+    pub marker: Option<String>,
+}
+
+shape!(
+    SimulatePrincipalPolicyRequest = schema::SIMULATE_PRINCIPAL_POLICY_REQUEST {
+        policy_source_arn: "PolicySourceArn",
+        policy_input_list: "PolicyInputList",
+        permissions_boundary_policy_input_list: "PermissionsBoundaryPolicyInputList",
+        policy_exclusion_list: "PolicyExclusionList",
+        action_names: "ActionNames",
+        resource_arns: "ResourceArns",
+        resource_policy: "ResourcePolicy",
+        resource_owner: "ResourceOwner",
+        caller_arn: "CallerArn",
+        context_entries: "ContextEntries",
+        resource_handling_option: "ResourceHandlingOption",
+        max_items: "MaxItems",
+        marker: "Marker",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct SourceRoleTemplate {
     pub template_arn: String,
     pub template_minor_version: i32,
@@ -4096,6 +4388,23 @@ pub struct SourceRoleTemplate {
 shape!(
     SourceRoleTemplate =
         schema::SOURCE_ROLE_TEMPLATE { template_arn: "TemplateArn", template_minor_version: "TemplateMinorVersion" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct Statement {
+    pub source_policy_id: Option<String>,
+    pub source_policy_type: Option<PolicySourceType>,
+    pub start_position: Option<Position>,
+    pub end_position: Option<Position>,
+}
+
+shape!(
+    Statement = schema::STATEMENT {
+        source_policy_id: "SourcePolicyId",
+        source_policy_type: "SourcePolicyType",
+        start_position: "StartPosition",
+        end_position: "EndPosition",
+    }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -4300,7 +4609,7 @@ string_enum!(PolicyScopeType { All = "All", Aws = "AWS", Local = "Local",  });
 string_enum!(StatusType { Active = "Active", Inactive = "Inactive", Expired = "Expired",  });
 
 mod schema {
-    use roadstead_wire::schema::{Kind, List, Member, Schema, Structure};
+    use roadstead_wire::schema::{Kind, List, Map, Member, Schema, Structure};
 
     pub static ACCESS_KEY: Schema = Schema::structure(
         "AccessKey",
@@ -4322,6 +4631,11 @@ mod schema {
             Member::new("CreateDate", &DATE_TYPE),
         ]),
     );
+
+    pub static ACTION_NAME_LIST_TYPE: Schema =
+        Schema::list("ActionNameListType", &List::of(Member::new("member", &ACTION_NAME_TYPE)));
+
+    pub static ACTION_NAME_TYPE: Schema = Schema::string("ActionNameType").min(3).max(128);
 
     pub static ADD_CLIENT_ID_TO_OPEN_ID_CONNECT_PROVIDER_REQUEST: Schema = Schema::structure(
         "AddClientIDToOpenIDConnectProviderRequest",
@@ -4386,12 +4700,55 @@ mod schema {
         &Structure::new(&[Member::new("PolicyName", &POLICY_NAME_TYPE), Member::new("PolicyArn", &ARN_TYPE)]),
     );
 
+    pub static ATTACHMENT_NAME: Schema = Schema::string("AttachmentName").min(1).max(128).pattern("[\\w+=,.@-]+");
+
+    pub static ATTACHMENT_TYPE: Schema = Schema::string("AttachmentType").one_of(&["user", "group", "role"]);
+
+    pub static COLUMN_NUMBER: Schema = Schema::new("ColumnNumber", Kind::Integer);
+
     pub static CONCURRENT_MODIFICATION_EXCEPTION: Schema = Schema::structure(
         "ConcurrentModificationException",
         &Structure::new(&[Member::new("message", &CONCURRENT_MODIFICATION_MESSAGE)]),
     );
 
     pub static CONCURRENT_MODIFICATION_MESSAGE: Schema = Schema::string("ConcurrentModificationMessage");
+
+    pub static CONTEXT_ENTRY: Schema = Schema::structure(
+        "ContextEntry",
+        &Structure::new(&[
+            Member::new("ContextKeyName", &CONTEXT_KEY_NAME_TYPE),
+            Member::new("ContextKeyValues", &CONTEXT_KEY_VALUE_LIST_TYPE),
+            Member::new("ContextKeyType", &CONTEXT_KEY_TYPE_ENUM),
+        ]),
+    );
+
+    pub static CONTEXT_ENTRY_LIST_TYPE: Schema =
+        Schema::list("ContextEntryListType", &List::of(Member::new("member", &CONTEXT_ENTRY)));
+
+    pub static CONTEXT_KEY_NAME_TYPE: Schema = Schema::string("ContextKeyNameType").min(5).max(256);
+
+    pub static CONTEXT_KEY_NAMES_RESULT_LIST_TYPE: Schema =
+        Schema::list("ContextKeyNamesResultListType", &List::of(Member::new("member", &CONTEXT_KEY_NAME_TYPE)));
+
+    pub static CONTEXT_KEY_TYPE_ENUM: Schema = Schema::string("ContextKeyTypeEnum").one_of(&[
+        "string",
+        "stringList",
+        "numeric",
+        "numericList",
+        "boolean",
+        "booleanList",
+        "ip",
+        "ipList",
+        "binary",
+        "binaryList",
+        "date",
+        "dateList",
+    ]);
+
+    pub static CONTEXT_KEY_VALUE_LIST_TYPE: Schema =
+        Schema::list("ContextKeyValueListType", &List::of(Member::new("member", &CONTEXT_KEY_VALUE_TYPE)));
+
+    pub static CONTEXT_KEY_VALUE_TYPE: Schema = Schema::string("ContextKeyValueType");
 
     pub static CREATE_ACCESS_KEY_REQUEST: Schema = Schema::structure(
         "CreateAccessKeyRequest",
@@ -4647,6 +5004,34 @@ mod schema {
     pub static ENTITY_TYPE: Schema =
         Schema::string("EntityType").one_of(&["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"]);
 
+    pub static EVAL_DECISION_DETAILS_TYPE: Schema = Schema::map(
+        "EvalDecisionDetailsType",
+        &Map::of(
+            Member::new("key", &EVAL_DECISION_SOURCE_TYPE),
+            Member::new("value", &POLICY_EVALUATION_DECISION_TYPE),
+        ),
+    );
+
+    pub static EVAL_DECISION_SOURCE_TYPE: Schema = Schema::string("EvalDecisionSourceType").min(3).max(256);
+
+    pub static EVALUATION_RESULT: Schema = Schema::structure(
+        "EvaluationResult",
+        &Structure::new(&[
+            Member::new("EvalActionName", &ACTION_NAME_TYPE).required(),
+            Member::new("EvalResourceName", &RESOURCE_NAME_TYPE),
+            Member::new("EvalDecision", &POLICY_EVALUATION_DECISION_TYPE).required(),
+            Member::new("MatchedStatements", &STATEMENT_LIST_TYPE),
+            Member::new("MissingContextValues", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE),
+            Member::new("OrganizationsDecisionDetail", &ORGANIZATIONS_DECISION_DETAIL),
+            Member::new("PermissionsBoundaryDecisionDetail", &PERMISSIONS_BOUNDARY_DECISION_DETAIL),
+            Member::new("EvalDecisionDetails", &EVAL_DECISION_DETAILS_TYPE),
+            Member::new("ResourceSpecificResults", &RESOURCE_SPECIFIC_RESULT_LIST_TYPE),
+        ]),
+    );
+
+    pub static EVALUATION_RESULTS_LIST_TYPE: Schema =
+        Schema::list("EvaluationResultsListType", &List::of(Member::new("member", &EVALUATION_RESULT)));
+
     pub static GET_GROUP_POLICY_REQUEST: Schema = Schema::structure(
         "GetGroupPolicyRequest",
         &Structure::new(&[
@@ -4798,6 +5183,15 @@ mod schema {
         ]),
     );
 
+    pub static INLINE_POLICY_IDENTIFIER_TYPE: Schema = Schema::structure(
+        "InlinePolicyIdentifierType",
+        &Structure::new(&[
+            Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
+            Member::new("AttachmentType", &ATTACHMENT_TYPE).required(),
+            Member::new("AttachmentName", &ATTACHMENT_NAME).required(),
+        ]),
+    );
+
     pub static INSTANCE_PROFILE: Schema = Schema::structure(
         "InstanceProfile",
         &Structure::new(&[
@@ -4818,6 +5212,8 @@ mod schema {
         "LimitExceededException",
         &Structure::new(&[Member::new("message", &LIMIT_EXCEEDED_MESSAGE)]),
     );
+
+    pub static LINE_NUMBER: Schema = Schema::new("LineNumber", Kind::Integer);
 
     pub static LIST_ACCESS_KEYS_REQUEST: Schema = Schema::structure(
         "ListAccessKeysRequest",
@@ -5254,8 +5650,27 @@ mod schema {
         &Structure::new(&[Member::new("message", &OPEN_ID_IDP_COMMUNICATION_ERROR_EXCEPTION_MESSAGE)]),
     );
 
+    pub static ORDERED_ORGANIZATION_POLICY_TYPE: Schema = Schema::structure(
+        "OrderedOrganizationPolicyType",
+        &Structure::new(&[Member::new("ServiceControlPolicyInputList", &SIMULATION_POLICY_LIST_TYPE)]),
+    );
+
+    pub static ORGANIZATION_POLICY_LIST_TYPE: Schema =
+        Schema::list("OrganizationPolicyListType", &List::of(Member::new("member", &ORDERED_ORGANIZATION_POLICY_TYPE)))
+            .max(7);
+
+    pub static ORGANIZATIONS_DECISION_DETAIL: Schema = Schema::structure(
+        "OrganizationsDecisionDetail",
+        &Structure::new(&[Member::new("AllowedByOrganizations", &BOOLEAN_TYPE)]),
+    );
+
     pub static PERMISSIONS_BOUNDARY_ATTACHMENT_TYPE: Schema =
         Schema::string("PermissionsBoundaryAttachmentType").one_of(&["PermissionsBoundaryPolicy"]);
+
+    pub static PERMISSIONS_BOUNDARY_DECISION_DETAIL: Schema = Schema::structure(
+        "PermissionsBoundaryDecisionDetail",
+        &Structure::new(&[Member::new("AllowedByPermissionsBoundary", &BOOLEAN_TYPE)]),
+    );
 
     pub static POLICY: Schema = Schema::structure(
         "Policy",
@@ -5275,6 +5690,17 @@ mod schema {
         ]),
     );
 
+    pub static POLICY_EVALUATION_DECISION_TYPE: Schema =
+        Schema::string("PolicyEvaluationDecisionType").one_of(&["allowed", "explicitDeny", "implicitDeny"]);
+
+    pub static POLICY_EVALUATION_EXCEPTION: Schema = Schema::structure(
+        "PolicyEvaluationException",
+        &Structure::new(&[Member::new("message", &POLICY_EVALUATION_ERROR_MESSAGE)]),
+    );
+
+    pub static POLICY_EXCLUSIONS_LIST_TYPE: Schema =
+        Schema::list("PolicyExclusionsListType", &List::of(Member::new("member", &POLICY_IDENTIFIER))).max(256);
+
     pub static POLICY_GROUP: Schema = Schema::structure(
         "PolicyGroup",
         &Structure::new(&[Member::new("GroupName", &GROUP_NAME_TYPE), Member::new("GroupId", &ID_TYPE)]),
@@ -5282,6 +5708,26 @@ mod schema {
 
     pub static POLICY_GROUP_LIST_TYPE: Schema =
         Schema::list("PolicyGroupListType", &List::of(Member::new("member", &POLICY_GROUP)));
+
+    pub static POLICY_IDENTIFIER: Schema = Schema::structure(
+        "PolicyIdentifier",
+        &Structure::new(&[
+            Member::new("PolicyType", &POLICY_IDENTIFIER_POLICY_TYPE),
+            Member::new("PolicyArn", &ARN_TYPE),
+            Member::new("InlinePolicyIdentifier", &INLINE_POLICY_IDENTIFIER_TYPE),
+        ]),
+    );
+
+    pub static POLICY_IDENTIFIER_POLICY_TYPE: Schema = Schema::string("PolicyIdentifierPolicyType").one_of(&[
+        "inline",
+        "aws-managed",
+        "user-managed",
+        "permission-boundary",
+        "scp",
+        "rcp",
+    ]);
+
+    pub static POLICY_IDENTIFIER_TYPE: Schema = Schema::string("PolicyIdentifierType");
 
     pub static POLICY_NOT_ATTACHABLE_EXCEPTION: Schema = Schema::structure(
         "PolicyNotAttachableException",
@@ -5295,6 +5741,16 @@ mod schema {
 
     pub static POLICY_ROLE_LIST_TYPE: Schema =
         Schema::list("PolicyRoleListType", &List::of(Member::new("member", &POLICY_ROLE)));
+
+    pub static POLICY_SOURCE_TYPE: Schema = Schema::string("PolicySourceType").one_of(&[
+        "user",
+        "group",
+        "role",
+        "aws-managed",
+        "user-managed",
+        "resource",
+        "none",
+    ]);
 
     pub static POLICY_USAGE_TYPE: Schema =
         Schema::string("PolicyUsageType").one_of(&["PermissionsPolicy", "PermissionsBoundary"]);
@@ -5315,6 +5771,11 @@ mod schema {
             Member::new("IsDefaultVersion", &BOOLEAN_TYPE),
             Member::new("CreateDate", &DATE_TYPE),
         ]),
+    );
+
+    pub static POSITION: Schema = Schema::structure(
+        "Position",
+        &Structure::new(&[Member::new("Line", &LINE_NUMBER), Member::new("Column", &COLUMN_NUMBER)]),
     );
 
     pub static PUT_GROUP_POLICY_REQUEST: Schema = Schema::structure(
@@ -5372,6 +5833,28 @@ mod schema {
         ]),
     );
 
+    pub static RESOURCE_HANDLING_OPTION_TYPE: Schema = Schema::string("ResourceHandlingOptionType").min(1).max(64);
+
+    pub static RESOURCE_NAME_LIST_TYPE: Schema =
+        Schema::list("ResourceNameListType", &List::of(Member::new("member", &RESOURCE_NAME_TYPE)));
+
+    pub static RESOURCE_NAME_TYPE: Schema = Schema::string("ResourceNameType").min(1).max(2048);
+
+    pub static RESOURCE_SPECIFIC_RESULT: Schema = Schema::structure(
+        "ResourceSpecificResult",
+        &Structure::new(&[
+            Member::new("EvalResourceName", &RESOURCE_NAME_TYPE).required(),
+            Member::new("EvalResourceDecision", &POLICY_EVALUATION_DECISION_TYPE).required(),
+            Member::new("MatchedStatements", &STATEMENT_LIST_TYPE),
+            Member::new("MissingContextValues", &CONTEXT_KEY_NAMES_RESULT_LIST_TYPE),
+            Member::new("EvalDecisionDetails", &EVAL_DECISION_DETAILS_TYPE),
+            Member::new("PermissionsBoundaryDecisionDetail", &PERMISSIONS_BOUNDARY_DECISION_DETAIL),
+        ]),
+    );
+
+    pub static RESOURCE_SPECIFIC_RESULT_LIST_TYPE: Schema =
+        Schema::list("ResourceSpecificResultListType", &List::of(Member::new("member", &RESOURCE_SPECIFIC_RESULT)));
+
     pub static ROLE: Schema = Schema::structure(
         "Role",
         &Structure::new(&[
@@ -5416,6 +5899,55 @@ mod schema {
         ]),
     );
 
+    pub static SIMULATE_CUSTOM_POLICY_REQUEST: Schema = Schema::structure(
+        "SimulateCustomPolicyRequest",
+        &Structure::new(&[
+            Member::new("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE).required(),
+            Member::new("PermissionsBoundaryPolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+            Member::new("OrderedOrganizationPolicyInputList", &ORGANIZATION_POLICY_LIST_TYPE),
+            Member::new("ActionNames", &ACTION_NAME_LIST_TYPE).required(),
+            Member::new("ResourceArns", &RESOURCE_NAME_LIST_TYPE),
+            Member::new("ResourcePolicy", &POLICY_DOCUMENT_TYPE),
+            Member::new("ResourceOwner", &RESOURCE_NAME_TYPE),
+            Member::new("CallerArn", &RESOURCE_NAME_TYPE),
+            Member::new("ContextEntries", &CONTEXT_ENTRY_LIST_TYPE),
+            Member::new("ResourceHandlingOption", &RESOURCE_HANDLING_OPTION_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+            Member::new("Marker", &MARKER_TYPE),
+        ]),
+    );
+
+    pub static SIMULATE_POLICY_RESPONSE: Schema = Schema::structure(
+        "SimulatePolicyResponse",
+        &Structure::new(&[
+            Member::new("EvaluationResults", &EVALUATION_RESULTS_LIST_TYPE),
+            Member::new("IsTruncated", &BOOLEAN_TYPE),
+            Member::new("Marker", &RESPONSE_MARKER_TYPE),
+        ]),
+    );
+
+    pub static SIMULATE_PRINCIPAL_POLICY_REQUEST: Schema = Schema::structure(
+        "SimulatePrincipalPolicyRequest",
+        &Structure::new(&[
+            Member::new("PolicySourceArn", &ARN_TYPE).required(),
+            Member::new("PolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+            Member::new("PermissionsBoundaryPolicyInputList", &SIMULATION_POLICY_LIST_TYPE),
+            Member::new("PolicyExclusionList", &POLICY_EXCLUSIONS_LIST_TYPE),
+            Member::new("ActionNames", &ACTION_NAME_LIST_TYPE).required(),
+            Member::new("ResourceArns", &RESOURCE_NAME_LIST_TYPE),
+            Member::new("ResourcePolicy", &POLICY_DOCUMENT_TYPE),
+            Member::new("ResourceOwner", &RESOURCE_NAME_TYPE),
+            Member::new("CallerArn", &RESOURCE_NAME_TYPE),
+            Member::new("ContextEntries", &CONTEXT_ENTRY_LIST_TYPE),
+            Member::new("ResourceHandlingOption", &RESOURCE_HANDLING_OPTION_TYPE),
+            Member::new("MaxItems", &MAX_ITEMS_TYPE),
+            Member::new("Marker", &MARKER_TYPE),
+        ]),
+    );
+
+    pub static SIMULATION_POLICY_LIST_TYPE: Schema =
+        Schema::list("SimulationPolicyListType", &List::of(Member::new("member", &POLICY_DOCUMENT_TYPE)));
+
     pub static SOURCE_ROLE_TEMPLATE: Schema = Schema::structure(
         "SourceRoleTemplate",
         &Structure::new(&[
@@ -5423,6 +5955,19 @@ mod schema {
             Member::new("TemplateMinorVersion", &INTEGER_TYPE).required(),
         ]),
     );
+
+    pub static STATEMENT: Schema = Schema::structure(
+        "Statement",
+        &Structure::new(&[
+            Member::new("SourcePolicyId", &POLICY_IDENTIFIER_TYPE),
+            Member::new("SourcePolicyType", &POLICY_SOURCE_TYPE),
+            Member::new("StartPosition", &POSITION),
+            Member::new("EndPosition", &POSITION),
+        ]),
+    );
+
+    pub static STATEMENT_LIST_TYPE: Schema =
+        Schema::list("StatementListType", &List::of(Member::new("member", &STATEMENT)));
 
     pub static TAG: Schema = Schema::structure(
         "Tag",
@@ -5658,6 +6203,8 @@ mod schema {
 
     pub static POLICY_DOCUMENT_VERSION_LIST_TYPE: Schema =
         Schema::list("policyDocumentVersionListType", &List::of(Member::new("member", &POLICY_VERSION)));
+
+    pub static POLICY_EVALUATION_ERROR_MESSAGE: Schema = Schema::string("policyEvaluationErrorMessage");
 
     pub static POLICY_LIST_TYPE: Schema = Schema::list("policyListType", &List::of(Member::new("member", &POLICY)));
 

@@ -7,8 +7,9 @@ use roadstead_cloud::ec2::image;
 use roadstead_cloud::ec2::instance::{Instance, State, state};
 use roadstead_cloud::ec2::subnet::Subnet;
 use roadstead_cloud::settings::Settings;
+use roadstead_kernel::Identity;
 use roadstead_shapes::autoscaling::{self as api, CreateAutoScalingGroupType};
-use roadstead_shapes::ec2;
+use roadstead_shapes::{ec2, iam};
 use roadstead_sim::{ACCOUNT, World};
 use roadstead_store::{Index, Read};
 use roadstead_types::Millis;
@@ -381,4 +382,51 @@ fn what_auto_scaling_refuses_changes_nothing() {
         assert_eq!(refusal(world.call(&api::CREATE_AUTO_SCALING_GROUP, request)), format!("ValidationError: {why}"));
     }
     assert_eq!(group(&world), before);
+}
+
+/// The policy that the documentation of the Cluster Autoscaler gives its role.
+#[test]
+fn the_cluster_autoscaler_scales_the_groups_whose_tags_let_it() {
+    let mut world = with_group(2);
+    let made = iam::CreateUserRequest { user_name: "autoscaler".into(), ..Default::default() };
+    let user = world.call(&iam::CREATE_USER, made).unwrap().user.unwrap();
+    let who = Identity { arn: user.arn.parse().unwrap(), role: None, unique_id: user.user_id, account: ACCOUNT.into() };
+    let policy_document = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": ["*"],
+        "Action": ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"],
+        "Condition": {"StringEquals": {"aws:ResourceTag/k8s.io/cluster-autoscaler/enabled": "true"}}}]}"#
+        .into();
+    let own = iam::PutUserPolicyRequest { user_name: "autoscaler".into(), policy_name: "own".into(), policy_document };
+    world.call(&iam::PUT_USER_POLICY, own).unwrap();
+    let scale = |world: &mut World| {
+        let input = api::SetDesiredCapacityType {
+            auto_scaling_group_name: "g".into(),
+            desired_capacity: 3,
+            ..Default::default()
+        };
+        world.call_as(&who, &api::SET_DESIRED_CAPACITY, input)
+    };
+    let victim = serving(&world)[0].clone();
+    let terminate = |world: &mut World| {
+        let input = api::TerminateInstanceInAutoScalingGroupType {
+            instance_id: Some(victim.clone()),
+            should_decrement_desired_capacity: true,
+            ..Default::default()
+        };
+        world.call_as(&who, &api::TERMINATE_INSTANCE_IN_AUTO_SCALING_GROUP, input)
+    };
+    let refused = |fault: Fault| assert!(fault.message.contains("no identity-based policy allows"), "{fault}");
+    refused(scale(&mut world).unwrap_err());
+    refused(terminate(&mut world).unwrap_err());
+    let tag = api::Tag {
+        resource_id: Some("g".into()),
+        resource_type: Some("auto-scaling-group".into()),
+        key: "k8s.io/cluster-autoscaler/enabled".into(),
+        value: Some("true".into()),
+        propagate_at_launch: Some(false),
+    };
+    let tags = api::CreateOrUpdateTagsType { tags: vec![tag] };
+    refused(world.call_as(&who, &api::CREATE_OR_UPDATE_TAGS, tags.clone()).unwrap_err());
+    world.call(&api::CREATE_OR_UPDATE_TAGS, tags).unwrap();
+    scale(&mut world).unwrap();
+    terminate(&mut world).unwrap();
 }

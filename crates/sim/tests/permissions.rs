@@ -7,7 +7,7 @@ use roadstead_cloud::iam::access_key::AccessKey;
 use roadstead_cloud::iam::user::User;
 use roadstead_cloud::settings::Settings;
 use roadstead_kernel::Identity;
-use roadstead_shapes::{ec2, eks, iam, sts};
+use roadstead_shapes::{ec2, eks, iam, kms, ssm, sts};
 use roadstead_sim::{ACCOUNT, World};
 use roadstead_store::Read as _;
 use roadstead_wire::fault::Fault;
@@ -353,6 +353,54 @@ fn a_role_is_passed_by_whom_policies_let_to_the_service_that_they_name() {
     give(&mut world, "eks.amazonaws.com");
     let why = launch(&mut world);
     assert!(why.contains(&format!("iam:PassRole on resource: {role} because no identity-based policy")), "{why}");
+}
+
+#[test]
+fn what_is_named_otherwise_is_the_same_resource() {
+    let mut world = World::calm();
+    let ada = create_user(&mut world, "ada", "/");
+    let groups = world.call(&ec2::DESCRIBE_SECURITY_GROUPS, ec2::DescribeSecurityGroupsRequest::default()).unwrap();
+    let default = |group: &ec2::SecurityGroup| group.group_name.as_deref() == Some("default");
+    let groups = groups.security_groups.unwrap();
+    let vpcs = world.call(&ec2::DESCRIBE_VPCS, ec2::DescribeVpcsRequest::default()).unwrap().vpcs.unwrap();
+    let home = vpcs.into_iter().find(|vpc| vpc.is_default == Some(true)).unwrap().vpc_id;
+    let group = groups.into_iter().find(|group| default(group) && group.vpc_id == home).unwrap().group_id.unwrap();
+    let key = world.call(&kms::CREATE_KEY, kms::CreateKeyRequest::default()).unwrap().key_metadata.unwrap();
+    let alias = kms::CreateAliasRequest { alias_name: "alias/own".into(), target_key_id: key.key_id.clone() };
+    world.call(&kms::CREATE_ALIAS, alias).unwrap();
+    put(
+        &mut world,
+        "ada",
+        &json!([
+            allow("*", "*"),
+            {"Effect": "Deny", "Action": "*", "Resource": [
+                format!("arn:aws:ec2:*:*:security-group/{group}"),
+                format!("arn:aws:kms:*:*:key/{}", key.key_id),
+                "arn:aws:ssm:*::parameter/aws/*",
+                "arn:aws:iam::*:role/eks"
+            ]}
+        ]),
+    );
+    let open = |world: &mut World, id: Option<&str>, name: Option<&str>| {
+        let input = ec2::AuthorizeSecurityGroupIngressRequest {
+            group_id: id.map(str::to_owned),
+            group_name: name.map(str::to_owned),
+            ..Default::default()
+        };
+        refused(world.call_as(&ada, &ec2::AUTHORIZE_SECURITY_GROUP_INGRESS, input))
+    };
+    assert!(open(&mut world, Some(&group), None).contains("explicit deny"));
+    assert!(open(&mut world, None, Some("default")).contains("explicit deny"));
+    assert!(!open(&mut world, None, Some("none")).contains("explicit deny"));
+    let (arn, named) = (key.arn.unwrap(), format!("arn:aws:kms:us-east-1:{ACCOUNT}:alias/own"));
+    for name in [key.key_id.as_str(), "alias/own", &arn, &named] {
+        let input = kms::DescribeKeyRequest { key_id: name.into(), ..Default::default() };
+        assert!(refused(world.call_as(&ada, &kms::DESCRIBE_KEY, input)).contains("explicit deny"), "{name}");
+    }
+    let input = ssm::GetParameterRequest { name: "/aws/service/eks/none".into(), ..Default::default() };
+    assert!(refused(world.call_as(&ada, &ssm::GET_PARAMETER, input)).contains("explicit deny"));
+    let input = iam::GetRoleRequest { role_name: "EKS".into() };
+    assert!(refused(world.call_as(&ada, &iam::GET_ROLE, input)).contains("explicit deny"), "a name is one in any case");
 }
 
 #[test]

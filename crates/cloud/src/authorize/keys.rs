@@ -4,9 +4,10 @@
 use super::{given, tagged};
 use crate::iam::evaluate::Keys;
 use crate::iam::principal;
+use crate::sts::session::Session;
 use roadstead_kernel::Ask;
 use roadstead_store::Read;
-use roadstead_types::Tags;
+use roadstead_types::{Millis, Tags};
 use roadstead_wire::schema::{Scope, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -69,8 +70,12 @@ impl<R: Read> Request<'_, R> {
             "resourceaccount" => self.resource.split(':').nth(4).filter(|own| !own.is_empty()).map(str::to_owned),
             "sourceip" => Some(caller.source_ip.clone()),
             "useragent" => Some(caller.user_agent.clone()),
-            "currenttime" => self.now()?.format(&Rfc3339).ok(),
-            "epochtime" => Some(self.now()?.unix_timestamp().to_string()),
+            "currenttime" => instant(self.read.now())?.format(&Rfc3339).ok(),
+            "epochtime" => Some((self.read.now().0 / 1000).to_string()),
+            "tokenissuetime" => {
+                let session = self.read.shared(&Session::key_of(&caller.access_key_id))?;
+                instant(session.body.issued.as_ref()?.updated)?.format(&Rfc3339).ok()
+            }
             // Only temporary credentials say so, and nobody here has a second factor.
             "multifactorauthpresent" => caller.access_key_id.starts_with("ASIA").then(|| "false".to_owned()),
             _ => None,
@@ -120,12 +125,12 @@ impl<R: Read> Request<'_, R> {
         Some(format!("{prefix}.amazonaws.com"))
     }
 
-    fn now(&self) -> Option<OffsetDateTime> {
-        let seconds = i64::try_from(self.read.now().0 / 1000).ok()?;
-        OffsetDateTime::from_unix_timestamp(seconds).ok()
-    }
-
     fn input(&self, member: &str) -> Option<String> {
         self.ask.call?.input.at(member).and_then(Value::as_str).map(str::to_owned)
     }
+}
+
+/// To the second.
+fn instant(millis: Millis) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp(i64::try_from(millis.0 / 1000).ok()?).ok()
 }

@@ -5,6 +5,7 @@
 //! ```
 //! Above all services, because a policy may ask for the tags of any resource. See ADR 15 for what is not evaluated.
 
+mod ec2;
 mod given;
 mod keys;
 mod more;
@@ -19,7 +20,6 @@ use roadstead_hostspec::SystemImage;
 use roadstead_kernel::{Ask, Call, Caller, Decision, Denial, Policies};
 use roadstead_shapes::sts::AssumeRoleRequest;
 use roadstead_store::Read;
-use roadstead_types::Arn;
 use roadstead_wire::schema::Data as _;
 
 /// What a pull takes (ECR user guide, "Private repository policies").
@@ -58,13 +58,17 @@ impl Policies for Authorizer {
 
 /// Whether the resource is another account's, and not there for everybody.
 fn is_foreign(ask: &Ask<'_>, resource: &str) -> bool {
+    let mut parts = resource.splitn(6, ':').skip(2);
     // What is no ARN the operation refuses in its own words.
-    let Ok(arn) = resource.parse::<Arn>() else { return false };
-    let is_own = arn.account == ask.caller.identity.account;
+    let (Some(service), Some(_), Some(account), Some(_)) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let is_own = account == ask.caller.identity.account;
     // What AWS owns for everybody: `arn:aws:iam::aws:policy/…`.
-    let is_of_aws = arn.account == "aws" || arn.account.is_empty();
+    let is_of_aws = account == "aws" || account.is_empty();
     // EKS's own images are there for everybody to pull.
-    let is_image = arn.service == "ecr" && arn.account == SystemImage::REGISTRY && PULL.contains(&ask.action);
+    let is_image = service == "ecr" && account == SystemImage::REGISTRY && PULL.contains(&ask.action);
     !(is_own || is_of_aws || is_image)
 }
 

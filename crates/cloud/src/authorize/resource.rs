@@ -1,5 +1,6 @@
 //! The ARN of what is really touched, where a template of `models/ops.toml` can only come close.
 
+use crate::autoscaling::auto_scaling_group::AutoScalingGroup;
 use crate::eks::addon::Addon;
 use crate::eks::cluster::Cluster;
 use crate::eks::nodegroup::Nodegroup;
@@ -9,8 +10,9 @@ use crate::iam::role::Role;
 use crate::iam::user::User;
 use crate::{ec2, kms};
 use roadstead_kernel::Ask;
-use roadstead_store::Read;
+use roadstead_store::{Index, Read};
 use roadstead_types::Arn;
+use roadstead_wire::schema::Value;
 use std::borrow::Cow;
 
 /// The resource of the question as its policies name it.
@@ -23,7 +25,8 @@ pub(super) fn real<'a>(read: &impl Read, ask: &Ask<'a>) -> Cow<'a, str> {
     };
     let found = match service {
         "iam" => of_iam(read, account, resource),
-        "ec2" => of_ec2(ask.resource, resource),
+        "ec2" => of_ec2(read, ask, account, resource),
+        "autoscaling" => of_autoscaling(read, ask, account, resource),
         "eks" => of_eks(read, account, resource),
         "kms" => of_kms(read, ask, resource),
         "ssm" => of_ssm(ask, resource),
@@ -46,11 +49,35 @@ fn of_iam(read: &impl Read, account: &str, resource: &str) -> Option<String> {
     Some(arn.to_string())
 }
 
-/// `*/eni-1` is a network interface.
-fn of_ec2(arn: &str, resource: &str) -> Option<String> {
-    let id = resource.strip_prefix("*/")?;
-    let before = arn.strip_suffix(resource)?;
-    Some(format!("{before}{}/{id}", ec2::tags::kind_of(id)?))
+/// `*/eni-1` is a network interface, `security-group/*` the one that the input names otherwise than by its id.
+fn of_ec2(read: &impl Read, ask: &Ask<'_>, account: &str, resource: &str) -> Option<String> {
+    let before = ask.resource.strip_suffix(resource)?;
+    if let Some(id) = resource.strip_prefix("*/") {
+        return Some(format!("{before}{}/{id}", ec2::tags::kind_of(id)?));
+    }
+    let kind = resource.strip_suffix("/*")?;
+    Some(format!("{before}{kind}/{}", super::ec2::named(read, account, ask.call?, kind)?))
+}
+
+/// With the id of the group, which an input names itself or by an instance of it.
+fn of_autoscaling(read: &impl Read, ask: &Ask<'_>, account: &str, resource: &str) -> Option<String> {
+    let group = match resource.strip_prefix("autoScalingGroup:*:autoScalingGroupName/")? {
+        "*" => {
+            let instance = instance(ask.call?.input)?;
+            let groups = read.list(Index::<AutoScalingGroup>::by("instance", instance));
+            groups.into_iter().find(|record| record.body.spec.account == account)?.body.spec.arn()
+        }
+        name => read.shared(&AutoScalingGroup::key(account, name))?.body.spec.arn(),
+    };
+    Some(group.to_string())
+}
+
+/// One instance is all that an operation takes, whichever way it is given.
+fn instance(input: &Value) -> Option<&str> {
+    match input.at("InstanceIds") {
+        Some(Value::List(ids)) => ids.first()?.as_str(),
+        _ => input.at("InstanceId")?.as_str(),
+    }
 }
 
 /// With the id at its end.

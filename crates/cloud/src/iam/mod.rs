@@ -12,6 +12,7 @@ pub mod oidc_provider;
 pub mod policy;
 pub mod principal;
 pub mod role;
+mod simulation;
 mod tags;
 pub mod trust;
 mod unique_id;
@@ -77,6 +78,8 @@ pub fn service() -> Service {
         .write(&api::TAG_POLICY, policy::ops::tag)
         .write(&api::UNTAG_POLICY, policy::ops::untag)
         .read(&api::LIST_POLICY_TAGS, policy::ops::list_tags)
+        .read(&api::SIMULATE_CUSTOM_POLICY, simulation::custom)
+        .read(&api::SIMULATE_PRINCIPAL_POLICY, simulation::principal)
         .write(&api::CREATE_USER, user::ops::create)
         .read(&api::GET_USER, user::ops::get)
         .read(&api::LIST_USERS, user::ops::list)

@@ -192,6 +192,19 @@ CALLS = {
         "SetDefaultPolicyVersion": {"PolicyArn": POLICY, "VersionId": "v1"},
         "DeletePolicyVersion": {"PolicyArn": POLICY, "VersionId": "v3"},
         "ListEntitiesForPolicy": {"PolicyArn": POLICY, "EntityFilter": "Role", "PathPrefix": "/"},
+        "SimulateCustomPolicy": {
+            "PolicyInputList": [DOCUMENT],
+            "ActionNames": ["eks:ListClusters"],
+            "ContextEntries": [
+                {"ContextKeyName": "aws:TagKeys", "ContextKeyValues": ["a", "b c"], "ContextKeyType": "stringList"}
+            ],
+        },
+        "SimulatePrincipalPolicy": {
+            "PolicySourceArn": "arn:aws:iam::111122223333:user/ada",
+            "ActionNames": ["eks:DescribeCluster", "eks:ListClusters"],
+            "ResourceArns": [ARN],
+            "MaxItems": 1,
+        },
         "TagPolicy": {"PolicyArn": POLICY, "Tags": [{"Key": "k", "Value": "ü"}]},
         "UntagPolicy": {"PolicyArn": POLICY, "TagKeys": ["k", "a b"]},
         "ListPolicyTags": {"PolicyArn": POLICY},

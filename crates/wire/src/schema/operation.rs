@@ -159,7 +159,7 @@ impl AnyOperation {
     /// The ARNs that a call with this input touches, from the templates in `resources`.
     ///
     /// In a template `{account}` and `{region}` are the caller's; `{roleArn}` is a member of the input,
-    /// `{resourcesVpcConfig.subnetIds}` a member of a member, `{Path|/}` a member with a default, `{registryId|account}`
+    /// `{resourcesVpcConfig.subnetIds}` a member of a member or of the elements of a list, `{Path|/}` a member with a default, `{registryId|account}`
     /// one whose default is the caller's account, `{UserName|caller}` one whose default is the caller's name. A member that is a list gives one ARN per element. A member that is
     /// absent and has no default gives `*`.
     pub fn targets(&self, input: &Value, from: &Origin<'_>) -> Vec<String> {
@@ -202,12 +202,22 @@ fn texts(member: &str, input: &Value, from: &Origin<'_>) -> Vec<String> {
         "caller" => from.name,
         default => default,
     };
-    match input.at(path) {
-        Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::List(elements)) if !elements.is_empty() => {
-            elements.iter().filter_map(|e| e.as_str().map(str::to_owned)).collect()
-        }
-        _ => vec![default.to_owned()],
+    let mut found = vec![];
+    reach(input, Some(path), &mut found);
+    if found.is_empty() { vec![default.to_owned()] } else { found }
+}
+
+/// All texts at the path, through lists.
+fn reach(value: &Value, path: Option<&str>, found: &mut Vec<String>) {
+    if let Value::List(elements) = value {
+        return elements.iter().for_each(|element| reach(element, path, found));
+    }
+    let Some(path) = path else {
+        return found.extend(value.as_str().map(str::to_owned));
+    };
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    if let Some(member) = value.at(name) {
+        reach(member, rest, found);
     }
 }
 

@@ -25,17 +25,18 @@ const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}]}"#;
 
 struct Account {
-    kernel: Kernel<Authorizer::default()>,
+    kernel: Kernel<Authorizer>,
     router: Router,
     core: Mutex<Core>,
+    caller: Caller,
 }
 
 static HERE: LazyLock<Account> = LazyLock::new(|| {
     let kernel = Kernel::new(Authorizer::default(), Box::new(NoSecrets), roadstead_cloud::services());
     let mut core =
         Core::open(Memory::new(), roadstead_cloud::registry(), Options::seeded(7)).expect("an empty journal opens");
-    core.transact(NOW, furnish).expect("nothing refuses");
-    Account { router: Router::new(kernel.operations()), kernel, core: Mutex::new(core) }
+    let (admin, _) = core.transact(NOW, furnish).expect("nothing refuses");
+    Account { router: Router::new(kernel.operations()), kernel, core: Mutex::new(core), caller: caller(admin) }
 });
 
 /// Asks for what the bytes say.
@@ -60,13 +61,14 @@ impl Account {
     fn perform(&self, operation: &'static AnyOperation, input: Value) -> Result<Value, Fault> {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         if self.kernel.is_read(operation) {
-            return Ok(self.kernel.read(&core.head().at(NOW), operation, &caller(), input)?.value);
+            return Ok(self.kernel.read(&core.head().at(NOW), operation, &self.caller, input)?.value);
         }
-        self.kernel.write(&mut core.begin(NOW), operation, &caller(), input)
+        self.kernel.write(&mut core.begin(NOW), operation, &self.caller, input)
     }
 }
 
-fn furnish(tx: &mut Tx) -> Result<(), Fault> {
+/// Its admin's id.
+fn furnish(tx: &mut Tx) -> Result<String, Fault> {
     let zone = |letter: char, n: u8| Zone { name: format!("{REGION}{letter}"), id: format!("use1-az{n}") };
     let kubernetes = KubernetesVersion {
         minor: "1.36".into(),
@@ -93,19 +95,19 @@ fn furnish(tx: &mut Tx) -> Result<(), Fault> {
         policies_decide: true,
     };
     tx.create(Settings::key(), None, settings.clone());
-    iam::user::create(tx, ACCOUNT, "admin", "/");
+    let admin = iam::user::create(tx, ACCOUNT, "admin", "/");
     iam::user::make_administrator(tx, ACCOUNT, "admin");
     iam::role::create(tx, ACCOUNT, "eks", "/", TRUST, &[POLICY]);
     vpc::create_default(tx, &settings);
-    Ok(())
+    Ok(admin.id)
 }
 
-fn caller() -> Caller {
+fn caller(unique_id: String) -> Caller {
     Caller {
         identity: Identity {
             arn: Arn::new("iam", "", ACCOUNT, "user/admin"),
             role: None,
-            unique_id: "AIDAADMIN".into(),
+            unique_id,
             account: ACCOUNT.into(),
         },
         access_key_id: "AKIAADMIN".into(),

@@ -3,10 +3,9 @@
 use crate::made_up;
 use crate::request::{ID, assert_readable, assert_refusal, read};
 use roadstead_shapes::{autoscaling, ec2 as of_ec2, ecr, eks, iam, ssm, sts};
-use roadstead_types::{AccountId, Region};
 use roadstead_wire::Router;
 use roadstead_wire::schema::canonical::{self, Sensitive};
-use roadstead_wire::schema::{AnyOperation, Value};
+use roadstead_wire::schema::{AnyOperation, Origin, Value};
 use std::sync::LazyLock;
 
 /// restJson1.

@@ -40,7 +40,8 @@ fn look(pid: i32, mark: &str) -> Option<Process> {
     let command = String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).ok()?).into_owned();
     let arguments: Vec<String> = command.split_terminator('\0').map(str::to_owned).collect();
     let program = Path::new(arguments.first()?).file_name()?.to_string_lossy().into_owned();
-    let inside = numbers.split_whitespace().next_back()?.parse().ok()?;
+    // The third is what it is in a container of its machine: NSpid of proc_pid_status(5).
+    let inside = numbers.split_whitespace().take(2).last()?.parse().ok()?;
     let stopped = status.lines().any(|line| line.starts_with("State:\tT"));
     Some(Process { pid, inside, machine: machine.to_owned(), program, stopped, arguments })
 }

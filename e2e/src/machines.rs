@@ -106,6 +106,7 @@ fn look(pid: i32, mark: &str) -> Option<Process> {
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
     let arguments = command_line(pid);
     let program = Path::new(arguments.first()?).file_name()?.to_string_lossy().into_owned();
-    let inside = numbers.split_whitespace().next_back()?.parse().ok()?;
+    // The third is what it is in a container of its machine: NSpid of proc_pid_status(5).
+    let inside = numbers.split_whitespace().take(2).last()?.parse().ok()?;
     Some(Process { pid, inside, machine: machine.to_owned(), program, arguments })
 }

@@ -156,6 +156,10 @@ fn of_ec2(region: &Region) -> Vec<Create> {
     let run = json!({"ImageId": image, "InstanceType": "t3.medium", "MinCount": 1, "MaxCount": 1, "SubnetId": subnet});
     let (group, cut) = (of_vpc.clone(), of_vpc.clone());
     let team = json!({"TagSpecifications": [{"ResourceType": "route-table", "Tags": [{"Key": "team", "Value": "a"}]}]});
+    let (of_acls, acl) = (json!({ "VpcId": vpc }), ok(region, "ec2", "create_network_acl", json!({ "VpcId": vpc })));
+    let acl = text(&acl["NetworkAcl"], "NetworkAclId").to_owned();
+    let acl_team =
+        json!({"TagSpecifications": [{"ResourceType": "network-acl", "Tags": [{"Key": "team", "Value": "a"}]}]});
     vec![
         ec2("create_internet_gateway", Second::Another, Box::new(|_| json!({}))),
         ec2(
@@ -181,6 +185,16 @@ fn of_ec2(region: &Region) -> Vec<Create> {
         )
         .unlike(json!({"VersionDescription": "another"})),
         ec2("create_nat_gateway", Second::Another, Box::new(move |_| nat.clone())).unlike(tagged_nat),
+        ec2("create_network_acl", Second::Another, Box::new(move |_| of_acls.clone())).unlike(acl_team),
+        ec2(
+            "create_network_acl_entry",
+            refused("NetworkAclEntryAlreadyExists"),
+            Box::new(move |name| {
+                let number: i32 = number(name).parse().expect("a name ends with a number");
+                json!({"NetworkAclId": acl, "RuleNumber": number + 1, "Protocol": "-1", "RuleAction": "allow",
+                    "Egress": false, "CidrBlock": "192.0.2.0/24"})
+            }),
+        ),
         ec2("create_network_interface", Second::Another, Box::new(move |_| interface.clone())).unlike(described()),
         ec2(
             "create_route",

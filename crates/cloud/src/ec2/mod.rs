@@ -1,6 +1,7 @@
 //! EC2: networks, interfaces, volumes, instances, and what those are launched from.
 
 pub mod address;
+mod asked;
 pub mod availability_zone;
 mod describe;
 mod dhcp_options;

@@ -1,6 +1,7 @@
 //! The elastic address operations.
 
 use super::Address;
+use crate::ec2::asked::no_association;
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::offered::nothing_left;
@@ -255,8 +256,4 @@ pub(crate) fn missing(id: &str) -> Fault {
 
 fn not_found(ip: &str) -> Fault {
     api::INVALID_ADDRESS_NOT_FOUND.fault(format!("Address '{ip}' not found."))
-}
-
-fn no_association(id: &str) -> Fault {
-    api::INVALID_ASSOCIATION_ID_NOT_FOUND.fault(format!("The association ID '{id}' does not exist"))
 }

@@ -1,6 +1,7 @@
 //! The launch template operations.
 
 use super::{Authorship, Data, LaunchTemplate, named, view};
+use crate::ec2::asked::required;
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::tags;
 use roadstead_kernel::Caller;
@@ -168,9 +169,7 @@ pub fn modify(
     input: api::ModifyLaunchTemplateRequest,
 ) -> Result<api::ModifyLaunchTemplateResult, Fault> {
     let mut record = find(tx, &caller.identity.account, input.launch_template_id, input.launch_template_name)?;
-    let version = input
-        .default_version
-        .ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter DefaultVersion"))?;
+    let version = required(input.default_version, "DefaultVersion")?;
     record.body.default = number(&record.body, &version)?;
     tags::not_dry(input.dry_run)?;
     let shown = view::show(&record.body);

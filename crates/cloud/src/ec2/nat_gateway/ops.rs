@@ -2,6 +2,7 @@
 
 use super::{Failure, NatGateway, State};
 use crate::ec2::address::{self, Address};
+use crate::ec2::asked::required;
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::network_interface::{self, NetworkInterface, Request};
 use crate::ec2::offered::nothing_left;
@@ -10,7 +11,7 @@ use crate::ec2::{internet_gateway, subnet, tags};
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
 use roadstead_store::{Index, Read, Record, Tx, View};
-use roadstead_wire::fault::{Common, Fault};
+use roadstead_wire::fault::Fault;
 
 /// EC2 quota "NAT gateways per Availability Zone".
 const GATEWAYS_MAX: usize = 5;
@@ -67,10 +68,6 @@ pub fn create(
         tx.put(record.clone());
     }
     Ok(api::CreateNatGatewayResult { client_token, nat_gateway: Some(view(tx, &record)) })
-}
-
-fn required(value: Option<String>, name: &str) -> Result<String, Fault> {
-    value.ok_or_else(|| Common::MissingParameter.fault(format!("The request must contain the parameter {name}")))
 }
 
 /// How many NAT gateways an account has in a zone. Those that failed do not count (VPC user guide, "Amazon VPC quotas").

@@ -2,6 +2,7 @@
 
 use super::asked::{Named, direction, number};
 use super::{Association, NetworkAcl, view};
+use crate::ec2::asked::no_association;
 use crate::ec2::describe::{Query, select};
 use crate::ec2::security_group_rule::Direction;
 use crate::ec2::subnet::Subnet;
@@ -153,9 +154,7 @@ fn find(read: &impl Read, account: &str, id: &str) -> Result<Record<NetworkAcl>,
 /// The account's subnet with this association.
 fn associated(read: &impl Read, account: &str, id: &str) -> Result<Record<Subnet>, Fault> {
     let subnets = read.list(Index::<Subnet>::by("network-acl-association", id)).into_iter();
-    { subnets }
-        .find(|subnet| subnet.body.account == *account)
-        .ok_or_else(|| api::INVALID_ASSOCIATION_ID_NOT_FOUND.fault(format!("The association ID '{id}' does not exist")))
+    { subnets }.find(|subnet| subnet.body.account == *account).ok_or_else(|| no_association(id))
 }
 
 fn no_entry(direction: Direction, number: u16) -> Fault {

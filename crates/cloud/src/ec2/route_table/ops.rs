@@ -1,6 +1,7 @@
 //! The route table operations.
 
 use super::{RouteTable, Target, view};
+use crate::ec2::asked::{no_association, required};
 use crate::ec2::describe::{Query, select};
 use crate::ec2::internet_gateway::InternetGateway;
 use crate::ec2::nat_gateway::NatGateway;
@@ -79,8 +80,7 @@ pub fn associate(
     let mut record = find(tx, account, &take(&mut input.route_table_id))?;
     let (subnet, dry_run) = (input.subnet_id.take(), input.dry_run.take());
     nothing_left(&input, "An association of a route table")?;
-    let subnet =
-        subnet.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter subnetId"))?;
+    let subnet = required(subnet, "subnetId")?;
     let subnet = subnet::ops::find(tx, account, &subnet)?.body;
     if subnet.vpc != record.body.vpc {
         let why = format!("Route table {} and subnet {} belong to different networks", record.body.id, subnet.id);
@@ -215,8 +215,7 @@ pub fn delete_route(tx: &mut Tx, caller: &Caller, mut input: api::DeleteRouteReq
 
 /// A block in canonical form, whatever host bits were given (API reference, CreateRoute).
 fn destination(text: Option<String>) -> Result<Cidr, Fault> {
-    let text = text
-        .ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter destinationCidrBlock"))?;
+    let text = required(text, "destinationCidrBlock")?;
     match text.parse::<Cidr>() {
         Ok(block) | Err(CidrError::HostBits(_, block)) => Ok(block),
         Err(CidrError::Syntax(_)) => {
@@ -336,9 +335,7 @@ fn find(read: &impl Read, account: &str, id: &str) -> Result<Record<RouteTable>,
 /// The account's table with this association.
 fn associated(read: &impl Read, account: &str, id: &str) -> Result<Record<RouteTable>, Fault> {
     let tables = read.list(Index::<RouteTable>::by("association", id)).into_iter();
-    { tables }
-        .find(|table| table.body.account == account)
-        .ok_or_else(|| api::INVALID_ASSOCIATION_ID_NOT_FOUND.fault(format!("The association ID '{id}' does not exist")))
+    { tables }.find(|table| table.body.account == account).ok_or_else(|| no_association(id))
 }
 
 fn already(to: Cidr) -> Fault {

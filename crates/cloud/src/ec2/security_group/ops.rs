@@ -1,6 +1,7 @@
 //! The security group operations.
 
 use super::SecurityGroup;
+use crate::ec2::asked::required;
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::security_group_rule::{self as rule, Direction, Peer, SecurityGroupRule};
 use crate::ec2::tags;
@@ -20,8 +21,7 @@ pub fn create(
 ) -> Result<api::CreateSecurityGroupResult, Fault> {
     let account = &caller.identity.account;
     let tags = tags::given(input.tag_specifications, api::ResourceType::SecurityGroup)?;
-    let named =
-        input.vpc_id.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter VpcId"))?;
+    let named = required(input.vpc_id, "VpcId")?;
     let vpc = vpc::ops::find(tx, account, &named)?.body;
     if input.group_name.starts_with("sg-") {
         let why = "Group names may not be in the format sg-*.";
@@ -107,9 +107,7 @@ pub fn delete(
     caller: &Caller,
     input: api::DeleteSecurityGroupRequest,
 ) -> Result<api::DeleteSecurityGroupResult, Fault> {
-    let id = input
-        .group_id
-        .ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter GroupName or GroupId"))?;
+    let id = required(input.group_id, "GroupName or GroupId")?;
     let account = &caller.identity.account;
     let group = find(tx, account, &id)?.body;
     if group.name == "default" {

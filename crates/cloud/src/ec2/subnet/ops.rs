@@ -1,6 +1,7 @@
 //! The subnet operations.
 
 use super::Subnet;
+use crate::ec2::asked::required;
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::offered::nothing_left;
@@ -25,8 +26,7 @@ pub fn create(
     let (zone_name, zone_id) = (input.availability_zone.take(), input.availability_zone_id.take());
     input.ipv6_native.take_if(|asked| !*asked);
     nothing_left(&input, "A subnet")?;
-    let text =
-        text.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
+    let text = required(text, "cidrBlock")?;
     let malformed = || {
         Common::InvalidParameterValue
             .fault(format!("Value ({text}) for parameter cidrBlock is invalid. This is not a valid CIDR block."))

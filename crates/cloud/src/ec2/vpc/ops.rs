@@ -1,6 +1,7 @@
 //! The VPC operations.
 
 use super::{Attributes, Block, Vpc};
+use crate::ec2::asked::required;
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::dhcp_options;
 use crate::ec2::internet_gateway;
@@ -31,8 +32,7 @@ pub fn create(tx: &mut Tx, caller: &Caller, mut input: api::CreateVpcRequest) ->
     input.instance_tenancy.take_if(|tenancy| *tenancy == api::Tenancy::Default);
     input.amazon_provided_ipv6_cidr_block.take_if(|asked| !*asked);
     nothing_left(&input, "A VPC")?;
-    let text =
-        text.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
+    let text = required(text, "cidrBlock")?;
     let cidr = block(&text)?;
     if tx.list(Index::<Vpc>::prefix(format!("{account}/"))).len() >= VPCS_MAX {
         return Err(api::VPC_LIMIT_EXCEEDED.fault("The maximum number of VPCs has been reached."));
@@ -139,8 +139,7 @@ pub fn associate_block(
     let text = input.cidr_block.take();
     input.amazon_provided_ipv6_cidr_block.take_if(|asked| !*asked);
     nothing_left(&input, "A block of a VPC")?;
-    let text =
-        text.ok_or_else(|| Common::MissingParameter.fault("The request must contain the parameter cidrBlock"))?;
+    let text = required(text, "cidrBlock")?;
     let cidr = block(&text)?;
     let vpc = &record.body;
     if vpc.blocks().any(|own| own.overlaps(cidr)) {

@@ -2,9 +2,10 @@
 
 use super::super::driver::{Life, News};
 use super::super::pulse::Pulse;
-use super::wait;
+use super::turn::Line;
+use super::{Init, wait};
 use anyhow::{Context as _, Result, ensure};
-use roadstead_guest::{Marks, Report};
+use roadstead_guest::Report;
 use std::fs::File;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -21,12 +22,15 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// A report is some hundred bytes per process; whoever is root inside could send anything.
 const LONGEST_LINE: u64 = 1 << 20;
 
-/// Begins to listen to the machine whose first process is `pidfd` and whose socket is in `folder`.
-pub fn listen(pidfd: OwnedFd, marks: Marks, folder: PathBuf, patience: Duration) -> Life {
+/// Begins to listen to the machine of this first process, whose socket is in `folder`.
+pub(super) fn listen(init: Init, folder: PathBuf, patience: Duration) -> Life {
+    let Init { pid, pidfd, marks } = init;
     let (tell, news) = mpsc::channel(8);
     let machine = marks.machine.clone();
     tokio::spawn(async move {
-        if let Err(why) = follow(Arc::new(pidfd), &folder, patience, &tell).await {
+        // The pidfd does not keep the number, but who is told of its end below listens no more.
+        let line = Line::of(pid);
+        if let Err(why) = follow(Arc::new(pidfd), line, &folder, patience, &tell).await {
             tracing::warn!(machine, "watching PID 1: {why:#}");
         }
     });
@@ -35,10 +39,16 @@ pub fn listen(pidfd: OwnedFd, marks: Marks, folder: PathBuf, patience: Duration)
 
 /// Passes reports on, over as many connections as it takes, until the machine ends, does not answer, or nobody listens.
 /// PID 1's end closes its socket; so might a slow reader's, and then PID 1 is still there.
-async fn follow(pidfd: Arc<OwnedFd>, folder: &Path, patience: Duration, tell: &mpsc::Sender<News>) -> Result<()> {
+async fn follow(
+    pidfd: Arc<OwnedFd>,
+    mut line: Line,
+    folder: &Path,
+    patience: Duration,
+    tell: &mpsc::Sender<News>,
+) -> Result<()> {
     let mut pulse = Pulse::new(patience);
     while !tell.is_closed() {
-        if let Err(why) = read(folder, &mut pulse, tell).await {
+        if let Err(why) = read(folder, &mut pulse, &mut line, tell).await {
             tracing::debug!(folder = %folder.display(), "init's socket: {why:#}");
         }
         if pulse.is_lost() {
@@ -59,7 +69,7 @@ async fn follow(pidfd: Arc<OwnedFd>, folder: &Path, patience: Duration, tell: &m
 }
 
 /// Reads reports, and asks for one now and then, until the connection ends or PID 1 is lost.
-async fn read(folder: &Path, pulse: &mut Pulse, tell: &mpsc::Sender<News>) -> Result<()> {
+async fn read(folder: &Path, pulse: &mut Pulse, turns: &mut Line, tell: &mpsc::Sender<News>) -> Result<()> {
     let (reader, mut writer) = connect(folder).await?.into_split();
     let (mut reader, mut line) = (BufReader::new(reader), Vec::new());
     // Whoever connects is greeted.
@@ -81,7 +91,10 @@ async fn read(folder: &Path, pulse: &mut Pulse, tell: &mpsc::Sender<News>) -> Re
                 }
             }
             () = tokio::time::sleep(pause) => {
-                if pulse.passed(pause, began.elapsed()) {
+                let took = began.elapsed();
+                // Who is not let to answer owes nothing.
+                let stood = turns.stood(took);
+                if pulse.passed(pause.saturating_sub(stood), took) {
                     writer.write_all(b"\n").await?;
                     pulse.asked();
                 }

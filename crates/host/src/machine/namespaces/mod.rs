@@ -8,6 +8,7 @@
 pub(super) mod cgroup;
 mod devices;
 mod life;
+mod turn;
 
 use super::driver::{Driver, Life, Start};
 use crate::images::late_folder;
@@ -43,6 +44,7 @@ pub struct Namespaces {
 
 /// The first process of a machine.
 struct Init {
+    pid: i32,
     pidfd: OwnedFd,
     marks: Marks,
 }
@@ -79,7 +81,7 @@ impl Namespaces {
                 return None;
             }
             let marks = Marks::from_cmdline(&fs::read(format!("/proc/{pid}/cmdline")).ok()?)?;
-            (marks.machine == id).then_some(Init { pidfd, marks })
+            (marks.machine == id).then_some(Init { pid, pidfd, marks })
         })
     }
 
@@ -154,7 +156,7 @@ impl Driver for Namespaces {
     }
 
     fn watch(&self, id: &str, patience: Duration) -> Option<Life> {
-        self.init(id).map(|init| life::listen(init.pidfd, init.marks, self.run_dir(id), patience))
+        self.init(id).map(|init| life::listen(init, self.run_dir(id), patience))
     }
 
     fn start(&self, start: Start) -> Result<()> {

@@ -72,12 +72,12 @@ impl<P: Policies> Kernel<P> {
             Some((_, Handler::Read(handler))) => {
                 let listing = Listing::of(operation, caller, &input);
                 let input = match &listing {
-                    Some(listing) => listing.open(input, view.now()),
+                    Some(listing) => listing.open(input, || view.now()),
                     None => input,
                 };
                 let held = declared(operation, handler(view, caller, input))?;
                 let value = match &listing {
-                    Some(listing) => listing.seal(held.value, view.now()),
+                    Some(listing) => listing.seal(held.value, || view.now()),
                     None => held.value,
                 };
                 Ok(Answer { value, hold: held.hold })

@@ -12,6 +12,7 @@ mod caller;
 pub mod driver;
 mod idempotency;
 mod kernel;
+mod memo;
 pub mod page;
 pub mod planner;
 pub mod region;
@@ -21,6 +22,7 @@ pub use audit::{Event, RETAINED, failed};
 pub use authorize::{Ask, Call, Decision, Denial, Policies};
 pub use caller::{Caller, Identity, Mint, Minted, Secrets};
 pub use kernel::{Answer, Kernel};
+pub use memo::{Memo, Question};
 pub use service::Service;
 
 use roadstead_store::Registry;

@@ -85,15 +85,15 @@ impl Listing {
 
     /// The input with the noun's own token in the place of the one that it came with. One that is no token of this request
     /// stays as it is: the noun knows it for none of its own, and the words in which its service refuses one.
-    pub(crate) fn open(&self, input: Value, now: Millis) -> Value {
-        self.exchange(input, self.pages.input_token, |token| self.inner(token, now))
+    pub(crate) fn open(&self, input: Value, now: impl FnOnce() -> Millis) -> Value {
+        self.exchange(input, self.pages.input_token, |token| self.inner(token, now()))
     }
 
     /// The output with a token of this request in the place of the noun's own.
-    pub(crate) fn seal(&self, output: Value, now: Millis) -> Value {
+    pub(crate) fn seal(&self, output: Value, now: impl FnOnce() -> Millis) -> Value {
         self.exchange(output, self.pages.output_token, |token| {
             let own = URL_SAFE_NO_PAD.decode(token).ok()?;
-            Some(wrap(&self.request, &[&minute(now).to_be_bytes(), &*own].concat()))
+            Some(wrap(&self.request, &[&minute(now()).to_be_bytes(), &*own].concat()))
         })
     }
 
@@ -216,7 +216,7 @@ mod tests {
     /// A token as a caller gets it whose noun gave `own`.
     fn given(own: &str, at: Millis) -> String {
         let listing = Listing::of(&LIST, &somebody("1"), &asked("a", 5, None)).unwrap();
-        let output = listing.seal(Value::Struct(Struct::new().with("Next", own)), at);
+        let output = listing.seal(Value::Struct(Struct::new().with("Next", own)), || at);
         output.at("Next").and_then(Value::as_str).unwrap().to_owned()
     }
 
@@ -228,7 +228,7 @@ mod tests {
     /// The token that the noun sees.
     fn seen(operation: &AnyOperation, account: &str, input: Value, now: Millis) -> String {
         let listing = Listing::of(operation, &somebody(account), &input).unwrap();
-        listing.open(input, now).at("Token").and_then(Value::as_str).unwrap().to_owned()
+        listing.open(input, || now).at("Token").and_then(Value::as_str).unwrap().to_owned()
     }
 
     #[test]

@@ -17,14 +17,14 @@ use roadstead_cloud::authorize::Authorizer;
 use roadstead_host::room::{self, Room};
 use roadstead_inspect::Metrics;
 use roadstead_kernel::region::{Handle, WriteError};
-use roadstead_kernel::{Caller, Kernel};
+use roadstead_kernel::{Caller, Kernel, Memo, Question};
 use roadstead_registry::{Registry, Settings};
 use roadstead_types::Millis;
 use roadstead_vault::Vault;
 use roadstead_wire::fault::{Common, Fault};
 use roadstead_wire::schema::{AnyOperation, Scope, Value};
 use roadstead_wire::sigv4::{self, Expectation, Lifetime, Verified, Verifier};
-use roadstead_wire::{Call, MAX_BODY, Router, Unrouted, is_waiter, request_id};
+use roadstead_wire::{Call, MAX_BODY, Reply, Router, Unrouted, gist, is_waiter, request_id};
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
@@ -42,6 +42,8 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 const HOLD: Duration = Duration::from_secs(20);
 /// Signing keys that are remembered: one per access key, day, region and service.
 const SIGNING_KEYS: usize = 4096;
+/// What remembered answers may take, in bytes.
+const MEMO: usize = 8 << 20;
 /// STS gives each presigned URL so long, also one that says 60 s: whoever checks tokens by asking STS counts on it.
 const STS_LIFETIME: Lifetime = Lifetime::Fixed(Millis::mins(15));
 /// The region that global services are signed for (AWS General Reference, "Service endpoints").
@@ -53,6 +55,7 @@ struct Api {
     registry: Registry<Authorizer>,
     router: Router,
     verifier: Verifier,
+    memo: Memo<Reply>,
     credentials: Arc<Credentials>,
     metrics: Arc<Metrics>,
     region: String,
@@ -81,6 +84,7 @@ pub async fn serve(
         kernel,
         handle: handle.clone(),
         verifier: Verifier::new(SIGNING_KEYS),
+        memo: Memo::new(MEMO),
         credentials,
         metrics,
         region: config.region.clone(),
@@ -113,6 +117,7 @@ async fn connection(api: Arc<Api>, stream: TcpStream, peer: SocketAddr) {
 }
 
 type Response = http::Response<Full<Bytes>>;
+type Outcome = Result<http::Response<Bytes>, Fault>;
 
 impl Api {
     async fn answer(&self, request: http::Request<Incoming>, peer: SocketAddr) -> Response {
@@ -131,7 +136,7 @@ impl Api {
         let outcome = self.perform(&call, &request, peer, &request_id).await;
         self.count(&call, &request, &outcome, began);
         match outcome {
-            Ok(output) => call.respond(&output, &request_id).map(Full::new),
+            Ok(response) => response.map(Full::new),
             Err(fault) => {
                 report(call.operation(), &fault, &request_id);
                 call.refuse(&fault, &request_id).map(Full::new)
@@ -139,7 +144,7 @@ impl Api {
         }
     }
 
-    fn count(&self, call: &Call, request: &http::Request<Bytes>, outcome: &Result<Value, Fault>, began: Instant) {
+    fn count(&self, call: &Call, request: &http::Request<Bytes>, outcome: &Outcome, began: Instant) {
         let operation = call.operation();
         let held = operation.waiter && is_waiter(user_agent(request));
         let code = outcome.as_ref().err().map(|fault| fault.code.name(operation.service.protocols[0]));
@@ -162,15 +167,19 @@ impl Api {
         request: &http::Request<Bytes>,
         peer: SocketAddr,
         request_id: &str,
-    ) -> Result<Value, Fault> {
+    ) -> Outcome {
         let operation = call.operation();
         let caller = self.identify(operation, request, peer, request_id)?;
-        let input = call.decode(request)?;
         if self.kernel.is_read(operation) {
-            return self.read(operation, caller, input).await;
+            return match operation.waiter && is_waiter(&caller.user_agent) {
+                true => self.wait(call, &caller, call.decode(request)?).await,
+                false => self.read(call, &caller, request),
+            };
         }
+        let input = call.decode(request)?;
         self.has_room(operation)?;
-        self.write(operation, caller, input).await
+        let output = self.write(operation, caller, input).await?;
+        Ok(call.respond(&output, request_id))
     }
 
     /// Who signed the request?
@@ -222,20 +231,31 @@ impl Api {
         }
     }
 
-    /// A waiter's read is answered when there is nothing left to wait for, or after [`HOLD`].
-    async fn read(&self, operation: &AnyOperation, caller: Caller, input: Value) -> Result<Value, Fault> {
-        let read = |input| self.kernel.read(&self.handle.view().at(clock::now()), operation, &caller, input);
-        if !(operation.waiter && is_waiter(&caller.user_agent)) {
-            return Ok(read(input)?.value);
+    /// What was answered before is answered again, for as long as it is so.
+    fn read(&self, call: &Call, caller: &Caller, request: &http::Request<Bytes>) -> Outcome {
+        let (operation, view) = (call.operation(), self.handle.view());
+        let question = Question::new(caller, [operation.action.as_bytes()].into_iter().chain(gist(request)));
+        if let Some(reply) = self.memo.recall(&question, &view) {
+            return Ok(reply.to(&caller.request_id));
         }
+        let view = view.at(clock::now()).noting();
+        let answer = self.kernel.read(&view, operation, caller, call.decode(request)?)?;
+        let reply = Reply::new(call.respond(&answer.value, &caller.request_id), &caller.request_id);
+        self.memo.keep(question, &view, reply.clone(), reply.size());
+        Ok(reply.into_response())
+    }
+
+    /// A waiter's read is answered when there is nothing left to wait for, or after [`HOLD`].
+    async fn wait(&self, call: &Call, caller: &Caller, input: Value) -> Outcome {
         let until = Instant::now() + HOLD;
         let mut commits = self.commits.clone();
         loop {
             commits.mark_unchanged();
-            let answer = read(input.clone())?;
+            let view = self.handle.view().at(clock::now());
+            let answer = self.kernel.read(&view, call.operation(), caller, input.clone())?;
             let changed = answer.hold && matches!(timeout_at(until, commits.changed()).await, Ok(Ok(())));
             if !changed {
-                return Ok(answer.value);
+                return Ok(call.respond(&answer.value, &caller.request_id));
             }
         }
     }

@@ -18,6 +18,7 @@
 
 mod batch;
 mod core;
+mod footprint;
 pub mod journal;
 mod key;
 mod object;
@@ -28,6 +29,7 @@ mod tx;
 mod view;
 
 pub use crate::core::{Applied, Change, Commit, CommitError, Core, Options};
+pub use footprint::Footprint;
 pub use key::{AnyKey, Key, KeyError};
 pub use object::{Object, Record};
 pub use reads::{Interest, ReadSet, Watchers};

@@ -1,3 +1,4 @@
+use crate::footprint::{Footprint, Notes};
 use crate::object::{SharedRow, shared, typed};
 use crate::reads::Interest;
 use crate::{AnyKey, Key, Object, Record, Registry};
@@ -97,6 +98,8 @@ pub struct View {
     tables: OrdMap<&'static str, Table>,
     /// (owner, owned), for records of all kinds.
     owned: OrdSet<(AnyKey, AnyKey)>,
+    /// Somebody wants to know what is asked.
+    notes: Option<Arc<Notes>>,
 }
 
 /// The records of one kind by name, and the values of their indexes: (index, value, name).
@@ -104,6 +107,9 @@ pub struct View {
 struct Table {
     rows: OrdMap<Arc<str>, SharedRow>,
     indexes: OrdSet<(&'static str, Arc<str>, Arc<str>)>,
+    /// How often it was changed since the store was opened. Views that are published follow each other, so of two with
+    /// the same number the tables are the same.
+    version: u64,
 }
 
 /// Where ids come from: see [`crate::Tx::fresh_id`].
@@ -131,6 +137,7 @@ impl Read for View {
     }
 
     fn owned_by(&self, owner: &AnyKey) -> Vec<AnyKey> {
+        self.note_beyond();
         self.owned_range(owner, "").map(|(_, owned)| owned.clone()).collect()
     }
 
@@ -139,6 +146,7 @@ impl Read for View {
     }
 
     fn now(&self) -> Millis {
+        self.note_beyond();
         self.now
     }
 }
@@ -146,12 +154,45 @@ impl Read for View {
 impl View {
     pub(crate) fn empty(registry: Arc<Registry>, seed: u64) -> View {
         let ids = Ids { seed, used: 0 };
-        View { revision: 0, now: Millis(0), registry, ids, tables: OrdMap::new(), owned: OrdSet::new() }
+        View { revision: 0, now: Millis(0), registry, ids, tables: OrdMap::new(), owned: OrdSet::new(), notes: None }
     }
 
     /// The number of the batch that made this state.
     pub fn revision(&self) -> u64 {
+        self.note_beyond();
         self.revision
+    }
+
+    /// The same state, which takes notes of what is asked of it.
+    pub fn noting(&self) -> View {
+        View { notes: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// What a view that [takes notes](View::noting) was asked so far. None if it takes none, and if it was asked what may
+    /// be otherwise although no record has changed, as is the time.
+    pub fn footprint(&self) -> Option<Footprint> {
+        let kinds = self.notes.as_ref()?.kinds()?.into_iter();
+        let kinds = kinds.map(|kind| (self.version(&kind), kind)).map(|(version, kind)| (kind, version)).collect();
+        Some(Footprint { store: self.registry.clone(), kinds })
+    }
+
+    /// See [`Table::version`].
+    pub(crate) fn version(&self, kind: &str) -> u64 {
+        self.tables.get(kind).map_or(0, |table| table.version)
+    }
+
+    /// A record of this kind was looked for.
+    fn note(&self, kind: &str) {
+        if let Some(notes) = &self.notes {
+            notes.kind(kind);
+        }
+    }
+
+    /// Something else was asked than records of one kind.
+    fn note_beyond(&self) {
+        if let Some(notes) = &self.notes {
+            notes.beyond();
+        }
     }
 
     /// The same state seen at another time: a view otherwise stands at the time of its last transaction.
@@ -166,6 +207,7 @@ impl View {
 
     /// Every kind that there may be, in order, and how many records of it there are.
     pub fn kinds(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        self.note_beyond();
         self.registry.kinds().map(|kind| (kind, self.tables.get(kind).map_or(0, |table| table.rows.len())))
     }
 
@@ -176,6 +218,7 @@ impl View {
 
     /// The keys of a kind whose names begin with `prefix`, sorted.
     pub fn keys(&self, kind: &'static str, prefix: &str) -> Vec<AnyKey> {
+        self.note(kind);
         self.names(kind, prefix).map(|(name, _)| AnyKey::new(kind, name.clone())).collect()
     }
 
@@ -185,6 +228,7 @@ impl View {
         prefix: &'a str,
         after: &str,
     ) -> impl Iterator<Item = &'a str> + use<'a, T> {
+        self.note(T::KIND);
         let from = format!("{prefix}{after}");
         let bounds = (Bound::Excluded(from.as_str()), Bound::Unbounded);
         let rows = self.tables.get(T::KIND).map(|table| table.rows.range::<_, str>(bounds));
@@ -222,16 +266,20 @@ impl View {
     }
 
     pub(crate) fn row(&self, kind: &str, name: &str) -> Option<&SharedRow> {
+        self.note(kind);
         self.tables.get(kind)?.rows.get(name)
     }
 
     /// All rows: by kind, then by name.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (AnyKey, &SharedRow)> {
+        self.note_beyond();
         let tables = self.tables.iter();
         tables.flat_map(|(kind, table)| table.rows.iter().map(|(name, row)| (AnyKey::new(kind, name.clone()), row)))
     }
 
     fn select<'a>(&'a self, kind: &'static str, range: &'a Range) -> Box<dyn Iterator<Item = &'a SharedRow> + 'a> {
+        // A record that comes to belong to an owner, or ceases to, is itself written.
+        self.note(kind);
         match range {
             Range::Prefix(prefix) => Box::new(self.names(kind, prefix).map(|(_, row)| row)),
             Range::By(index, value) => Box::new(self.indexed(kind, index, value)),
@@ -275,6 +323,7 @@ impl View {
             self.forget_entries(kind, name, before);
         }
         let table = self.tables.entry(kind).or_default();
+        table.version += 1;
         match row {
             Some(row) => {
                 table.indexes.extend(index_entries(&row, name));

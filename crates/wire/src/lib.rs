@@ -44,6 +44,7 @@
 //! Call::respond(&self, &Value, request_id) -> http::Response<Bytes>
 //! Call::refuse(&self, &Fault, request_id) -> http::Response<Bytes>             // spelled as the protocol does
 //! Unrouted::respond(&self, request_id) -> http::Response<Bytes>
+//! Reply::to(&self, request_id) -> http::Response<Bytes>                        // an answer given again
 //! ```
 //!
 //! [`AnyOperation`](schema::AnyOperation) is the type-erased description: a router holds `&'static AnyOperation`s,
@@ -57,6 +58,7 @@ mod body;
 mod call;
 mod json;
 mod protocol;
+mod reply;
 mod request;
 mod router;
 mod template;
@@ -67,7 +69,8 @@ pub use body::Error as BodyError;
 pub use call::{Call, Unrouted};
 pub use json::ReadError;
 pub use protocol::MAX_BODY;
-pub use request::{is_waiter, request_id};
+pub use reply::Reply;
+pub use request::{gist, is_waiter, request_id};
 pub use router::Router;
 #[doc(hidden)]
 pub use serde;

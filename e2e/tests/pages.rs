@@ -146,6 +146,8 @@ fn of_ec2(made: &Made) -> Vec<List> {
         ec2("describe_subnets", 9).unlike(in_vpc()),
         ec2("describe_tags", 6).unlike(only("key", "n")).sized(5, None),
         ec2("describe_volumes", 6).unlike(only("size", "20")).by("VolumeId").sized(5, None),
+        ec2("describe_vpc_endpoint_services", 0).sized(1, None),
+        ec2("describe_vpc_endpoints", 0).sized(1, None),
         ec2("describe_vpcs", 7).unlike(only("tag-key", "n")),
     ]
 }

@@ -82,6 +82,8 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DESCRIBE_TAGS.any(),
     DESCRIBE_VOLUMES.any(),
     DESCRIBE_VPC_ATTRIBUTE.any(),
+    DESCRIBE_VPC_ENDPOINT_SERVICES.any(),
+    DESCRIBE_VPC_ENDPOINTS.any(),
     DESCRIBE_VPCS.any(),
     DETACH_INTERNET_GATEWAY.any(),
     DETACH_NETWORK_INTERFACE.any(),
@@ -1750,6 +1752,64 @@ pub static DESCRIBE_VPC_ATTRIBUTE: Operation<DescribeVpcAttributeRequest, Descri
         unsigned: false,
     });
 
+pub static DESCRIBE_VPC_ENDPOINT_SERVICES: Operation<
+    DescribeVpcEndpointServicesRequest,
+    DescribeVpcEndpointServicesResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DescribeVpcEndpointServices",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DESCRIBE_VPC_ENDPOINT_SERVICES_REQUEST,
+    output: &schema::DESCRIBE_VPC_ENDPOINT_SERVICES_RESULT,
+    action: "ec2:DescribeVpcEndpointServices",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[&INVALID_SERVICE_NAME],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "NextToken",
+        output_token: "NextToken",
+        limit_key: Some("MaxResults"),
+        result_keys: &["ServiceDetails", "ServiceNames"],
+        more_results: None,
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static DESCRIBE_VPC_ENDPOINTS: Operation<DescribeVpcEndpointsRequest, DescribeVpcEndpointsResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribeVpcEndpoints",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_VPC_ENDPOINTS_REQUEST,
+        output: &schema::DESCRIBE_VPC_ENDPOINTS_RESULT,
+        action: "ec2:DescribeVpcEndpoints",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&INVALID_VPC_ENDPOINT_ID_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "NextToken",
+            output_token: "NextToken",
+            limit_key: Some("MaxResults"),
+            result_keys: &["VpcEndpoints"],
+            more_results: None,
+        }),
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static DESCRIBE_VPCS: Operation<DescribeVpcsRequest, DescribeVpcsResult> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "DescribeVpcs",
@@ -2635,6 +2695,8 @@ pub static INVALID_ROUTE_TABLE_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("Inv
 pub static INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND: ErrorShape =
     ErrorShape::plain("InvalidSecurityGroupRuleId.NotFound", 400);
 
+pub static INVALID_SERVICE_NAME: ErrorShape = ErrorShape::plain("InvalidServiceName", 400);
+
 pub static INVALID_SNAPSHOT_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidSnapshot.NotFound", 400);
 
 pub static INVALID_SUBNET_CONFLICT: ErrorShape = ErrorShape::plain("InvalidSubnet.Conflict", 400);
@@ -2651,6 +2713,8 @@ pub static INVALID_VPC_RANGE: ErrorShape = ErrorShape::plain("InvalidVpc.Range",
 
 pub static INVALID_VPC_CIDR_BLOCK_ASSOCIATION_ID_NOT_FOUND: ErrorShape =
     ErrorShape::plain("InvalidVpcCidrBlockAssociationID.NotFound", 400);
+
+pub static INVALID_VPC_ENDPOINT_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidVpcEndpointId.NotFound", 400);
 
 pub static INVALID_VPC_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidVpcID.NotFound", 400);
 
@@ -4971,6 +5035,72 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DescribeVpcEndpointServicesRequest {
+    pub dry_run: Option<bool>,
+    pub service_names: Option<Vec<String>>,
+    pub filters: Option<Vec<Filter>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub service_regions: Option<Vec<String>>,
+}
+
+shape!(
+    DescribeVpcEndpointServicesRequest = schema::DESCRIBE_VPC_ENDPOINT_SERVICES_REQUEST {
+        dry_run: "DryRun",
+        service_names: "ServiceNames",
+        filters: "Filters",
+        max_results: "MaxResults",
+        next_token: "NextToken",
+        service_regions: "ServiceRegions",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeVpcEndpointServicesResult {
+    pub service_names: Option<Vec<String>>,
+    pub service_details: Option<Vec<ServiceDetail>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeVpcEndpointServicesResult = schema::DESCRIBE_VPC_ENDPOINT_SERVICES_RESULT {
+        service_names: "ServiceNames",
+        service_details: "ServiceDetails",
+        next_token: "NextToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeVpcEndpointsRequest {
+    pub dry_run: Option<bool>,
+    pub vpc_endpoint_ids: Option<Vec<String>>,
+    pub filters: Option<Vec<Filter>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeVpcEndpointsRequest = schema::DESCRIBE_VPC_ENDPOINTS_REQUEST {
+        dry_run: "DryRun",
+        vpc_endpoint_ids: "VpcEndpointIds",
+        filters: "Filters",
+        max_results: "MaxResults",
+        next_token: "NextToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeVpcEndpointsResult {
+    pub vpc_endpoints: Option<Vec<VpcEndpoint>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    DescribeVpcEndpointsResult =
+        schema::DESCRIBE_VPC_ENDPOINTS_RESULT { vpc_endpoints: "VpcEndpoints", next_token: "NextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DescribeVpcsRequest {
     pub filters: Option<Vec<Filter>>,
     pub vpc_ids: Option<Vec<String>>,
@@ -5111,6 +5241,35 @@ pub struct DiskInfo {
 shape!(DiskInfo = schema::DISK_INFO { size_in_gb: "SizeInGB", count: "Count", r#type: "Type" });
 
 string_enum!(DiskType { Hdd = "hdd", Ssd = "ssd",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DnsEntry {
+    pub dns_name: Option<String>,
+    pub hosted_zone_id: Option<String>,
+}
+
+shape!(DnsEntry = schema::DNS_ENTRY { dns_name: "DnsName", hosted_zone_id: "HostedZoneId" });
+
+string_enum!(DnsNameState { PendingVerification = "pendingVerification", Verified = "verified", Failed = "failed",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DnsOptions {
+    pub dns_record_ip_type: Option<DnsRecordIpType>,
+    pub private_dns_only_for_inbound_resolver_endpoint: Option<bool>,
+    pub private_dns_preference: Option<String>,
+    pub private_dns_specified_domains: Option<Vec<String>>,
+}
+
+shape!(
+    DnsOptions = schema::DNS_OPTIONS {
+        dns_record_ip_type: "DnsRecordIpType",
+        private_dns_only_for_inbound_resolver_endpoint: "PrivateDnsOnlyForInboundResolverEndpoint",
+        private_dns_preference: "PrivateDnsPreference",
+        private_dns_specified_domains: "PrivateDnsSpecifiedDomains",
+    }
+);
+
+string_enum!(DnsRecordIpType { Ipv4 = "ipv4", Dualstack = "dualstack", Ipv6 = "ipv6", ServiceDefined = "service-defined",  });
 
 string_enum!(DomainType { Vpc = "vpc", Standard = "standard",  });
 
@@ -6754,6 +6913,8 @@ pub struct InternetGatewayAttachment {
 
 shape!(InternetGatewayAttachment = schema::INTERNET_GATEWAY_ATTACHMENT { state: "State", vpc_id: "VpcId" });
 
+string_enum!(IpAddressType { Ipv4 = "ipv4", Dualstack = "dualstack", Ipv6 = "ipv6",  });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct IpPermission {
     pub ip_protocol: Option<String>,
@@ -6884,6 +7045,14 @@ shape!(
 );
 
 string_enum!(KeyType { Rsa = "rsa", Ed25519 = "ed25519",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct LastError {
+    pub message: Option<String>,
+    pub code: Option<String>,
+}
+
+shape!(LastError = schema::LAST_ERROR { message: "Message", code: "Code" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct LaunchTemplate {
@@ -8484,6 +8653,23 @@ shape!(
         schema::OPERATOR_RESPONSE { managed: "Managed", principal: "Principal", hidden_by_default: "HiddenByDefault" }
 );
 
+string_enum!(PayerResponsibility { ServiceOwner = "ServiceOwner",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PayerResponsibilityEntry {
+    pub scope: Option<PayerResponsibilityScope>,
+    pub payer_responsibility_type: Option<PayerResponsibilityType>,
+}
+
+shape!(
+    PayerResponsibilityEntry =
+        schema::PAYER_RESPONSIBILITY_ENTRY { scope: "Scope", payer_responsibility_type: "PayerResponsibilityType" }
+);
+
+string_enum!(PayerResponsibilityScope { VpcEndpointCharges = "vpc-endpoint-charges", ResourceGatewayCharges = "resource-gateway-charges",  });
+
+string_enum!(PayerResponsibilityType { VpcEndpointAccount = "vpc-endpoint-account", ResourceGatewayAccount = "resource-gateway-account", VpcEndpointServiceAccount = "vpc-endpoint-service-account",  });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct PerformanceFactorReference {
     pub instance_family: Option<String>,
@@ -8573,6 +8759,13 @@ pub struct PrefixListId {
 }
 
 shape!(PrefixListId = schema::PREFIX_LIST_ID { description: "Description", prefix_list_id: "PrefixListId" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PrivateDnsDetails {
+    pub private_dns_name: Option<String>,
+}
+
+shape!(PrivateDnsDetails = schema::PRIVATE_DNS_DETAILS { private_dns_name: "PrivateDnsName" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct PrivateDnsNameOptionsOnLaunch {
@@ -9497,6 +9690,14 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct SecurityGroupIdentifier {
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+}
+
+shape!(SecurityGroupIdentifier = schema::SECURITY_GROUP_IDENTIFIER { group_id: "GroupId", group_name: "GroupName" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct SecurityGroupRule {
     pub security_group_rule_id: Option<String>,
     pub group_id: Option<String>,
@@ -9584,7 +9785,61 @@ shape!(
     }
 );
 
+string_enum!(ServiceConnectivityType { Ipv4 = "ipv4", Ipv6 = "ipv6",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ServiceDetail {
+    pub service_name: Option<String>,
+    pub service_id: Option<String>,
+    pub service_type: Option<Vec<ServiceTypeDetail>>,
+    pub service_region: Option<String>,
+    pub availability_zone_ids: Option<Vec<String>>,
+    pub availability_zones: Option<Vec<String>>,
+    pub owner: Option<String>,
+    pub base_endpoint_dns_names: Option<Vec<String>>,
+    pub private_dns_name: Option<String>,
+    pub private_dns_names: Option<Vec<PrivateDnsDetails>>,
+    pub vpc_endpoint_policy_supported: Option<bool>,
+    pub acceptance_required: Option<bool>,
+    pub manages_vpc_endpoints: Option<bool>,
+    pub payer_responsibility: Option<PayerResponsibility>,
+    pub tags: Option<Vec<Tag>>,
+    pub private_dns_name_verification_state: Option<DnsNameState>,
+    pub supported_ip_address_types: Option<Vec<ServiceConnectivityType>>,
+}
+
+shape!(
+    ServiceDetail = schema::SERVICE_DETAIL {
+        service_name: "ServiceName",
+        service_id: "ServiceId",
+        service_type: "ServiceType",
+        service_region: "ServiceRegion",
+        availability_zone_ids: "AvailabilityZoneIds",
+        availability_zones: "AvailabilityZones",
+        owner: "Owner",
+        base_endpoint_dns_names: "BaseEndpointDnsNames",
+        private_dns_name: "PrivateDnsName",
+        private_dns_names: "PrivateDnsNames",
+        vpc_endpoint_policy_supported: "VpcEndpointPolicySupported",
+        acceptance_required: "AcceptanceRequired",
+        manages_vpc_endpoints: "ManagesVpcEndpoints",
+        payer_responsibility: "PayerResponsibility",
+        tags: "Tags",
+        private_dns_name_verification_state: "PrivateDnsNameVerificationState",
+        supported_ip_address_types: "SupportedIpAddressTypes",
+    }
+);
+
 string_enum!(ServiceManaged { Alb = "alb", Nlb = "nlb", Rnat = "rnat", Rds = "rds",  });
+
+string_enum!(ServiceType { Interface = "Interface", Gateway = "Gateway", GatewayLoadBalancer = "GatewayLoadBalancer",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ServiceTypeDetail {
+    pub service_type: Option<ServiceType>,
+}
+
+shape!(ServiceTypeDetail = schema::SERVICE_TYPE_DETAIL { service_type: "ServiceType" });
 
 string_enum!(SeverityLabel { Informational = "informational", Low = "low", Medium = "medium", High = "high", Critical = "critical",  });
 
@@ -9692,6 +9947,8 @@ pub struct StartInstancesResult {
 
 shape!(StartInstancesResult = schema::START_INSTANCES_RESULT { starting_instances: "StartingInstances" });
 
+string_enum!(State { PendingAcceptance = "PendingAcceptance", Pending = "Pending", Available = "Available", Deleting = "Deleting", Deleted = "Deleted", Rejected = "Rejected", Failed = "Failed", Expired = "Expired", Partial = "Partial",  });
+
 #[derive(Clone, Default, PartialEq)]
 pub struct StateReason {
     pub code: Option<String>,
@@ -9796,6 +10053,14 @@ pub struct SubnetCidrBlockState {
 shape!(SubnetCidrBlockState = schema::SUBNET_CIDR_BLOCK_STATE { state: "State", status_message: "StatusMessage" });
 
 string_enum!(SubnetCidrBlockStateCode { Associating = "associating", Associated = "associated", Disassociating = "disassociating", Disassociated = "disassociated", Failing = "failing", Failed = "failed",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct SubnetIpPrefixes {
+    pub subnet_id: Option<String>,
+    pub ip_prefixes: Option<Vec<String>>,
+}
+
+shape!(SubnetIpPrefixes = schema::SUBNET_IP_PREFIXES { subnet_id: "SubnetId", ip_prefixes: "IpPrefixes" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct SubnetIpv6CidrBlockAssociation {
@@ -10301,6 +10566,69 @@ shape!(
 string_enum!(VpcEncryptionControlMode { Monitor = "monitor", Enforce = "enforce",  });
 
 string_enum!(VpcEncryptionControlState { EnforceInProgress = "enforce-in-progress", MonitorInProgress = "monitor-in-progress", EnforceFailed = "enforce-failed", MonitorFailed = "monitor-failed", Deleting = "deleting", Deleted = "deleted", Available = "available", Creating = "creating", DeleteFailed = "delete-failed",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct VpcEndpoint {
+    pub vpc_endpoint_id: Option<String>,
+    pub vpc_endpoint_type: Option<VpcEndpointType>,
+    pub vpc_id: Option<String>,
+    pub service_name: Option<String>,
+    pub state: Option<State>,
+    pub policy_document: Option<String>,
+    pub route_table_ids: Option<Vec<String>>,
+    pub subnet_ids: Option<Vec<String>>,
+    pub groups: Option<Vec<SecurityGroupIdentifier>>,
+    pub ip_address_type: Option<IpAddressType>,
+    pub dns_options: Option<DnsOptions>,
+    pub private_dns_enabled: Option<bool>,
+    pub requester_managed: Option<bool>,
+    pub network_interface_ids: Option<Vec<String>>,
+    pub dns_entries: Option<Vec<DnsEntry>>,
+    pub creation_timestamp: Option<Millis>,
+    pub tags: Option<Vec<Tag>>,
+    pub owner_id: Option<String>,
+    pub last_error: Option<LastError>,
+    pub ipv4_prefixes: Option<Vec<SubnetIpPrefixes>>,
+    pub ipv6_prefixes: Option<Vec<SubnetIpPrefixes>>,
+    pub failure_reason: Option<String>,
+    pub service_network_arn: Option<String>,
+    pub resource_configuration_arn: Option<String>,
+    pub service_region: Option<String>,
+    pub payer_responsibilities: Option<Vec<PayerResponsibilityEntry>>,
+}
+
+shape!(
+    VpcEndpoint = schema::VPC_ENDPOINT {
+        vpc_endpoint_id: "VpcEndpointId",
+        vpc_endpoint_type: "VpcEndpointType",
+        vpc_id: "VpcId",
+        service_name: "ServiceName",
+        state: "State",
+        policy_document: "PolicyDocument",
+        route_table_ids: "RouteTableIds",
+        subnet_ids: "SubnetIds",
+        groups: "Groups",
+        ip_address_type: "IpAddressType",
+        dns_options: "DnsOptions",
+        private_dns_enabled: "PrivateDnsEnabled",
+        requester_managed: "RequesterManaged",
+        network_interface_ids: "NetworkInterfaceIds",
+        dns_entries: "DnsEntries",
+        creation_timestamp: "CreationTimestamp",
+        tags: "Tags",
+        owner_id: "OwnerId",
+        last_error: "LastError",
+        ipv4_prefixes: "Ipv4Prefixes",
+        ipv6_prefixes: "Ipv6Prefixes",
+        failure_reason: "FailureReason",
+        service_network_arn: "ServiceNetworkArn",
+        resource_configuration_arn: "ResourceConfigurationArn",
+        service_region: "ServiceRegion",
+        payer_responsibilities: "PayerResponsibilities",
+    }
+);
+
+string_enum!(VpcEndpointType { Interface = "Interface", Gateway = "Gateway", GatewayLoadBalancer = "GatewayLoadBalancer", Resource = "Resource", ServiceNetwork = "ServiceNetwork", Tunnel = "Tunnel",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct VpcIpv6CidrBlockAssociation {
@@ -11984,6 +12312,46 @@ mod schema {
         ]),
     );
 
+    pub static DESCRIBE_VPC_ENDPOINT_SERVICES_REQUEST: Schema = Schema::structure(
+        "DescribeVpcEndpointServicesRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("ServiceNames", &VALUE_STRING_LIST).named("ServiceName"),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+            Member::new("MaxResults", &INTEGER),
+            Member::new("NextToken", &STRING),
+            Member::new("ServiceRegions", &VALUE_STRING_LIST).named("ServiceRegion"),
+        ]),
+    );
+
+    pub static DESCRIBE_VPC_ENDPOINT_SERVICES_RESULT: Schema = Schema::structure(
+        "DescribeVpcEndpointServicesResult",
+        &Structure::new(&[
+            Member::new("ServiceNames", &VALUE_STRING_LIST).named("serviceNameSet"),
+            Member::new("ServiceDetails", &SERVICE_DETAIL_SET).named("serviceDetailSet"),
+            Member::new("NextToken", &STRING).named("nextToken"),
+        ]),
+    );
+
+    pub static DESCRIBE_VPC_ENDPOINTS_REQUEST: Schema = Schema::structure(
+        "DescribeVpcEndpointsRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("VpcEndpointIds", &VPC_ENDPOINT_ID_LIST).named("VpcEndpointId"),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+            Member::new("MaxResults", &INTEGER),
+            Member::new("NextToken", &STRING),
+        ]),
+    );
+
+    pub static DESCRIBE_VPC_ENDPOINTS_RESULT: Schema = Schema::structure(
+        "DescribeVpcEndpointsResult",
+        &Structure::new(&[
+            Member::new("VpcEndpoints", &VPC_ENDPOINT_SET).named("vpcEndpointSet"),
+            Member::new("NextToken", &STRING).named("nextToken"),
+        ]),
+    );
+
     pub static DESCRIBE_VPCS_MAX_RESULTS: Schema =
         Schema::new("DescribeVpcsMaxResults", Kind::Integer).min(5).max(1000);
 
@@ -12108,6 +12476,35 @@ mod schema {
     pub static DISK_SIZE: Schema = Schema::new("DiskSize", Kind::Long);
 
     pub static DISK_TYPE: Schema = Schema::string("DiskType").one_of(&["hdd", "ssd"]);
+
+    pub static DNS_ENTRY: Schema = Schema::structure(
+        "DnsEntry",
+        &Structure::new(&[
+            Member::new("DnsName", &STRING).named("dnsName"),
+            Member::new("HostedZoneId", &STRING).named("hostedZoneId"),
+        ]),
+    );
+
+    pub static DNS_ENTRY_SET: Schema =
+        Schema::list("DnsEntrySet", &List::of(Member::new("member", &DNS_ENTRY).named("item")));
+
+    pub static DNS_NAME_STATE: Schema =
+        Schema::string("DnsNameState").one_of(&["pendingVerification", "verified", "failed"]);
+
+    pub static DNS_OPTIONS: Schema = Schema::structure(
+        "DnsOptions",
+        &Structure::new(&[
+            Member::new("DnsRecordIpType", &DNS_RECORD_IP_TYPE).named("dnsRecordIpType"),
+            Member::new("PrivateDnsOnlyForInboundResolverEndpoint", &BOOLEAN)
+                .named("privateDnsOnlyForInboundResolverEndpoint"),
+            Member::new("PrivateDnsPreference", &STRING).named("privateDnsPreference"),
+            Member::new("PrivateDnsSpecifiedDomains", &PRIVATE_DNS_SPECIFIED_DOMAIN_SET)
+                .named("privateDnsSpecifiedDomainSet"),
+        ]),
+    );
+
+    pub static DNS_RECORD_IP_TYPE: Schema =
+        Schema::string("DnsRecordIpType").one_of(&["ipv4", "dualstack", "ipv6", "service-defined"]);
 
     pub static DOMAIN_TYPE: Schema = Schema::string("DomainType").one_of(&["vpc", "standard"]);
 
@@ -12494,6 +12891,9 @@ mod schema {
 
     pub static GROUP_IDENTIFIER_LIST: Schema =
         Schema::list("GroupIdentifierList", &List::of(Member::new("member", &GROUP_IDENTIFIER).named("item")));
+
+    pub static GROUP_IDENTIFIER_SET: Schema =
+        Schema::list("GroupIdentifierSet", &List::of(Member::new("member", &SECURITY_GROUP_IDENTIFIER).named("item")));
 
     pub static GROUP_NAME_STRING_LIST: Schema =
         Schema::list("GroupNameStringList", &List::of(Member::new("member", &SECURITY_GROUP_NAME).named("GroupName")));
@@ -14858,6 +15258,8 @@ mod schema {
     pub static INTERNET_GATEWAY_LIST: Schema =
         Schema::list("InternetGatewayList", &List::of(Member::new("member", &INTERNET_GATEWAY).named("item")));
 
+    pub static IP_ADDRESS_TYPE: Schema = Schema::string("IpAddressType").one_of(&["ipv4", "dualstack", "ipv6"]);
+
     pub static IP_LIST: Schema = Schema::list("IpList", &List::of(Member::new("member", &STRING).named("item")));
 
     pub static IP_PERMISSION: Schema = Schema::structure(
@@ -15014,6 +15416,14 @@ mod schema {
     pub static KEY_TYPE: Schema = Schema::string("KeyType").one_of(&["rsa", "ed25519"]);
 
     pub static KMS_KEY_ID: Schema = Schema::string("KmsKeyId");
+
+    pub static LAST_ERROR: Schema = Schema::structure(
+        "LastError",
+        &Structure::new(&[
+            Member::new("Message", &STRING).named("message"),
+            Member::new("Code", &STRING).named("code"),
+        ]),
+    );
 
     pub static LAUNCH_TEMPLATE: Schema = Schema::structure(
         "LaunchTemplate",
@@ -16290,6 +16700,30 @@ mod schema {
     pub static OWNER_STRING_LIST: Schema =
         Schema::list("OwnerStringList", &List::of(Member::new("member", &STRING).named("Owner")));
 
+    pub static PAYER_RESPONSIBILITY: Schema = Schema::string("PayerResponsibility").one_of(&["ServiceOwner"]);
+
+    pub static PAYER_RESPONSIBILITY_ENTRY: Schema = Schema::structure(
+        "PayerResponsibilityEntry",
+        &Structure::new(&[
+            Member::new("Scope", &PAYER_RESPONSIBILITY_SCOPE).named("scope"),
+            Member::new("PayerResponsibilityType", &PAYER_RESPONSIBILITY_TYPE).named("payerResponsibilityType"),
+        ]),
+    );
+
+    pub static PAYER_RESPONSIBILITY_SCOPE: Schema =
+        Schema::string("PayerResponsibilityScope").one_of(&["vpc-endpoint-charges", "resource-gateway-charges"]);
+
+    pub static PAYER_RESPONSIBILITY_SET: Schema = Schema::list(
+        "PayerResponsibilitySet",
+        &List::of(Member::new("member", &PAYER_RESPONSIBILITY_ENTRY).named("item")),
+    );
+
+    pub static PAYER_RESPONSIBILITY_TYPE: Schema = Schema::string("PayerResponsibilityType").one_of(&[
+        "vpc-endpoint-account",
+        "resource-gateway-account",
+        "vpc-endpoint-service-account",
+    ]);
+
     pub static PEAK_BANDWIDTH_IN_GBPS: Schema = Schema::new("PeakBandwidthInGbps", Kind::Double);
 
     pub static PERFORMANCE_FACTOR_REFERENCE: Schema = Schema::structure(
@@ -16378,6 +16812,14 @@ mod schema {
 
     pub static PREFIX_LIST_RESOURCE_ID: Schema = Schema::string("PrefixListResourceId");
 
+    pub static PRIVATE_DNS_DETAILS: Schema = Schema::structure(
+        "PrivateDnsDetails",
+        &Structure::new(&[Member::new("PrivateDnsName", &STRING).named("privateDnsName")]),
+    );
+
+    pub static PRIVATE_DNS_DETAILS_SET: Schema =
+        Schema::list("PrivateDnsDetailsSet", &List::of(Member::new("member", &PRIVATE_DNS_DETAILS).named("item")));
+
     pub static PRIVATE_DNS_NAME_OPTIONS_ON_LAUNCH: Schema = Schema::structure(
         "PrivateDnsNameOptionsOnLaunch",
         &Structure::new(&[
@@ -16404,6 +16846,11 @@ mod schema {
             Member::new("EnableResourceNameDnsAAAARecord", &BOOLEAN).named("enableResourceNameDnsAAAARecord"),
         ]),
     );
+
+    pub static PRIVATE_DNS_SPECIFIED_DOMAIN_SET: Schema =
+        Schema::list("PrivateDnsSpecifiedDomainSet", &List::of(Member::new("member", &STRING).named("item")))
+            .min(0)
+            .max(10);
 
     pub static PRIVATE_IP_ADDRESS_COUNT: Schema = Schema::new("PrivateIpAddressCount", Kind::Integer).min(1).max(31);
 
@@ -16675,6 +17122,8 @@ mod schema {
 
     pub static RESERVATION_LIST: Schema =
         Schema::list("ReservationList", &List::of(Member::new("member", &RESERVATION).named("item")));
+
+    pub static RESOURCE_CONFIGURATION_ARN: Schema = Schema::string("ResourceConfigurationArn");
 
     pub static RESOURCE_ID_LIST: Schema =
         Schema::list("ResourceIdList", &List::of(Member::new("member", &TAGGABLE_RESOURCE_ID)));
@@ -17174,6 +17623,14 @@ mod schema {
         &List::of(Member::new("member", &SECURITY_GROUP_ID).named("SecurityGroupId")),
     );
 
+    pub static SECURITY_GROUP_IDENTIFIER: Schema = Schema::structure(
+        "SecurityGroupIdentifier",
+        &Structure::new(&[
+            Member::new("GroupId", &STRING).named("groupId"),
+            Member::new("GroupName", &STRING).named("groupName"),
+        ]),
+    );
+
     pub static SECURITY_GROUP_LIST: Schema =
         Schema::list("SecurityGroupList", &List::of(Member::new("member", &SECURITY_GROUP).named("item")));
 
@@ -17251,7 +17708,48 @@ mod schema {
 
     pub static SENSITIVE_USER_DATA: Schema = Schema::string("SensitiveUserData").sensitive();
 
+    pub static SERVICE_CONNECTIVITY_TYPE: Schema = Schema::string("ServiceConnectivityType").one_of(&["ipv4", "ipv6"]);
+
+    pub static SERVICE_DETAIL: Schema = Schema::structure(
+        "ServiceDetail",
+        &Structure::new(&[
+            Member::new("ServiceName", &STRING).named("serviceName"),
+            Member::new("ServiceId", &STRING).named("serviceId"),
+            Member::new("ServiceType", &SERVICE_TYPE_DETAIL_SET).named("serviceType"),
+            Member::new("ServiceRegion", &STRING).named("serviceRegion"),
+            Member::new("AvailabilityZoneIds", &VALUE_STRING_LIST).named("availabilityZoneIdSet"),
+            Member::new("AvailabilityZones", &VALUE_STRING_LIST).named("availabilityZoneSet"),
+            Member::new("Owner", &STRING).named("owner"),
+            Member::new("BaseEndpointDnsNames", &VALUE_STRING_LIST).named("baseEndpointDnsNameSet"),
+            Member::new("PrivateDnsName", &STRING).named("privateDnsName"),
+            Member::new("PrivateDnsNames", &PRIVATE_DNS_DETAILS_SET).named("privateDnsNameSet"),
+            Member::new("VpcEndpointPolicySupported", &BOOLEAN).named("vpcEndpointPolicySupported"),
+            Member::new("AcceptanceRequired", &BOOLEAN).named("acceptanceRequired"),
+            Member::new("ManagesVpcEndpoints", &BOOLEAN).named("managesVpcEndpoints"),
+            Member::new("PayerResponsibility", &PAYER_RESPONSIBILITY).named("payerResponsibility"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("PrivateDnsNameVerificationState", &DNS_NAME_STATE).named("privateDnsNameVerificationState"),
+            Member::new("SupportedIpAddressTypes", &SUPPORTED_IP_ADDRESS_TYPES).named("supportedIpAddressTypeSet"),
+        ]),
+    );
+
+    pub static SERVICE_DETAIL_SET: Schema =
+        Schema::list("ServiceDetailSet", &List::of(Member::new("member", &SERVICE_DETAIL).named("item")));
+
     pub static SERVICE_MANAGED: Schema = Schema::string("ServiceManaged").one_of(&["alb", "nlb", "rnat", "rds"]);
+
+    pub static SERVICE_NETWORK_ARN: Schema = Schema::string("ServiceNetworkArn");
+
+    pub static SERVICE_TYPE: Schema =
+        Schema::string("ServiceType").one_of(&["Interface", "Gateway", "GatewayLoadBalancer"]);
+
+    pub static SERVICE_TYPE_DETAIL: Schema = Schema::structure(
+        "ServiceTypeDetail",
+        &Structure::new(&[Member::new("ServiceType", &SERVICE_TYPE).named("serviceType")]),
+    );
+
+    pub static SERVICE_TYPE_DETAIL_SET: Schema =
+        Schema::list("ServiceTypeDetailSet", &List::of(Member::new("member", &SERVICE_TYPE_DETAIL).named("item")));
 
     pub static SEVERITY_LABEL: Schema =
         Schema::string("SeverityLabel").one_of(&["informational", "low", "medium", "high", "critical"]);
@@ -17329,6 +17827,18 @@ mod schema {
         "StartInstancesResult",
         &Structure::new(&[Member::new("StartingInstances", &INSTANCE_STATE_CHANGE_LIST).named("instancesSet")]),
     );
+
+    pub static STATE: Schema = Schema::string("State").one_of(&[
+        "PendingAcceptance",
+        "Pending",
+        "Available",
+        "Deleting",
+        "Deleted",
+        "Rejected",
+        "Failed",
+        "Expired",
+        "Partial",
+    ]);
 
     pub static STATE_REASON: Schema = Schema::structure(
         "StateReason",
@@ -17421,6 +17931,17 @@ mod schema {
     pub static SUBNET_ID_STRING_LIST: Schema =
         Schema::list("SubnetIdStringList", &List::of(Member::new("member", &SUBNET_ID).named("SubnetId")));
 
+    pub static SUBNET_IP_PREFIXES: Schema = Schema::structure(
+        "SubnetIpPrefixes",
+        &Structure::new(&[
+            Member::new("SubnetId", &STRING).named("subnetId"),
+            Member::new("IpPrefixes", &VALUE_STRING_LIST).named("ipPrefixSet"),
+        ]),
+    );
+
+    pub static SUBNET_IP_PREFIXES_LIST: Schema =
+        Schema::list("SubnetIpPrefixesList", &List::of(Member::new("member", &SUBNET_IP_PREFIXES).named("item")));
+
     pub static SUBNET_IPV6_CIDR_BLOCK_ASSOCIATION: Schema = Schema::structure(
         "SubnetIpv6CidrBlockAssociation",
         &Structure::new(&[
@@ -17468,6 +17989,13 @@ mod schema {
 
     pub static SUPPORTED_INSTANCE_TYPE_SET: Schema =
         Schema::list("SupportedInstanceTypeSet", &List::of(Member::new("member", &INSTANCE_TYPE_ITEM).named("item")));
+
+    pub static SUPPORTED_IP_ADDRESS_TYPES: Schema = Schema::list(
+        "SupportedIpAddressTypes",
+        &List::of(Member::new("member", &SERVICE_CONNECTIVITY_TYPE).named("item")),
+    )
+    .min(0)
+    .max(2);
 
     pub static TAG: Schema = Schema::structure(
         "Tag",
@@ -17859,7 +18387,54 @@ mod schema {
         "delete-failed",
     ]);
 
+    pub static VPC_ENDPOINT: Schema = Schema::structure(
+        "VpcEndpoint",
+        &Structure::new(&[
+            Member::new("VpcEndpointId", &STRING).named("vpcEndpointId"),
+            Member::new("VpcEndpointType", &VPC_ENDPOINT_TYPE).named("vpcEndpointType"),
+            Member::new("VpcId", &STRING).named("vpcId"),
+            Member::new("ServiceName", &STRING).named("serviceName"),
+            Member::new("State", &STATE).named("state"),
+            Member::new("PolicyDocument", &STRING).named("policyDocument"),
+            Member::new("RouteTableIds", &VALUE_STRING_LIST).named("routeTableIdSet"),
+            Member::new("SubnetIds", &VALUE_STRING_LIST).named("subnetIdSet"),
+            Member::new("Groups", &GROUP_IDENTIFIER_SET).named("groupSet"),
+            Member::new("IpAddressType", &IP_ADDRESS_TYPE).named("ipAddressType"),
+            Member::new("DnsOptions", &DNS_OPTIONS).named("dnsOptions"),
+            Member::new("PrivateDnsEnabled", &BOOLEAN).named("privateDnsEnabled"),
+            Member::new("RequesterManaged", &BOOLEAN).named("requesterManaged"),
+            Member::new("NetworkInterfaceIds", &VALUE_STRING_LIST).named("networkInterfaceIdSet"),
+            Member::new("DnsEntries", &DNS_ENTRY_SET).named("dnsEntrySet"),
+            Member::new("CreationTimestamp", &MILLISECOND_DATE_TIME).named("creationTimestamp"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("OwnerId", &STRING).named("ownerId"),
+            Member::new("LastError", &LAST_ERROR).named("lastError"),
+            Member::new("Ipv4Prefixes", &SUBNET_IP_PREFIXES_LIST).named("ipv4PrefixSet"),
+            Member::new("Ipv6Prefixes", &SUBNET_IP_PREFIXES_LIST).named("ipv6PrefixSet"),
+            Member::new("FailureReason", &STRING).named("failureReason"),
+            Member::new("ServiceNetworkArn", &SERVICE_NETWORK_ARN).named("serviceNetworkArn"),
+            Member::new("ResourceConfigurationArn", &RESOURCE_CONFIGURATION_ARN).named("resourceConfigurationArn"),
+            Member::new("ServiceRegion", &STRING).named("serviceRegion"),
+            Member::new("PayerResponsibilities", &PAYER_RESPONSIBILITY_SET).named("payerResponsibilitySet"),
+        ]),
+    );
+
     pub static VPC_ENDPOINT_ID: Schema = Schema::string("VpcEndpointId");
+
+    pub static VPC_ENDPOINT_ID_LIST: Schema =
+        Schema::list("VpcEndpointIdList", &List::of(Member::new("member", &VPC_ENDPOINT_ID).named("item")));
+
+    pub static VPC_ENDPOINT_SET: Schema =
+        Schema::list("VpcEndpointSet", &List::of(Member::new("member", &VPC_ENDPOINT).named("item")));
+
+    pub static VPC_ENDPOINT_TYPE: Schema = Schema::string("VpcEndpointType").one_of(&[
+        "Interface",
+        "Gateway",
+        "GatewayLoadBalancer",
+        "Resource",
+        "ServiceNetwork",
+        "Tunnel",
+    ]);
 
     pub static VPC_ID: Schema = Schema::string("VpcId");
 

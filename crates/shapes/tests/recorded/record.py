@@ -552,6 +552,8 @@ CALLS = {
         "DescribeTags": {"Filters": [{"Name": "resource-id", "Values": ["i-1"]}]},
         "DescribeVolumes": {"VolumeIds": ["vol-1"]},
         "DescribeVpcAttribute": {"VpcId": "vpc-1", "Attribute": "enableDnsSupport"},
+        "DescribeVpcEndpointServices": {"ServiceNames": ["com.amazonaws.us-east-1.ecr.api"]},
+        "DescribeVpcEndpoints": {"Filters": [{"Name": "vpc-id", "Values": ["vpc-1"]}], "MaxResults": 5},
         "DescribeVpcs": {
             "VpcIds": [f"vpc-{n}" for n in range(12)],
             "Filters": [{"Name": "tag:a", "Values": ["b"]}, {"Name": "is-default", "Values": ["true"]}],

@@ -633,6 +633,37 @@ fn an_instance_learns_of_its_interfaces_as_they_come_and_go() {
 }
 
 #[test]
+fn an_instance_learns_who_it_is_outside_for_as_long_as_it_is() {
+    let (mut world, id) = running();
+    let made = world.call(&ec2::ALLOCATE_ADDRESS, Default::default()).unwrap();
+    let associate = ec2::AssociateAddressRequest {
+        allocation_id: made.allocation_id,
+        instance_id: Some(id.clone()),
+        ..Default::default()
+    };
+    let association = world.call(&ec2::ASSOCIATE_ADDRESS, associate).unwrap().association_id;
+    world.settle();
+    let shown = describe(&mut world, &id).unwrap();
+    let (public, private) = (shown.public_ip_address.unwrap(), shown.private_ip_address.unwrap());
+    assert_eq!(Some(&public), made.public_ip.as_ref());
+    let said = |world: &mut World, path: &str| world.host().metadata(&id).unwrap().categories.get(path).cloned();
+    let mac = said(&mut world, "meta-data/mac").unwrap();
+    let folder = format!("meta-data/network/interfaces/macs/{mac}");
+    for (path, says) in [
+        ("meta-data/public-ipv4".to_owned(), &public),
+        (format!("{folder}/public-ipv4s"), &public),
+        (format!("{folder}/ipv4-associations/{public}"), &private),
+    ] {
+        assert_eq!(said(&mut world, &path).as_ref(), Some(says), "{path}");
+    }
+    let gone = ec2::DisassociateAddressRequest { association_id: association, ..Default::default() };
+    world.call(&ec2::DISASSOCIATE_ADDRESS, gone).unwrap();
+    world.settle();
+    // A lent one, if its subnet lends any, takes its place.
+    assert_ne!(said(&mut world, "meta-data/public-ipv4"), Some(public));
+}
+
+#[test]
 fn tags_are_given_found_and_taken_away() {
     let (mut world, id) = running();
     let subnet = subnets(&mut world).remove(0).subnet_id.unwrap();

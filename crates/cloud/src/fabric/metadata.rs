@@ -74,6 +74,9 @@ fn categories(
     of.add("block-device-mapping/root", image::ROOT_DEVICE);
     if let Some(first) = enis.first() {
         of.add("mac", &first.mac);
+        if let Some(public) = network_interface::public_address(read, first) {
+            of.add("public-ipv4", public);
+        }
         of.add("security-groups", lines(group_names(read, first)));
     }
     let profile = launch.instance_profile.as_ref();
@@ -109,6 +112,13 @@ fn interface(read: &impl Read, of: &mut Categories, region: &str, eni: &NetworkI
     add("local-hostname", crate::ec2::instance::private_dns_name(region, eni.address));
     let own = [eni.address].into_iter().chain(eni.secondary.iter().copied());
     add("local-ipv4s", lines(own.map(|address| address.to_string())));
+    let public = network_interface::public_addresses(read, eni);
+    if !public.is_empty() {
+        add("public-ipv4s", lines(public.iter().map(|(public, _)| public.to_string())));
+    }
+    for (public, private) in public {
+        add(&format!("ipv4-associations/{public}"), private.to_string());
+    }
     if !eni.prefixes.is_empty() {
         add("ipv4-prefix", lines(eni.prefixes.iter().map(ToString::to_string)));
     }

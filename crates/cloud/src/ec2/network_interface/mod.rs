@@ -8,7 +8,7 @@ mod wish;
 
 pub use address::{free_addresses, has_free};
 pub use model::{Attachment, NetworkInterface};
-pub(crate) use view::{public_address, shown_in_instance};
+pub(crate) use view::{public_address, public_addresses, shown_in_instance};
 pub(crate) use wish::{Wish, fits};
 
 use crate::ec2::instance::{self, State};

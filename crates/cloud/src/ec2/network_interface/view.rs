@@ -64,6 +64,12 @@ pub(crate) fn public_address(read: &impl Read, eni: &NetworkInterface) -> Option
     public(read, eni, eni.address).map(|(address, _)| address)
 }
 
+/// Each address that it is outside, and the private one that stands for.
+pub(crate) fn public_addresses(read: &impl Read, eni: &NetworkInterface) -> Vec<(Ipv4Addr, Ipv4Addr)> {
+    let outside = |(private, _)| public(read, eni, private).map(|(address, _)| (address, private));
+    addresses(eni).filter_map(outside).collect()
+}
+
 /// An address outside, where the private one is shown that it stands for.
 fn association(public: Ipv4Addr, elastic: Option<Address>) -> api::NetworkInterfaceAssociation {
     api::NetworkInterfaceAssociation {

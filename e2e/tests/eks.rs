@@ -2,9 +2,10 @@
 //! all of it; that nodes and pods run, others show.
 
 use e2e::pages::{list, sweep};
-use e2e::{Answer, Call, Region, call, merged, steps, until};
+use e2e::{Answer, Call, Region, call, merged, say, steps, until};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 const ACCOUNT: &str = "111122223333";
 const CLUSTER: &str = "one";
@@ -30,6 +31,7 @@ fn what_belongs_to_a_cluster_is_made_found_changed_and_unmade() {
         what_is_not_there_is_named,
         lists_are_cut_into_pages,
         security_groups_are_those_of_the_interfaces,
+        the_control_plane_goes_to_other_subnets_while_it_serves,
         a_version_update_takes_one_api_server_at_a_time,
     );
 }
@@ -332,6 +334,68 @@ fn security_groups_are_those_of_the_interfaces(region: &Region) {
     assert_eq!(member(&answers[0], "/NetworkInterfaces").as_array().map(Vec::len), Some(4), "two servers, two zones");
     update(region, access(json!({"securityGroupIds": []})));
     region.gets(vec![("OK", call("ec2", "delete_security_group", delete))]);
+}
+
+/// The old subnets can be deleted the moment its update is Successful.
+fn the_control_plane_goes_to_other_subnets_while_it_serves(region: &Region) {
+    let cluster = region.cluster(CLUSTER);
+    let token = cluster.token();
+    let shown = region.gets(vec![("OK", of(CLUSTER, "describe_cluster", json!({})))]);
+    let (vpc, old) = (member(&shown[0], "/cluster/resourcesVpcConfig/vpcId"), subnets_of(&shown[0]));
+    let subnet = |(n, zone): (u8, &str)| {
+        let block = format!("172.31.{n}.0/24");
+        let zone = format!("us-east-1{zone}");
+        ("OK", call("ec2", "create_subnet", json!({"VpcId": vpc, "AvailabilityZone": zone, "CidrBlock": block})))
+    };
+    let made = region.gets([(201, "a"), (202, "b"), (203, "c")].map(subnet).to_vec());
+    let new: Vec<Value> = made.iter().map(|answer| member(answer, "/Subnet/SubnetId")).collect();
+    let refused = region.gets(vec![
+        (INVALID, of(CLUSTER, "update_cluster_config", access(json!({"subnetIds": new[..2]})))),
+        (INVALID, of(CLUSTER, "update_cluster_config", access(json!({"subnetIds": old})))),
+    ]);
+    assert!(
+        refused[0].refusal().message.starts_with("Provided subnets belong to the AZs 'us-east-1a,us-east-1b'. But")
+    );
+    let began = Instant::now();
+    let begun = region.gets(vec![("OK", of(CLUSTER, "update_cluster_config", access(json!({ "subnetIds": new }))))]);
+    assert_eq!(member(&begun[0], "/update/params/0/type"), "Subnets");
+    let ask = of(CLUSTER, "describe_update", json!({"updateId": member(&begun[0], "/update/id")}));
+    let (done, missed) = thread::scope(|scope| {
+        let waiting = scope.spawn(|| becomes(region, &ask, "/update/status", "Successful"));
+        let mut missed = 0;
+        while !waiting.is_finished() {
+            if !cluster.answers(&token) {
+                missed += 1;
+                cluster.must_serve(&token);
+            }
+        }
+        (waiting.join().is_ok(), missed)
+    });
+    assert!(done, "the update is Successful");
+    say(&format!("{:6.1} s  to other subnets; {missed} requests were tried again", began.elapsed().as_secs_f64()));
+    region.gets(old.iter().map(|id| ("OK", call("ec2", "delete_subnet", json!({ "SubnetId": id })))).collect());
+    let answers = region.gets(vec![
+        ("OK", of(CLUSTER, "describe_cluster", json!({}))),
+        ("OK", call("ec2", "describe_network_interfaces", json!({"Filters": [{"Name": "vpc-id", "Values": [vpc]}]}))),
+    ]);
+    assert_eq!(subnets_of(&answers[0]), new);
+    let endpoint = |answer: &Answer| member(answer, "/cluster/endpoint");
+    assert_eq!(endpoint(&answers[0]), endpoint(&shown[0]));
+    let interfaces = member(&answers[1], "/NetworkInterfaces");
+    let places = interfaces.as_array().into_iter().flatten().map(|interface| &interface["SubnetId"]);
+    assert!(places.clone().count() == 4 && places.clone().all(|place| new.contains(place)), "{interfaces}");
+    let slices = ["get", "endpointslice", "kubernetes"];
+    let slice = cluster.kubectl_json(&slices);
+    let addresses: Vec<&Value> =
+        slice["endpoints"].as_array().into_iter().flatten().map(|e| &e["addresses"][0]).collect();
+    let has = |interface: &Value| addresses.contains(&&interface["PrivateIpAddress"]);
+    let balancers = interfaces.as_array().into_iter().flatten().filter(|interface| has(interface)).count();
+    assert_eq!(balancers, 2, "pods are told of the new addresses: {slice} {interfaces}");
+    cluster.must_serve(&token);
+}
+
+fn subnets_of(answer: &Answer) -> Vec<Value> {
+    member(answer, "/cluster/resourcesVpcConfig/subnetIds").as_array().cloned().unwrap_or_default()
 }
 
 /// The last step: where the next minor is not built, the update waits for it, with the cluster UPDATING.

@@ -10,7 +10,7 @@ use crate::ec2::key_pair::KeyPair;
 use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_acl::NetworkAcl;
-use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::network_interface::{HeldAddress, NetworkInterface};
 use crate::ec2::route_table::RouteTable;
 use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::security_group_rule::SecurityGroupRule;
@@ -78,6 +78,7 @@ pub fn registry() -> Registry {
     registry.add::<SecurityGroup>();
     registry.add::<SecurityGroupRule>();
     registry.add::<NetworkInterface>();
+    registry.add::<HeldAddress>();
     registry.add::<Volume>();
     registry.add::<Instance>();
     registry.add::<ConsoleOutput>();

@@ -125,8 +125,8 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "addresses-are-unique",
-        rule: "in a network no two interfaces have one address and no two balancers answer for one; outside no two \
-               balancers and no two living clusters have one public address",
+        rule: "in a network no two interfaces have one address, no two balancers answer for one, and none for a machine's; \
+               outside no two balancers and no two living clusters have one public address",
         test: Test::Batch(addresses_are_unique),
     },
     Check {
@@ -147,8 +147,8 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "healthy-machines-stay",
-        rule: "of a group that lives, planners terminate no instance but one whose slot is closed, or whose image is out \
-               of date or that is not ready, and that only while every other one is ready (or none is, and nothing can \
+        rule: "of a group that lives, planners terminate no instance but one whose slot is closed, or whose image or \
+               interfaces are out of date or that is not ready, and that only while every other one is ready (or none is, and nothing can \
                be lost): never two at once",
         test: Test::Batch(healthy_machines_stay),
     },
@@ -159,8 +159,8 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "members-stay",
-        rule: "names and interfaces of a group's slots stay while it lives, and volumes unless they are being deleted: \
-               they are etcd's membership",
+        rule: "names of a group's slots and their interfaces in the service's own networks stay while it lives, and volumes \
+               unless they are being deleted: they are etcd's membership",
         test: Test::Batch(members_stay),
     },
     Check {
@@ -393,6 +393,11 @@ fn addresses_are_unique(batch: &Batch) -> Result<(), String> {
     let networks: BTreeSet<String> = interfaces.map(|record| record.body.vpc).collect();
     for network in networks {
         let interfaces = batch.after.list(Index::<NetworkInterface>::by("vpc", network.as_str()));
+        let balancers = batch.after.list(Index::<LoadBalancer>::all()).into_iter().map(|record| record.body.spec);
+        let dialled: Vec<_> = balancers.filter(|spec| spec.vpc == network).flat_map(|spec| spec.addresses).collect();
+        if let Some(eni) = interfaces.iter().find(|eni| !eni.body.balancer && dialled.contains(&eni.body.address)) {
+            return Err(format!("{} has {}, which a balancer answers for", eni.key, eni.body.address));
+        }
         let addresses = |eni: Record<NetworkInterface>| {
             let all: Vec<_> = [eni.body.address].into_iter().chain(eni.body.others()).collect();
             all.into_iter().map(move |address| (address, eni.key.any()))
@@ -482,7 +487,7 @@ fn healthy_machines_stay(batch: &Batch) -> Result<(), String> {
                 .iter()
                 .all(|view| group_of(view, change).is_none_or(|group| is_current(&group.body, &instance, view)))
         {
-            return Err(format!("{instance} is terminated, and its image is the wanted one"));
+            return Err(format!("{instance} is terminated, and it is the wanted one"));
         }
         let may_stay = |id: &&&String| !views.iter().any(|view| is_ready(view, id));
         let none = unready && !others.iter().any(|id| views.iter().all(|view| is_ready(view, id)));
@@ -557,8 +562,8 @@ fn is_closed(group: &Group, instance: &Key<Instance>) -> bool {
 fn is_current(group: &Group, instance: &Key<Instance>, view: &View) -> bool {
     let slot = group.instances.iter().find(|(_, id)| id.as_str() == instance.name()).map(|(slot, _)| slot);
     let slot = group.spec.slots.iter().find(|s| Some(&s.name) == slot);
-    let image = view.get(instance).map(|record| record.body.spec.image);
-    slot.is_some_and(|slot| Some(&slot.image) == image.as_ref())
+    let spec = view.get(instance).map(|record| record.body.spec);
+    slot.zip(spec).is_some_and(|(slot, spec)| (&slot.image, &slot.interfaces) == (&spec.image, &spec.interfaces))
 }
 
 fn members_stay(batch: &Batch) -> Result<(), String> {
@@ -566,8 +571,14 @@ fn members_stay(batch: &Batch) -> Result<(), String> {
     for key in changed.filter_map(|change| change.key.typed::<Group>()) {
         let slots = |view: &View| view.get(&key).map(|record| record.body.spec.slots).unwrap_or_default();
         let (was, is) = (slots(batch.before), slots(batch.after));
+        // Those of API machines in their user's network may go from subnet to subnet.
+        let is_own = |id: &&String| {
+            let of = |view: &View| view.get(&NetworkInterface::key(id));
+            of(batch.after).or(of(batch.before)).is_none_or(|interface| interface.body.account == SERVICE_ACCOUNT)
+        };
         let identity = |slots: &[Slot]| -> Vec<_> {
-            slots.iter().map(|slot| (slot.name.clone(), slot.interfaces.clone())).collect()
+            let own = |slot: &Slot| slot.interfaces.iter().filter(is_own).cloned().collect::<Vec<_>>();
+            slots.iter().map(|slot| (slot.name.clone(), own(slot))).collect()
         };
         let left = was.iter().flat_map(|slot| &slot.volumes).filter(|v| !is.iter().any(|s| s.volumes.contains(v)));
         let stays = |volume: &str| batch.after.get(&Volume::key(volume)).is_some_and(|v| v.deleting.is_none());

@@ -37,6 +37,8 @@ pub enum Act {
     SlowKeys(u64),
     /// Who may reach a cluster from outside: everybody, or one block of addresses.
     PublicCidrs(&'static str, bool),
+    /// A cluster is asked to go to two other subnets, or back.
+    Move(&'static str),
     /// The region offers another patch of etcd: `etcd-3.6.N`.
     Etcd(u8),
     /// The region offers another patch of Kubernetes: `1.36.N`.
@@ -76,7 +78,7 @@ impl Act {
             _ => [Ground::Wide, Ground::Narrow][rng.below(2)],
         };
         let soon = rng.span(Millis(0), Millis::secs(30));
-        match rng.below(21) {
+        match rng.below(23) {
             0 | 1 => vec![(Millis(0), Act::Create(name, ground)), (soon, Act::Delete(name))],
             2 => vec![(Millis(0), Act::Delete(name)), (soon, Act::CreateWhenGone(name, ground))],
             3 => vec![(Millis(0), Act::Create(name, ground))],
@@ -98,6 +100,8 @@ impl Act {
             16 => vec![(Millis(0), Act::Cut(Some(n))), (soon, Act::Cut(None))],
             18 => vec![(Millis(0), Act::Stall(Some(n)))],
             19 => vec![(Millis(0), Act::Stall(Some(n))), (soon, Act::Stall(None))],
+            21 => vec![(Millis(0), Act::Move(name))],
+            22 => vec![(Millis(0), Act::Move(name)), (soon, Act::Move(name))],
             13 => vec![(Millis(0), Act::PublicCidrs(name, false)), (soon, Act::PublicCidrs(name, true))],
             _ if rng.chance(50) => vec![(Millis(0), Act::Etcd(17)), (soon, Act::Etcd(16))],
             _ => vec![(Millis(0), Act::Kubernetes(4)), (soon, Act::Kubernetes(3))],
@@ -156,6 +160,7 @@ impl Act {
             Act::Jump(span) => world.jump(span),
             Act::SlowKeys(times) => world.slow_keys(times),
             Act::PublicCidrs(name, open) => drop(world.try_open_endpoint(name, open)),
+            Act::Move(name) => drop(world.try_move(name)),
             Act::CreateNodegroup(name, size) => drop(world.try_create_repaired_nodegroup("a", name, size)),
             Act::DeleteNodegroup(name) => drop(world.try_delete_nodegroup("a", name)),
             Act::Roll(name, force) => drop(world.try_update_nodegroup("a", name, force)),
@@ -210,6 +215,7 @@ impl fmt::Display for Act {
             Act::SlowKeys(times) => write!(f, "keys {times} times slower"),
             Act::PublicCidrs(name, true) => write!(f, "everybody may reach {name}"),
             Act::PublicCidrs(name, false) => write!(f, "few may reach {name}"),
+            Act::Move(name) => write!(f, "cluster {name} goes to other subnets"),
             Act::Etcd(patch) => write!(f, "etcd 3.6.{patch}"),
             Act::Kubernetes(patch) => write!(f, "kubernetes 1.36.{patch}"),
             Act::CreateNodegroup(name, size) => write!(f, "create node group {name} of {size}"),

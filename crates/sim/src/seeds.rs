@@ -173,6 +173,7 @@ fn live(world: &mut World, schedule: &Schedule) -> Result<(), Violation> {
         world.delete_cluster(name);
     }
     world.try_rest()?;
+    world.delete_other_subnets()?;
     world.check_empty()
 }
 

@@ -8,6 +8,7 @@ use roadstead_cloud::iam;
 use roadstead_cloud::iam::role::Role;
 use roadstead_cloud::iam::user::User;
 use roadstead_cloud::settings::{KubernetesVersion, Settings, Zone};
+use roadstead_shapes::ec2::{CreateSubnetRequest, DeleteSubnetRequest};
 use roadstead_shapes::eks::{CreateClusterRequest, CreateNodegroupRequest, NodegroupScalingConfig, VpcConfigRequest};
 use roadstead_store::{Index, Key, Read, Tx};
 use roadstead_types::{Cidr, Millis};
@@ -130,6 +131,39 @@ pub(crate) fn request(read: &impl Read, name: &str, ground: Ground) -> CreateClu
     }
 }
 
+/// The two subnets where a cluster is not, of those that it was made in and two others; requests for those that are not
+/// there yet.
+pub(crate) fn other_subnets(read: &impl Read, cluster: &Cluster) -> (Vec<String>, Vec<CreateSubnetRequest>) {
+    let all = [Ground::Wide, Ground::Narrow].into_iter();
+    let ground = { all }.find(|ground| ground.vpc(read).id == cluster.spec.vpc.vpc).unwrap_or_default();
+    let first = ground.subnets(read);
+    if first.iter().all(|id| !cluster.spec.vpc.subnets.contains(id)) {
+        return (first, vec![]);
+    }
+    let present = read.list(Index::<Subnet>::by("vpc", cluster.spec.vpc.vpc.as_str()));
+    let (mut ids, mut missing) = (vec![], vec![]);
+    for (block, zone) in ground.more_blocks().into_iter().zip(settings().zones) {
+        match present.iter().find(|subnet| subnet.body.cidr == block) {
+            Some(subnet) => ids.push(subnet.body.id.clone()),
+            None => missing.push(CreateSubnetRequest {
+                vpc_id: cluster.spec.vpc.vpc.clone(),
+                availability_zone: Some(zone.name),
+                cidr_block: Some(block.to_string()),
+                ..Default::default()
+            }),
+        }
+    }
+    (ids, missing)
+}
+
+/// Requests that delete those others.
+pub(crate) fn delete_others(read: &impl Read) -> Vec<DeleteSubnetRequest> {
+    let blocks: Vec<Cidr> = [Ground::Wide, Ground::Narrow].iter().flat_map(|ground| ground.more_blocks()).collect();
+    let all = read.list(Index::<Subnet>::all()).into_iter().map(|record| record.body);
+    let others = all.filter(|subnet| blocks.contains(&subnet.cidr));
+    others.map(|subnet| DeleteSubnetRequest { subnet_id: subnet.id, ..Default::default() }).collect()
+}
+
 /// A request for a node group of so many nodes in the cluster's subnets, with its defaults.
 pub(crate) fn nodegroup_request(read: &impl Read, cluster: &str, name: &str, size: i32) -> CreateNodegroupRequest {
     let subnets = read.get(&cluster_key(cluster)).map(|record| record.body.spec.vpc.subnets).unwrap_or_default();
@@ -145,6 +179,15 @@ pub(crate) fn nodegroup_request(read: &impl Read, cluster: &str, name: &str, siz
 }
 
 impl Ground {
+    /// Blocks of two more subnets, in the zones of the first two.
+    fn more_blocks(self) -> [Cidr; 2] {
+        let (base, prefix) = match self {
+            Ground::Wide => ([[172, 31, 48, 0], [172, 31, 64, 0]], 20),
+            Ground::Narrow => ([[10, 20, 0, 64], [10, 20, 0, 80]], 28),
+        };
+        base.map(|base| Cidr::containing(base.into(), prefix))
+    }
+
     fn vpc(self, read: &impl Read) -> Vpc {
         let all = read.list(Index::<Vpc>::prefix(format!("{ACCOUNT}/")));
         let vpc = all.into_iter().map(|record| record.body).find(|vpc| vpc.is_default == (self == Ground::Wide));
@@ -154,6 +197,7 @@ impl Ground {
     fn subnets(self, read: &impl Read) -> Vec<String> {
         let all = read.list(Index::<Subnet>::by("vpc", self.vpc(read).id));
         let mut subnets: Vec<Subnet> = all.into_iter().map(|record| record.body).collect();
+        subnets.retain(|subnet| !self.more_blocks().contains(&subnet.cidr));
         subnets.sort_by(|a, b| a.zone.cmp(&b.zone));
         subnets.into_iter().take(2).map(|subnet| subnet.id).collect()
     }

@@ -1,6 +1,7 @@
 //! Stories of UpdateClusterConfig: one change at a time, each done once it is so.
 
 use roadstead_cloud::ec2::instance::Instance;
+use roadstead_cloud::ec2::network_interface::NetworkInterface;
 use roadstead_cloud::eks::update::State as Update;
 use roadstead_shapes::{ec2, eks};
 use roadstead_sim::{State, World};
@@ -170,9 +171,6 @@ fn one_change_is_made_at_a_time_and_none_that_is_none() {
     assert!(refused(&mut world, asked(|_| ())).contains("No changes needed"));
     let both = eks::UpdateClusterConfigRequest { deletion_protection: Some(true), ..endpoint(true, &["10.0.0.0/8"]) };
     assert!(refused(&mut world, both).ends_with("Only one type of update can be allowed."));
-    let subnets = eks::VpcConfigRequest { subnet_ids: Some(vec!["subnet-1".into()]), ..Default::default() };
-    let moved = asked(|request| request.resources_vpc_config = Some(subnets));
-    assert!(refused(&mut world, moved).contains("resourcesVpcConfig.subnetIds"));
     let id = update(&mut world, endpoint(true, &["10.0.0.0/8"])).expect("it is another access");
     let busy = refused(&mut world, protection(true));
     let why = format!("Cannot DeletionProtectionUpdate because cluster a currently has update {id} in progress");
@@ -322,4 +320,247 @@ fn a_change_that_no_host_makes_fails_and_is_undone() {
     assert_eq!(shown, Some(vec!["0.0.0.0/0".into()]));
     world.wait(Millis::mins(60));
     assert_eq!(sources(&mut world), ["0.0.0.0/0"]);
+}
+
+/// A subnet of the cluster's VPC, in the zone of that letter.
+fn subnet(world: &mut World, zone: char, block: &str) -> String {
+    let request = ec2::CreateSubnetRequest {
+        vpc_id: world.cluster("a").expect("it is there").spec.vpc.vpc,
+        availability_zone: Some(format!("us-east-1{zone}")),
+        cidr_block: Some(block.into()),
+        ..Default::default()
+    };
+    let made = world.call(&ec2::CREATE_SUBNET, request).expect("it can be made").subnet;
+    made.and_then(|subnet| subnet.subnet_id).expect("it has an id")
+}
+
+fn try_delete_subnet(world: &mut World, id: &str) -> Result<(), Fault> {
+    let request = ec2::DeleteSubnetRequest { subnet_id: id.into(), ..Default::default() };
+    world.call(&ec2::DELETE_SUBNET, request)
+}
+
+/// Two others, in the zones of the cluster's.
+fn others(world: &mut World) -> Vec<String> {
+    vec![subnet(world, 'a', "172.31.48.0/20"), subnet(world, 'b', "172.31.64.0/20")]
+}
+
+fn to_subnets(ids: &[String]) -> eks::UpdateClusterConfigRequest {
+    let network = eks::VpcConfigRequest { subnet_ids: Some(ids.to_vec()), ..Default::default() };
+    asked(|request| request.resources_vpc_config = Some(network))
+}
+
+/// The subnets in which the cluster has interfaces of its own.
+fn stands_in(world: &mut World) -> Vec<String> {
+    let filter = ec2::Filter { name: Some("description".into()), values: Some(vec!["Amazon EKS a".into()]) };
+    let request = ec2::DescribeNetworkInterfacesRequest { filters: Some(vec![filter]), ..Default::default() };
+    let all = world.call(&ec2::DESCRIBE_NETWORK_INTERFACES, request).expect("they are shown").network_interfaces;
+    let mut all: Vec<String> = all.into_iter().flatten().filter_map(|interface| interface.subnet_id).collect();
+    all.sort();
+    all
+}
+
+/// Two interfaces in each: an API machine's and the balancer's.
+fn twice(ids: &[String]) -> Vec<String> {
+    let mut all = [ids, ids].concat();
+    all.sort();
+    all
+}
+
+fn was_successful(world: &World, id: &str) -> bool {
+    world.update("a", id).is_some_and(|update| update.state == Update::Successful)
+}
+
+#[test]
+fn a_cluster_goes_to_other_subnets_while_it_serves_and_leaves_nothing_in_the_old_ones() {
+    let mut world = with_cluster(false);
+    let before = world.cluster("a").expect("it is there");
+    let (id, old) = (before.spec.id.clone(), before.spec.vpc.subnets.clone());
+    let endpoint = described(&mut world).endpoint;
+    let new = others(&mut world);
+    let update_id = update(&mut world, to_subnets(&new)).expect("they are other ones");
+    let mut both = 0;
+    world.settle_watching(|world| {
+        assert!(world.host().serving(&id) > 0, "one serves at any time");
+        let balancer = world.host().balancer(&id).expect("the host has it").addresses.clone();
+        both = both.max(balancer.len());
+        let gone = !stands_in(world).iter().any(|subnet| old.contains(subnet));
+        assert!(gone || !was_successful(world, &update_id), "Successful means that nothing is left");
+    });
+    assert_eq!(both, 4, "the balancer had its old addresses beside the new ones");
+    assert!(was_successful(&world, &update_id));
+    assert_eq!(world.update("a", &update_id).map(|update| update.kind).as_deref(), Some("VpcConfigUpdate"));
+    assert_eq!(stands_in(&mut world), twice(&new));
+    let shown = described(&mut world);
+    assert_eq!(shown.resources_vpc_config.and_then(|vpc| vpc.subnet_ids), Some(new.clone()));
+    assert_eq!((shown.endpoint, shown.status), (endpoint, Some(eks::ClusterStatus::Active)), "its address is its name");
+    for subnet in &old {
+        try_delete_subnet(&mut world, subnet).expect("nothing is in it");
+    }
+    world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade("1.37")).expect("it is the next one");
+    world.settle();
+    assert_eq!(
+        (world.host().serving(&id), stands_in(&mut world)),
+        (2, twice(&new)),
+        "who comes next stands there, too"
+    );
+    world.delete_cluster("a");
+    world.settle();
+    for subnet in &new {
+        try_delete_subnet(&mut world, subnet).expect("nothing is in it");
+    }
+    assert_eq!((world.leftovers(), world.host().count()), (vec![], 0));
+}
+
+#[test]
+fn a_cluster_s_own_address_is_nobody_else_s_when_its_subnet_is_made_anew() {
+    let mut world = with_cluster(true);
+    let before = world.cluster("a").expect("it is there");
+    let own = before.placement.expect("it is placed").balancer_addresses[0];
+    let new = others(&mut world);
+    update(&mut world, to_subnets(&new)).expect("they are other ones");
+    world.settle();
+    for subnet in &before.spec.vpc.subnets {
+        try_delete_subnet(&mut world, subnet).expect("nothing is in it");
+    }
+    // The smallest there may be around it: eleven addresses, of which the cluster has one.
+    let again = subnet(&mut world, 'a', &format!("{}/28", roadstead_types::Cidr::containing(own, 28).base()));
+    let request = ec2::DescribeSubnetsRequest { subnet_ids: Some(vec![again.clone()]), ..Default::default() };
+    let shown = world.call(&ec2::DESCRIBE_SUBNETS, request).expect("it is shown").subnets.unwrap_or_default();
+    assert_eq!(shown[0].available_ip_address_count, Some(10));
+    let interface = |address: Option<String>| ec2::CreateNetworkInterfaceRequest {
+        subnet_id: again.clone(),
+        private_ip_address: address,
+        ..Default::default()
+    };
+    let taken = world.call(&ec2::CREATE_NETWORK_INTERFACE, interface(Some(own.to_string()))).expect_err("it is held");
+    assert!(taken.to_string().starts_with("InvalidIPAddress.InUse"), "{taken}");
+    for _ in 0..10 {
+        let made = world.call(&ec2::CREATE_NETWORK_INTERFACE, interface(None)).expect("there is room");
+        let address = made.network_interface.and_then(|interface| interface.private_ip_address);
+        assert_ne!(address, Some(own.to_string()));
+    }
+    world.call(&ec2::CREATE_NETWORK_INTERFACE, interface(None)).expect_err("it is full");
+    world.delete_cluster("a");
+    world.settle();
+    world.call(&ec2::CREATE_NETWORK_INTERFACE, interface(Some(own.to_string()))).expect("it is nobody's any more");
+}
+
+#[test]
+fn what_stands_in_one_of_the_new_subnets_stays_there() {
+    let mut world = with_cluster(true);
+    let old = world.cluster("a").expect("it is there").spec.vpc.subnets;
+    let machines = ["api-1", "api-2"].map(|slot| world.machine("a", slot));
+    let more = [old.clone(), vec![subnet(&mut world, 'a', "172.31.48.0/20")]].concat();
+    let id = update(&mut world, to_subnets(&more)).expect("it is one more");
+    world.settle();
+    assert!(was_successful(&world, &id));
+    assert_eq!(machines, ["api-1", "api-2"].map(|slot| world.machine("a", slot)), "nobody had to go");
+    assert_eq!(stands_in(&mut world), twice(&old));
+    let one = vec![more[2].clone(), more[1].clone()];
+    update(&mut world, to_subnets(&one)).expect("they are others");
+    world.settle();
+    assert_eq!(stands_in(&mut world), twice(&one));
+    update(&mut world, to_subnets(&old)).expect("they are others");
+    world.settle();
+    assert_eq!(stands_in(&mut world), twice(&old), "and back");
+}
+
+#[test]
+fn subnets_that_a_cluster_cannot_go_to_are_refused() {
+    let mut world = with_cluster(true);
+    let old = world.cluster("a").expect("it is there").spec.vpc.subnets;
+    let new = others(&mut world);
+    let third = subnet(&mut world, 'c', "172.31.80.0/20");
+    let small = subnet(&mut world, 'a', "172.31.96.0/28");
+    for _ in 0..6 {
+        let request = ec2::CreateNetworkInterfaceRequest { subnet_id: small.clone(), ..Default::default() };
+        world.call(&ec2::CREATE_NETWORK_INTERFACE, request).expect("there is room");
+    }
+    let request = ec2::DescribeSubnetsRequest::default();
+    let all = world.call(&ec2::DESCRIBE_SUBNETS, request).expect("they are shown").subnets.unwrap_or_default();
+    let vpc = world.cluster("a").expect("it is there").spec.vpc.vpc;
+    let foreign = all.into_iter().filter(|subnet| subnet.vpc_id.as_ref() != Some(&vpc));
+    let foreign: Vec<String> = foreign.filter_map(|subnet| subnet.subnet_id).collect();
+    let ids = |ids: &[&String]| ids.iter().map(|id| (*id).clone()).collect::<Vec<_>>();
+    for (asked, why) in [
+        (vec!["subnet-1".to_owned()], "The subnet ID 'subnet-1' does not exist"),
+        (ids(&[&new[0]]), "Subnets specified must be in at least two different AZs"),
+        (ids(&[&new[0], &foreign[1]]), "Subnets specified must be in the same VPC"),
+        (foreign.clone(), "of the cluster"),
+        (
+            ids(&[&new[0], &third]),
+            "Provided subnets belong to the AZs 'us-east-1a,us-east-1c'. But they should belong to the exact set of AZs \
+             'us-east-1a,us-east-1b' in which subnets were provided during cluster creation.",
+        ),
+        (ids(&[&new[0], &new[1], &third]), "But they should belong to the exact set of AZs 'us-east-1a,us-east-1b'"),
+        (ids(&[&small, &new[1]]), "has fewer than 6 free IP addresses"),
+        (old, "Cluster is already at the desired configuration with subnetIds"),
+    ] {
+        let refusal = refused(&mut world, to_subnets(&asked));
+        assert!(refusal.starts_with("InvalidParameterException") && refusal.contains(why), "{refusal}");
+    }
+}
+
+#[test]
+fn a_cluster_that_goes_to_other_subnets_survives_a_restart_of_the_region_at_any_moment() {
+    for moment in (0..24).map(|n| n * 400) {
+        let mut world = with_cluster(true);
+        let old = world.cluster("a").expect("it is there").spec.vpc.subnets;
+        let new = others(&mut world);
+        let id = update(&mut world, to_subnets(&new)).expect("they are other ones");
+        world.wait(Millis(moment));
+        world.power_off(Millis::secs(5));
+        world.settle();
+        assert!(was_successful(&world, &id), "power failed after {moment} ms");
+        assert_eq!(stands_in(&mut world), twice(&new), "power failed after {moment} ms");
+        old.iter().for_each(|subnet| try_delete_subnet(&mut world, subnet).expect("nothing is in it"));
+    }
+}
+
+#[test]
+fn a_move_that_no_host_makes_goes_back_and_leaves_nothing_in_the_new_subnets() {
+    let mut world = with_cluster(true);
+    let old = world.cluster("a").expect("it is there").spec.vpc;
+    let new = others(&mut world);
+    world.host().leave(Millis::mins(60));
+    let id = update(&mut world, to_subnets(&new)).expect("they are other ones");
+    world.wait(Millis::mins(16));
+    let ended = world.update("a", &id).expect("it is kept");
+    assert_eq!((ended.state, ended.errors[0].code.as_str()), (Update::Failed, "ClusterUnreachable"));
+    assert_eq!(world.cluster("a").map(|cluster| cluster.spec.vpc), Some(old.clone()));
+    let again = refused(&mut world, to_subnets(&new));
+    assert!(again.starts_with("ResourceInUseException") && again.contains("try again later"), "{again}");
+    world.wait(Millis::mins(60));
+    world.settle();
+    assert_eq!(stands_in(&mut world), twice(&old.subnets));
+    new.iter().for_each(|subnet| try_delete_subnet(&mut world, subnet).expect("nothing is in it"));
+    let balancer = world.cluster("a").expect("it is there").placement.expect("it is placed").balancer_addresses;
+    assert_eq!(balancer.len(), 2);
+}
+
+#[test]
+fn security_groups_are_in_force_when_their_update_is_successful() {
+    let mut world = with_cluster(true);
+    let vpc = world.cluster("a").expect("it is there").spec.vpc;
+    let made = ec2::CreateSecurityGroupRequest {
+        group_name: "extra".into(),
+        description: "of the user".into(),
+        vpc_id: Some(vpc.vpc.clone()),
+        ..Default::default()
+    };
+    let extra = world.call(&ec2::CREATE_SECURITY_GROUP, made).expect("it can be made").group_id.expect("it has an id");
+    let network = eks::VpcConfigRequest { security_group_ids: Some(vec![extra]), ..Default::default() };
+    world.host().leave(Millis::mins(60));
+    let id =
+        update(&mut world, asked(|request| request.resources_vpc_config = Some(network))).expect("it is another group");
+    world.wait(Millis::mins(1));
+    assert_eq!(world.update("a", &id).map(|update| update.state), Some(Update::InProgress), "the host is away");
+    world.wait(Millis::mins(15));
+    assert_eq!(world.update("a", &id).map(|update| update.state), Some(Update::Failed));
+    assert_eq!(world.cluster("a").map(|cluster| cluster.spec.vpc), Some(vpc.clone()));
+    let fronts = world.cluster("a").and_then(|cluster| cluster.placement).expect("it is placed").servers;
+    for server in fronts {
+        let front = world.view().get(&NetworkInterface::key(&server.front)).expect("it is there");
+        assert_eq!(front.body.groups, vpc.control_plane_groups());
+    }
 }

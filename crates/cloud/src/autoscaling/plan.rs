@@ -11,7 +11,7 @@ const STUCK: Millis = Millis::mins(3);
 /// It doubles so often.
 const DOUBLINGS: u32 = 4;
 
-/// Keeps one instance in each slot. An instance whose image is no longer its slot's is replaced, one at a time and only
+/// Keeps one instance in each slot. An instance whose image or interfaces are no longer its slot's is replaced, one at a time and only
 /// while every other one serves; so is one that does not get ready. One that was killed and does not end gives its slot
 /// free, which is filled as soon as it holds none of the slot's volumes.
 pub struct GroupPlanner;
@@ -120,7 +120,8 @@ fn outdated(group: &Group, tx: &Tx) -> Option<String> {
     group.spec.slots.iter().find_map(|slot| {
         let id = group.instances.get(&slot.name)?;
         let instance = tx.shared(&Instance::key(id))?;
-        (instance.body.spec.image != slot.image).then(|| id.clone())
+        let spec = &instance.body.spec;
+        (spec.image != slot.image || spec.interfaces != slot.interfaces).then(|| id.clone())
     })
 }
 

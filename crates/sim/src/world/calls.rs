@@ -1,6 +1,7 @@
 //! What users ask of a region, and what anybody can see of it.
 
 use super::World;
+use crate::checks::Violation;
 use crate::host::Host;
 use crate::setup::{self, Ground};
 use roadstead_cloud::autoscaling::Group;
@@ -9,7 +10,7 @@ use roadstead_cloud::settings::{SERVICE_ACCOUNT, Settings};
 use roadstead_kernel::Identity;
 use roadstead_kernel::planner::Explanation;
 use roadstead_kernel::region::WriteError;
-use roadstead_shapes::eks;
+use roadstead_shapes::{ec2, eks};
 use roadstead_store::{AnyKey, Index, Read, Tx, View};
 use roadstead_types::Millis;
 use roadstead_wire::fault::{Common, Fault};
@@ -146,6 +147,38 @@ impl World {
             ..Default::default()
         };
         self.call(&eks::UPDATE_CLUSTER_CONFIG, request).map(drop)
+    }
+
+    /// Asks that a cluster go to two other subnets of its VPC, or back.
+    ///
+    /// # Errors
+    /// The API's.
+    pub fn try_move(&mut self, name: &str) -> Result<(), Fault> {
+        let missing = || Common::InvalidParameterValue.fault("there is no such cluster");
+        let cluster = self.cluster(name).ok_or_else(missing)?;
+        let (mut ids, requests) = setup::other_subnets(self.view(), &cluster);
+        for request in requests {
+            ids.extend(self.call(&ec2::CREATE_SUBNET, request)?.subnet.and_then(|subnet| subnet.subnet_id));
+        }
+        let network = eks::VpcConfigRequest { subnet_ids: Some(ids), ..Default::default() };
+        let request = eks::UpdateClusterConfigRequest {
+            name: name.to_owned(),
+            resources_vpc_config: Some(network),
+            ..Default::default()
+        };
+        self.call(&eks::UPDATE_CLUSTER_CONFIG, request).map(drop)
+    }
+
+    /// Deletes the subnets that [`World::try_move`] has made: no cluster may have left anything there.
+    ///
+    /// # Errors
+    /// One has.
+    pub fn delete_other_subnets(&mut self) -> Result<(), Violation> {
+        for request in setup::delete_others(self.view()) {
+            let deleted = self.call(&ec2::DELETE_SUBNET, request);
+            deleted.map_err(|fault| self.violation("deleted-leaves-nothing", fault.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Changes the same in the record of a cluster that nobody may update: it is not ACTIVE.

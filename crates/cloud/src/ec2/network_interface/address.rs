@@ -1,6 +1,7 @@
 //! Which addresses of a subnet are free, without looking at all that are taken.
 
 use super::NetworkInterface;
+use super::held::{held_in, is_held};
 use crate::ec2::subnet::Subnet;
 use crate::vacancy;
 use roadstead_store::{Index, Read};
@@ -16,7 +17,8 @@ pub(super) const PREFIX: u8 = 28;
 pub fn free_addresses(read: &impl Read, subnet: &Subnet) -> u64 {
     let primary = read.count(Index::<NetworkInterface>::by("subnet", subnet.id.as_str()));
     let more = read.list(Index::<NetworkInterface>::by("more-in-subnet", subnet.id.as_str()));
-    let taken = primary + more.iter().map(|eni| eni.body.others().count()).sum::<usize>();
+    let held = held_in(read, &subnet.vpc, subnet.cidr);
+    let taken = primary + held + more.iter().map(|eni| eni.body.others().count()).sum::<usize>();
     usable(subnet).saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX))
 }
 
@@ -45,6 +47,7 @@ pub(super) fn is_free(read: &impl Read, subnet: &Subnet, address: Ipv4Addr) -> b
     is_usable(subnet, address)
         && !read.any(Index::<NetworkInterface>::by("address", here))
         && !read.any(Index::<NetworkInterface>::by("prefix", block))
+        && !is_held(read, &subnet.vpc, address)
 }
 
 /// Whether an interface could have the whole block.

@@ -1,12 +1,14 @@
 //! Network interfaces. [`crate::fabric`] makes them real.
 
 mod address;
+mod held;
 mod model;
 pub mod ops;
 mod view;
 mod wish;
 
 pub use address::{free_addresses, has_free};
+pub use held::{HeldAddress, held_in, hold, release};
 pub use model::{Attachment, NetworkInterface};
 pub(crate) use view::{public_address, public_addresses, shown_in_instance};
 pub(crate) use wish::{Wish, fits};

@@ -6,6 +6,7 @@ use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::dhcp_options;
 use crate::ec2::internet_gateway;
 use crate::ec2::network_acl;
+use crate::ec2::network_interface;
 use crate::ec2::offered::nothing_left;
 use crate::ec2::route_table;
 use crate::ec2::security_group::{self, SecurityGroup};
@@ -206,6 +207,11 @@ pub fn disassociate_block(
     let subnets = tx.list(Index::<Subnet>::by("vpc", record.body.id.as_str()));
     if subnets.iter().any(|subnet| block.cidr.contains_cidr(subnet.body.cidr)) {
         let why = format!("The vpc currently has a subnet within CIDR block {}", block.cidr);
+        return Err(api::INVALID_CIDR_BLOCK_IN_USE.fault(why));
+    }
+    if network_interface::held_in(tx, &record.body.id, block.cidr) > 0 {
+        // The words are ours: at EKS a cluster has a name for this.
+        let why = format!("A cluster is still reached by an address of CIDR block {}: delete it first", block.cidr);
         return Err(api::INVALID_CIDR_BLOCK_IN_USE.fault(why));
     }
     record.body.more.retain(|block| !of(block));

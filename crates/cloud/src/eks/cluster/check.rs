@@ -1,5 +1,6 @@
 //! What EKS refuses of a new cluster, in its words (reference: EKS API §2).
 
+use super::model::Spec;
 use super::placement::NEEDED_PER_SUBNET;
 use crate::ec2::network_interface;
 use crate::ec2::security_group::SecurityGroup;
@@ -111,6 +112,21 @@ fn one_or_many(value: &serde_json::Value) -> Vec<&serde_json::Value> {
 
 /// The subnets: there, of one VPC, in two zones, with room.
 pub fn subnets(tx: &Tx, account: &str, ids: &[String]) -> Result<Vec<Subnet>, Fault> {
+    let subnets = named_subnets(tx, account, ids)?;
+    roomy(tx, &subnets)?;
+    Ok(subnets)
+}
+
+/// Fails if a subnet has too few free addresses.
+fn roomy<'a>(tx: &Tx, subnets: impl IntoIterator<Item = &'a Subnet>) -> Result<(), Fault> {
+    match subnets.into_iter().find(|s| !network_interface::has_free(tx, s, NEEDED_PER_SUBNET)) {
+        Some(full) => Err(invalid(format!("Subnet {} has fewer than {NEEDED_PER_SUBNET} free IP addresses", full.id))),
+        None => Ok(()),
+    }
+}
+
+/// The subnets: there, of one VPC, in two zones.
+fn named_subnets(tx: &Tx, account: &str, ids: &[String]) -> Result<Vec<Subnet>, Fault> {
     let find = |id: &String| tx.get(&Subnet::key(account, id)).map(|r| r.body);
     let missing: Vec<&str> = ids.iter().filter(|id| find(id).is_none()).map(String::as_str).collect();
     if !missing.is_empty() {
@@ -128,10 +144,30 @@ pub fn subnets(tx: &Tx, account: &str, ids: &[String]) -> Result<Vec<Subnet>, Fa
     if subnets.iter().map(|s| &s.zone).collect::<BTreeSet<_>>().len() < 2 {
         return Err(invalid("Subnets specified must be in at least two different AZs"));
     }
-    match subnets.iter().find(|s| !network_interface::has_free(tx, s, NEEDED_PER_SUBNET)) {
-        Some(full) => Err(invalid(format!("Subnet {} has fewer than {NEEDED_PER_SUBNET} free IP addresses", full.id))),
-        None => Ok(subnets),
+    Ok(subnets)
+}
+
+/// Subnets that a cluster is to go to: in its VPC, in the zones that it has, with room.
+pub fn other_subnets(tx: &Tx, spec: &Spec, ids: &[String]) -> Result<(), Fault> {
+    let asked = named_subnets(tx, &spec.account, ids)?;
+    if let Some(foreign) = asked.iter().find(|subnet| subnet.vpc != spec.vpc.vpc) {
+        return Err(invalid(format!("Subnet {} is not in VPC {} of the cluster", foreign.id, spec.vpc.vpc)));
     }
+    let present: Vec<_> = spec.vpc.subnets.iter().filter_map(|id| tx.shared(&Subnet::key(&spec.account, id))).collect();
+    let zones: BTreeSet<&str> = present.iter().map(|subnet| subnet.body.zone.as_str()).collect();
+    let wanted: BTreeSet<&str> = asked.iter().map(|subnet| subnet.zone.as_str()).collect();
+    // One in which nothing of the cluster stood may have been deleted: nobody knows of which zone it was.
+    let unknown = present.len() < spec.vpc.subnets.len() && wanted.is_superset(&zones);
+    if wanted != zones && !unknown {
+        let list = |zones: BTreeSet<&str>| zones.into_iter().collect::<Vec<_>>().join(",");
+        return Err(invalid(format!(
+            "Provided subnets belong to the AZs '{}'. But they should belong to the exact set of AZs '{}' in which \
+             subnets were provided during cluster creation.",
+            list(wanted),
+            list(zones)
+        )));
+    }
+    roomy(tx, asked.iter().filter(|subnet| !spec.vpc.subnets.contains(&subnet.id)))
 }
 
 /// The user's own security groups: there, in the VPC, not too many.

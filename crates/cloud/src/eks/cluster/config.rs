@@ -1,7 +1,7 @@
 //! UpdateClusterConfig: one kind of change at a time. Each is an update, which the planner ends once the change is so.
 
 use super::model::{Before, Cluster, Spec, State, Underway, VpcConfig};
-use super::{check, ops, placement, upgrade};
+use super::{check, ops, relocate, upgrade};
 use crate::eks::update::{self, Asked, Subject};
 use crate::elb::load_balancer::LoadBalancer;
 use crate::fabric::{self, Want};
@@ -32,17 +32,19 @@ pub fn update(
     let mut record = ops::find(tx, caller, &input.name)?;
     let change = Change::asked(input)?;
     idle(&record.body, change.kind())?;
+    if let Change::Network(asked) = &change {
+        allowed(tx, &record.body, asked)?;
+    }
     let before = record.body.spec.vpc.clone();
     let reachable = record.body.placement.as_ref().is_some_and(|placement| placement.public_address.is_some());
-    if let Change::SecurityGroups(groups) = &change {
-        let Spec { account, vpc, .. } = &record.body.spec;
-        check::security_groups(tx, account, &vpc.vpc, groups)?;
-    }
     let params = change.apply(&mut record.body.spec, reachable)?;
-    if let (Change::SecurityGroups(_), Some(placement)) = (&change, &record.body.placement) {
-        placement::regroup(tx, &record.body.spec, placement);
-    }
-    let before = matches!(change, Change::Endpoint(_)).then_some(Before::Endpoint(before));
+    let before = match &change {
+        Change::Endpoint(_) => Some(Before::Endpoint(before)),
+        Change::Network(_) => relocate::begin(tx, &mut record, before)?.map(|stand| Before::Network(Box::new(stand))),
+        Change::Logging(_) | Change::AuthenticationMode(_) | Change::SupportType(_) | Change::DeletionProtection(_) => {
+            None
+        }
+    };
     let shown = begin(tx, record, change.kind(), params, before);
     Ok(api::UpdateClusterConfigResponse { update: Some(shown) })
 }
@@ -84,14 +86,37 @@ pub fn idle(cluster: &Cluster, kind: &str) -> Result<(), Fault> {
     }
 }
 
+/// Whether a cluster may have these subnets and security groups.
+fn allowed(tx: &Tx, cluster: &Cluster, asked: &Network) -> Result<(), Fault> {
+    let spec = &cluster.spec;
+    if cluster.placement.as_ref().is_some_and(|placement| !placement.leaving.is_empty()) {
+        // After one that failed, until the host is there again.
+        let why = format!("Cluster {} still has interfaces of an update that failed: try again later", spec.name);
+        return Err(RESOURCE_IN_USE_EXCEPTION.fault(why).with("clusterName", spec.name.as_str()));
+    }
+    if let Some(subnets) = &asked.subnets {
+        check::other_subnets(tx, spec, subnets)?;
+    }
+    match &asked.groups {
+        Some(groups) => check::security_groups(tx, &spec.account, &spec.vpc.vpc, groups),
+        None => Ok(()),
+    }
+}
+
 /// What is to be changed.
 enum Change {
     Endpoint(api::VpcConfigRequest),
-    SecurityGroups(Vec<String>),
+    Network(Network),
     Logging(api::Logging),
     AuthenticationMode(String),
     SupportType(String),
     DeletionProtection(bool),
+}
+
+/// Where the control plane is to stand in its user's network, and by which rules; what is left out stays.
+struct Network {
+    subnets: Option<Vec<String>>,
+    groups: Option<Vec<String>>,
 }
 
 /// Names and values of an update's parameters.
@@ -104,11 +129,14 @@ impl Change {
         let mode = input.access_config.and_then(|config| config.authentication_mode);
         let support = input.upgrade_policy.and_then(|policy| policy.support_type);
         let mut network = input.resources_vpc_config;
-        let groups = network.as_mut().and_then(|config| config.security_group_ids.take());
+        let place = network
+            .as_mut()
+            .map(|config| Network { subnets: config.subnet_ids.take(), groups: config.security_group_ids.take() });
+        let place = place.filter(|place| place.subnets.is_some() || place.groups.is_some());
         let names_none = |config: &api::VpcConfigRequest| *config == api::VpcConfigRequest::default();
         let asked = [
-            network.filter(|config| groups.is_none() || !names_none(config)).map(Change::Endpoint),
-            groups.map(Change::SecurityGroups),
+            network.filter(|config| place.is_none() || !names_none(config)).map(Change::Endpoint),
+            place.map(Change::Network),
             input.logging.map(Change::Logging),
             mode.map(|mode| Change::AuthenticationMode(mode.as_str().into())),
             support.map(|support| Change::SupportType(support.as_str().into())),
@@ -126,7 +154,7 @@ impl Change {
     fn kind(&self) -> &'static str {
         match self {
             Change::Endpoint(_) => "EndpointAccessUpdate",
-            Change::SecurityGroups(_) => "VpcConfigUpdate",
+            Change::Network(_) => "VpcConfigUpdate",
             Change::Logging(_) => "LoggingUpdate",
             Change::AuthenticationMode(_) => "AccessConfigUpdate",
             Change::SupportType(_) => "UpgradePolicyUpdate",
@@ -138,7 +166,7 @@ impl Change {
     fn apply(&self, spec: &mut Spec, reachable: bool) -> Result<Params, Fault> {
         match self {
             Change::Endpoint(asked) => endpoint(&mut spec.vpc, asked, reachable),
-            Change::SecurityGroups(groups) => security_groups(&mut spec.vpc, groups),
+            Change::Network(asked) => network(&mut spec.vpc, asked),
             Change::Logging(asked) => logging(&mut spec.logging, asked),
             Change::AuthenticationMode(mode) => {
                 let step = |mode: &str| MODES.iter().position(|known| *known == mode);
@@ -176,7 +204,6 @@ fn already(what: &str) -> Fault {
 fn unsupported(input: &api::UpdateClusterConfigRequest) -> Result<(), Fault> {
     let network = input.resources_vpc_config.as_ref();
     let asked = [
-        (network.is_some_and(|config| config.subnet_ids.is_some()), "resourcesVpcConfig.subnetIds"),
         (network.is_some_and(|config| config.control_plane_egress_mode.is_some()), "controlPlaneEgressMode"),
         (input.zonal_shift_config.is_some(), "zonalShiftConfig"),
         (input.compute_config.is_some(), "computeConfig"),
@@ -231,14 +258,32 @@ fn endpoint(vpc: &mut VpcConfig, asked: &api::VpcConfigRequest, reachable: bool)
     ])
 }
 
-/// The groups of the user's that the cluster's interfaces have, beside the cluster's own: those that are named.
-fn security_groups(vpc: &mut VpcConfig, groups: &[String]) -> Result<Params, Fault> {
-    let set = |groups: &[String]| groups.iter().cloned().collect::<BTreeSet<_>>();
-    if set(groups) == set(&vpc.security_groups) {
-        return Err(already(&format!("securityGroupIds: [{}]", groups.join(", "))));
+/// The subnets that the cluster stands in, and the groups of the user's that its interfaces have beside the cluster's own:
+/// those that are named.
+fn network(vpc: &mut VpcConfig, asked: &Network) -> Result<Params, Fault> {
+    let set = |ids: &[String]| ids.iter().cloned().collect::<BTreeSet<_>>();
+    let before = vpc.clone();
+    let (mut params, mut named) = (vec![], vec![]);
+    if let Some(subnets) = &asked.subnets {
+        vpc.subnets.clear();
+        for id in subnets {
+            if !vpc.subnets.contains(id) {
+                vpc.subnets.push(id.clone());
+            }
+        }
+        named.push(format!("subnetIds: [{}]", subnets.join(", ")));
+        params.push(("Subnets", serde_json::json!(vpc.subnets).to_string()));
     }
-    vpc.security_groups = groups.to_vec();
-    Ok(vec![("SecurityGroups", serde_json::json!(groups).to_string())])
+    if let Some(groups) = &asked.groups {
+        vpc.security_groups.clone_from(groups);
+        named.push(format!("securityGroupIds: [{}]", groups.join(", ")));
+        params.push(("SecurityGroups", serde_json::json!(groups).to_string()));
+    }
+    let same = |of: fn(&VpcConfig) -> &[String]| set(of(vpc)) == set(of(&before));
+    if same(|vpc| &vpc.subnets) && same(|vpc| &vpc.security_groups) {
+        return Err(already(&named.join(", ")));
+    }
+    Ok(params)
 }
 
 /// Types that are named are enabled or disabled, the others stay.
@@ -271,13 +316,15 @@ fn logging(enabled: &mut Vec<String>, asked: &api::Logging) -> Result<Params, Fa
 /// Ends the update that is under way once what it changes is so, or has not become so for too long.
 pub fn settle(tx: &mut Tx, record: &mut Record<Cluster>) {
     let Some(underway) = record.body.status.update.clone() else { return };
-    let spec = &mut record.body.spec;
-    let done = match &underway.before {
-        None => true,
-        Some(Before::Endpoint(_)) => is_enforced(tx, &spec.id),
-        Some(Before::Version(_)) => upgrade::is_done(tx, spec),
+    let Cluster { spec, placement, .. } = &mut record.body;
+    let done = match (&underway.before, placement.as_ref()) {
+        (None, _) => true,
+        (Some(Before::Endpoint(_)), _) => is_enforced(tx, &spec.id),
+        (Some(Before::Version(_)), _) => upgrade::is_done(tx, spec),
+        (Some(Before::Network(_)), Some(placement)) => relocate::is_done(tx, spec, placement),
+        (Some(Before::Network(_)), None) => true,
     };
-    if !done && left(&underway, tx.now()) > Millis(0) {
+    if !done && left(&underway, tx.now()).is_none_or(|left| left > Millis(0)) {
         return;
     }
     let failed = underway.before.filter(|_| !done).map(|before| {
@@ -294,6 +341,14 @@ pub fn settle(tx: &mut Tx, record: &mut Record<Cluster>) {
                     spec.version
                 )
             }
+            Before::Network(stand) => {
+                if let Some(placement) = placement {
+                    relocate::undo(tx, spec, placement, *stand);
+                }
+                "The control plane did not serve in its new subnets, with its new security groups, in time: it goes back. \
+                 `roadstead admin explain` says what it waited for."
+                    .into()
+            }
         };
         update::Error { code: "ClusterUnreachable".into(), message, resources: vec![spec.name.clone()] }
     });
@@ -303,18 +358,26 @@ pub fn settle(tx: &mut Tx, record: &mut Record<Cluster>) {
     update::end(tx, &account, &name, &underway.id, state, failed.into_iter().collect());
 }
 
-/// How much time the update that is under way has left.
+/// How much time the update that is under way has left; None if it has no end.
 pub fn patience(cluster: &Cluster, now: Millis) -> Option<Millis> {
-    cluster.status.update.as_ref().map(|underway| left(underway, now))
+    cluster.status.update.as_ref().and_then(|underway| left(underway, now))
 }
 
-fn left(underway: &Underway, now: Millis) -> Millis {
-    LIMIT.since(now.since(underway.since))
+/// None: it no longer fails.
+fn left(underway: &Underway, now: Millis) -> Option<Millis> {
+    match &underway.before {
+        Some(Before::Network(stand)) if stand.left => None,
+        _ => Some(LIMIT.since(now.since(underway.since))),
+    }
 }
 
 /// Whether the host has the balancer as it is wanted.
-fn is_enforced(tx: &Tx, id: &str) -> bool {
-    let wanted = tx.shared(&LoadBalancer::key(id)).map(|record| record.body.spec.public.clone());
-    let told = tx.shared(&Key::<Want<hostspec::Balancer>>::new(id)).map(|want| want.body.0.public.clone());
-    wanted == told && fabric::saw::<hostspec::Balancer>(tx, id).is_some_and(|seen| seen.ready)
+pub fn is_enforced(tx: &Tx, id: &str) -> bool {
+    let wanted = tx.shared(&LoadBalancer::key(id));
+    let told = tx.shared(&Key::<Want<hostspec::Balancer>>::new(id));
+    let same = wanted.zip(told).is_some_and(|(wanted, told)| {
+        let (wanted, told) = (&wanted.body.spec, &told.body.0);
+        (&wanted.public, &wanted.addresses, &wanted.groups) == (&told.public, &told.addresses, &told.groups)
+    });
+    same && fabric::saw::<hostspec::Balancer>(tx, id).is_some_and(|seen| seen.ready)
 }

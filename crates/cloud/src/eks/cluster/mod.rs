@@ -9,6 +9,7 @@ pub mod ops;
 mod pki;
 mod placement;
 mod plan;
+mod relocate;
 pub mod tags;
 mod teardown;
 pub mod upgrade;
@@ -18,7 +19,9 @@ mod view;
 pub use check::CLUSTER_POLICY;
 pub(in crate::eks) use check::trusts;
 pub use membership::MembershipPlanner;
-pub use model::{Before, Cluster, Issue, Member, Placement, Server, Spec, Stage, State, Status, Underway, VpcConfig};
+pub use model::{
+    Before, Cluster, Issue, Leaving, Member, Placement, Server, Spec, Stage, Stand, State, Status, Underway, VpcConfig,
+};
 pub use plan::ClusterPlanner;
 pub(in crate::eks) use upgrade::minor;
 

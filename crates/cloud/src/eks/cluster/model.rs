@@ -91,10 +91,43 @@ pub struct Placement {
     pub servers: Vec<Server>,
     /// The balancer's interfaces in the user's subnets.
     pub balancer_interfaces: Vec<String>,
-    /// And their addresses.
+    /// The addresses that the balancer has: the first is the cluster's own inside the VPC, and stays, whatever subnets it
+    /// stands in; then those of the interfaces.
     pub balancer_addresses: Vec<Ipv4Addr>,
     /// The balancer's address outside, closed while the endpoint is not public. None only where there was none left.
     pub public_address: Option<Ipv4Addr>,
+    /// What is left of it in subnets that it goes from.
+    #[serde(default)]
+    pub leaving: Leaving,
+    /// How often the API servers' certificate was made anew, for other addresses.
+    #[serde(default)]
+    pub certificate: u32,
+}
+
+/// What is left of a control plane in subnets that it goes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// Interfaces.
+    pub interfaces: Vec<String>,
+    /// Addresses that the balancer has until all stand in their new places.
+    pub addresses: Vec<Ipv4Addr>,
+    /// All do: the balancer no longer has these, and the interfaces go.
+    pub closed: bool,
+}
+
+/// How a cluster stood in its user's network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stand {
+    /// What its user had asked for.
+    pub vpc: VpcConfig,
+    /// The API machines.
+    pub servers: Vec<Server>,
+    /// The balancer's interfaces.
+    pub balancer_interfaces: Vec<String>,
+    /// The balancer's addresses.
+    pub balancer_addresses: Vec<Ipv4Addr>,
+    /// It does so no longer, and will never again.
+    pub left: bool,
 }
 
 /// An etcd member's place.
@@ -146,6 +179,13 @@ impl VpcConfig {
     pub fn control_plane_groups(&self) -> Vec<String> {
         let own = &self.cluster_security_group;
         [own].into_iter().chain(self.security_groups.iter().filter(|group| *group != own)).cloned().collect()
+    }
+}
+
+impl Leaving {
+    /// Nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.interfaces.is_empty()
     }
 }
 
@@ -204,6 +244,8 @@ pub enum Before {
     Endpoint(VpcConfig),
     /// The Kubernetes minor.
     Version(String),
+    /// Its subnets and security groups.
+    Network(Box<Stand>),
 }
 
 /// The state of a cluster.

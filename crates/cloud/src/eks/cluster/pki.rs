@@ -7,7 +7,7 @@
 use super::model::{Placement, Spec};
 use crate::keys::{self, KeySpec, KeyState};
 use roadstead_hostspec::{Content, File};
-use roadstead_store::{AnyKey, Record, Tx};
+use roadstead_store::{AnyKey, Read as _, Record, Tx};
 use roadstead_types::Cidr;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -25,15 +25,37 @@ pub fn ensure(tx: &mut Tx, owner: &AnyKey, spec: &Spec, placement: &Placement) -
     let total = wanted.len();
     let made: BTreeMap<_, _> = wanted
         .into_iter()
-        .filter_map(|(name, key)| Some((name.clone(), keys::ensure(tx, &key_name(spec, &name), owner, || key)?)))
+        .filter_map(|(name, key)| {
+            let made = keys::ensure(tx, &stored(spec, placement, &name), owner, || key)?;
+            Some((name, made))
+        })
         .collect();
     (made.len() == total).then_some(Pki(made))
 }
 
 /// Forgets all keys.
-pub fn remove(tx: &mut Tx, spec: &Spec, placement: &Placement) {
+pub fn remove(tx: &mut Tx, owner: &AnyKey, spec: &Spec, placement: &Placement) {
+    forget_former(tx, owner, spec, placement);
     for (name, _) in wanted(spec, placement) {
-        keys::remove(tx, &key_name(spec, &name));
+        keys::remove(tx, &stored(spec, placement, &name));
+    }
+}
+
+/// Forgets the certificates that API servers had for other addresses.
+pub fn forget_former(tx: &mut Tx, owner: &AnyKey, spec: &Spec, placement: &Placement) {
+    let (any, present) = (key_name(spec, API_SERVERS), stored(spec, placement, API_SERVERS));
+    for key in tx.owned_by(owner).iter().filter_map(AnyKey::typed::<KeySpec>) {
+        if key.name().starts_with(&any) && key.name() != present {
+            keys::remove(tx, key.name());
+        }
+    }
+}
+
+/// The key that is of this short name now: a certificate for other addresses is another key.
+fn stored(spec: &Spec, placement: &Placement, name: &str) -> String {
+    match (name, placement.certificate) {
+        (API_SERVERS, made @ 1..) => format!("{}-{made}", key_name(spec, name)),
+        _ => key_name(spec, name),
     }
 }
 
@@ -61,7 +83,7 @@ fn wanted(spec: &Spec, placement: &Placement) -> Vec<(String, KeySpec)> {
         ("sa", KeySpec::Signing),
         ("encryption", KeySpec::Text { template: ENCRYPTION.into() }),
         ("probe", KeySpec::Text { template: "{{random:30}}".into() }),
-        ("apiserver", certificate("ca", "kube-apiserver", None, API_NAMES, api_addresses(spec, placement))),
+        (API_SERVERS, certificate("ca", "kube-apiserver", None, API_NAMES, api_addresses(spec, placement))),
         ("reviewer", certificate("ca", "token-reviewer", None, &["token-reviewer"], vec![REVIEWER])),
         ("etcd-client", certificate("etcd-ca", "kube-apiserver", None, &[], vec![])),
         ("etcd-service", certificate("etcd-ca", "eks:etcd-membership", None, &[], vec![])),
@@ -81,6 +103,9 @@ fn wanted(spec: &Spec, placement: &Placement) -> Vec<(String, KeySpec)> {
     keys
 }
 
+/// The short name of the API servers' certificate.
+const API_SERVERS: &str = "apiserver";
+
 const API_NAMES: &[&str] = &[
     "kubernetes",
     "kubernetes.default",
@@ -92,6 +117,7 @@ const API_NAMES: &[&str] = &[
 /// Wherever a client may name the API by address: the balancer inside and outside, the Service, the machine itself.
 fn api_addresses(spec: &Spec, placement: &Placement) -> Vec<Ipv4Addr> {
     let mut all = placement.balancer_addresses.clone();
+    all.extend(&placement.leaving.addresses);
     all.extend(placement.public_address);
     all.extend(placement.servers.iter().map(|s| s.front_address));
     all.extend([service_address(spec.service_cidr), Ipv4Addr::LOCALHOST]);

@@ -4,9 +4,8 @@
 //! directly. etcd stands in a network of the service's own, one per cluster, to which the API machines have a second
 //! interface: no route, subnet or rule of the user's can touch the quorum.
 
-use super::model::{Member, Placement, Server, Spec, Stage};
+use super::model::{Leaving, Member, Placement, Server, Spec, Stage};
 use super::pki::REVIEWER;
-use crate::ec2::network_interface::NetworkInterface;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::{network_interface as eni, subnet, volume, vpc};
 use crate::elb::load_balancer;
@@ -24,14 +23,14 @@ pub const NEEDED_PER_SUBNET: usize = 6;
 /// An etcd member's volume, bytes: room for the 8 GB quota of EKS and its snapshots.
 pub const VOLUME_BYTES: u64 = 20 << 30;
 
-/// Gives every interface that the cluster has in its user's network the groups that it is to have.
-pub fn regroup(tx: &mut Tx, spec: &Spec, placement: &Placement) {
-    let fronts = placement.servers.iter().map(|server| &server.front);
-    for id in fronts.chain(&placement.balancer_interfaces) {
-        if let Some(mut interface) = tx.get(&NetworkInterface::key(id)) {
-            interface.body.groups = spec.vpc.control_plane_groups();
-            tx.put(interface);
-        }
+/// An interface of the cluster's in its user's network.
+pub fn requester(spec: &Spec, balancer: bool) -> eni::Request {
+    eni::Request {
+        groups: spec.vpc.control_plane_groups(),
+        description: format!("Amazon EKS {}", spec.name),
+        requester_managed: true,
+        balancer,
+        ..eni::Request::default()
     }
 }
 
@@ -55,23 +54,25 @@ pub fn place(tx: &mut Tx, owner: &AnyKey, spec: &Spec) -> Result<Placement, Stri
         return Err("the region's public addresses are used up".into());
     }
     let (network, members, back) = place_etcd(tx, owner);
-    let requester = |balancer| eni::Request {
-        groups: spec.vpc.control_plane_groups(),
-        description: format!("Amazon EKS {}", spec.name),
-        requester_managed: true,
-        balancer,
-        ..eni::Request::default()
-    };
     let servers = (1..).zip(subnets.iter().cycle()).take(SERVERS).map(|(n, subnet)| {
-        let front = eni::create(tx, owner, subnet, requester(false));
+        let front = eni::create(tx, owner, subnet, requester(spec, false));
         let near = back.iter().find(|b| b.zone == subnet.zone).unwrap_or(&back[n % back.len()]);
         let back = eni::create(tx, owner, near, eni::Request::default());
         Server { name: format!("api-{n}"), front: front.id, front_address: front.address, back: back.id }
     });
     let servers = servers.collect();
-    let balancer = subnets.iter().take(SERVERS).map(|subnet| eni::create(tx, owner, subnet, requester(true)));
+    let balancer = subnets.iter().take(SERVERS).map(|subnet| eni::create(tx, owner, subnet, requester(spec, true)));
     let (balancer_interfaces, balancer_addresses) = balancer.map(|eni| (eni.id, eni.address)).unzip();
-    Ok(Placement { network, members, servers, balancer_interfaces, balancer_addresses, public_address })
+    Ok(Placement {
+        network,
+        members,
+        servers,
+        balancer_interfaces,
+        balancer_addresses,
+        public_address,
+        leaving: Leaving::default(),
+        certificate: 0,
+    })
 }
 
 /// The service's network, the members in it, and its subnets.
@@ -97,7 +98,7 @@ fn place_etcd(tx: &mut Tx, owner: &AnyKey) -> (String, Vec<Member>, Vec<Subnet>)
 }
 
 /// One subnet a zone, in the order in which the user named them.
-fn chosen_subnets(tx: &Tx, spec: &Spec) -> Result<Vec<Subnet>, String> {
+pub fn chosen_subnets(tx: &Tx, spec: &Spec) -> Result<Vec<Subnet>, String> {
     let mut chosen: Vec<Subnet> = vec![];
     for id in &spec.vpc.subnets {
         let subnet = tx.get(&Subnet::key(&spec.account, id)).ok_or_else(|| format!("subnet {id} is gone"))?.body;

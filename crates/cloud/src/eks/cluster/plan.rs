@@ -11,9 +11,9 @@
 use super::control_plane::{self, API_PORT, API_SERVER, ETCD, REVIEWER_PORT};
 use super::model::{Cluster, Issue, Placement, Spec, State};
 use super::pki::{self, Pki, REVIEWER};
-use super::{config, membership, placement, teardown};
+use super::{config, membership, placement, relocate, teardown};
 use crate::autoscaling::{self, Group, Slot};
-use crate::ec2::instance::{Attachment, Instance};
+use crate::ec2::instance::{self, Attachment, Instance};
 use crate::eks::access_entry;
 use crate::eks::etcd::CLIENT_PORT;
 use crate::eks::kube::{self, KubeSpec};
@@ -24,6 +24,7 @@ use roadstead_hostspec as hostspec;
 use roadstead_kernel::planner::{Next, Planner};
 use roadstead_store::{AnyKey, Read, Record, Tx};
 use roadstead_types::{Cidr, Millis};
+use std::net::Ipv4Addr;
 
 /// A cluster that is not active after this has failed.
 const CREATE_LIMIT: Millis = Millis::mins(60);
@@ -69,6 +70,7 @@ impl Planner for ClusterPlanner {
         parts.state(tx);
         record.body.status.authority = Some(pki.public("ca").to_owned());
         let issues = parts.issues(tx);
+        relocate::go_on(tx, &mut record);
         conclude(record, tx, issues)
     }
 }
@@ -91,7 +93,8 @@ impl Parts<'_> {
         fabric::want(tx, self.owner, quorum(tx, self.spec, self.placement));
         fabric::want(tx, self.owner, self.probe_credential());
         fabric::want(tx, self.owner, self.reviewer(access_entry::mappings(tx, &self.spec.id)));
-        kube::ensure(tx, self.owner, &self.spec.id, self.kube());
+        let addresses = self.told(tx);
+        kube::ensure(tx, self.owner, &self.spec.id, self.kube(addresses));
     }
 
     fn etcd_group(&self) -> autoscaling::Spec {
@@ -163,12 +166,22 @@ impl Parts<'_> {
         }
     }
 
-    fn kube(&self) -> KubeSpec {
+    /// The balancer's addresses that clients are told of: new ones once a host has them.
+    fn told(&self, tx: &Tx) -> Vec<Ipv4Addr> {
+        let wanted = &self.placement.balancer_addresses;
+        let told = tx.shared(&kube::key(&self.spec.id)).filter(|told| told.body.addresses != *wanted);
+        match told {
+            Some(told) if !config::is_enforced(tx, &self.spec.id) => told.body.addresses.clone(),
+            _ => wanted.clone(),
+        }
+    }
+
+    fn kube(&self, addresses: Vec<Ipv4Addr>) -> KubeSpec {
         KubeSpec {
             cluster: self.spec.name.clone(),
             region: self.spec.region.clone(),
             network: self.spec.vpc.vpc.clone(),
-            addresses: self.placement.balancer_addresses.clone(),
+            addresses,
             port: API_PORT,
             authority: self.pki.public("ca").into(),
             certificate: self.pki.public("service").into(),
@@ -216,10 +229,11 @@ fn targets(tx: &Tx, spec: &Spec, placement: &Placement) -> Vec<hostspec::Target>
     let Some(group) = tx.shared(&Group::key(SERVICE_ACCOUNT, &spec.group_name("api"))) else { return vec![] };
     let target = |server: &super::model::Server| {
         let id = group.body.instances.get(&server.name)?;
-        let stays = tx.shared(&Instance::key(id)).is_some_and(|instance| instance.deleting.is_none());
-        stays.then(|| hostspec::Target {
+        let instance = tx.shared(&Instance::key(id)).filter(|instance| instance.deleting.is_none())?;
+        // One that is to be replaced may stand in a subnet that the cluster goes from.
+        Some(hostspec::Target {
             id: id.clone(),
-            address: server.front_address,
+            address: instance::address(tx, &instance.body.spec)?,
             port: API_PORT,
             server: Some(hostspec::Server { machine: id.clone(), process: API_SERVER.into() }),
         })
@@ -256,12 +270,13 @@ fn balancer(spec: &Spec, placement: &Placement, targets: Vec<hostspec::Target>) 
         // One is enough: who is left out for nothing is back with the next check, and loses no connection.
         unhealthy: 1,
     };
+    let left = if placement.leaving.closed { &[] } else { placement.leaving.addresses.as_slice() };
     let sources = spec.vpc.public_cidrs.clone();
     let open = placement.public_address.filter(|_| spec.vpc.endpoint_public);
     load_balancer::Spec {
         name: spec.id.clone(),
         vpc: spec.vpc.vpc.clone(),
-        addresses: placement.balancer_addresses.clone(),
+        addresses: [placement.balancer_addresses.as_slice(), left].concat(),
         public: open.map(|address| hostspec::PublicAddress { address, sources }),
         reserved: placement.public_address,
         listeners: vec![hostspec::Listener { port: API_PORT, targets, health }],

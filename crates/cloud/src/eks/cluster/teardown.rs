@@ -4,7 +4,7 @@
 use super::model::{Cluster, Placement, Spec};
 use super::pki;
 use crate::autoscaling::Group;
-use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::security_group;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
@@ -33,7 +33,7 @@ pub fn plan(record: Record<Cluster>, tx: &mut Tx) -> Next {
         if !release(tx, &record.key.any(), placement) {
             return Next::settled("deleting: interfaces, volumes and network go");
         }
-        pki::remove(tx, spec, placement);
+        pki::remove(tx, &record.key.any(), spec, placement);
     }
     // What its user has given it to, or named it in, keeps it: as on EKS, it is the user's to delete then.
     if !security_group::is_used(tx, &spec.vpc.cluster_security_group) {
@@ -58,11 +58,10 @@ fn stop_serving(tx: &mut Tx, spec: &Spec) -> bool {
 }
 
 fn release(tx: &mut Tx, cluster: &AnyKey, placement: &Placement) -> bool {
-    let members = placement.members.iter().map(|m| &m.interface);
-    let servers = placement.servers.iter().flat_map(|s| [&s.front, &s.back]);
-    let interfaces = members.chain(servers).chain(&placement.balancer_interfaces);
-    let interfaces = delete_all(tx, interfaces.map(|id| NetworkInterface::key(id)).collect::<Vec<_>>());
-    // Those of members that left are on their way out already.
+    network_interface::release(tx, cluster);
+    // Those of members that left, and of subnets that it left, are on their way out already.
+    let interfaces: Vec<Key<NetworkInterface>> = tx.owned_by(cluster).iter().filter_map(AnyKey::typed).collect();
+    let interfaces = delete_all(tx, interfaces);
     let volumes: Vec<Key<Volume>> = tx.owned_by(cluster).iter().filter_map(AnyKey::typed).collect();
     let volumes = delete_all(tx, volumes);
     if !interfaces || !volumes {

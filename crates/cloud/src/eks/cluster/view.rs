@@ -59,7 +59,7 @@ pub fn describe(cluster: &Cluster, created: Millis) -> eks::Cluster {
 fn version(cluster: &Cluster) -> &str {
     match cluster.status.update.as_ref().and_then(|underway| underway.before.as_ref()) {
         Some(Before::Version(before)) => before,
-        Some(Before::Endpoint(_)) | None => &cluster.spec.version,
+        Some(Before::Endpoint(_) | Before::Network(_)) | None => &cluster.spec.version,
     }
 }
 

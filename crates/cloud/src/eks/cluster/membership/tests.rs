@@ -15,6 +15,8 @@ fn placement() -> Placement {
         servers: Vec::new(),
         balancer_interfaces: Vec::new(),
         balancer_addresses: Vec::new(),
+        leaving: Default::default(),
+        certificate: 0,
         public_address: None,
     }
 }

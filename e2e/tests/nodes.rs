@@ -21,6 +21,7 @@ fn a_node_group_brings_nodes_and_pods_with_addresses_of_the_vpc() {
         a_node_group_becomes_active_when_its_nodes_are_ready,
         a_node_shows_what_its_instance_type_has,
         the_cluster_s_own_pods_run,
+        a_node_s_machine_serves_its_network_until_the_pod_of_aws_node_does,
         pods_spread_over_nodes_and_hold_addresses_of_their_interfaces,
         a_service_is_reached_by_name_and_every_pod_behind_it,
         pods_reach_the_outside_as_their_subnets_routes_say,
@@ -130,6 +131,22 @@ fn a_node_shows_what_its_instance_type_has(region: &Region, cluster: &Cluster) {
 fn the_cluster_s_own_pods_run(_: &Region, cluster: &Cluster) {
     for (kind, name) in [("daemonset", "aws-node"), ("daemonset", "kube-proxy"), ("deployment", "coredns")] {
         rolled_out(cluster, &["--namespace", "kube-system", &format!("{kind}/{name}")]);
+    }
+}
+
+fn a_node_s_machine_serves_its_network_until_the_pod_of_aws_node_does(region: &Region, cluster: &Cluster) {
+    let kubelets = region.running("kubelet");
+    assert_eq!(kubelets.len(), nodes(cluster).len());
+    for kubelet in kubelets {
+        let log = fs::read_to_string(kubelet.file("/var/log/roadstead/network.log")).expect("it has said something");
+        let ready = log.find("pods can come").unwrap_or_else(|| panic!("it has not served: {log}"));
+        let left = log.find("another daemon takes this one's place").unwrap_or_else(|| panic!("it serves on: {log}"));
+        assert!(ready < left, "{log}");
+        let all = region.processes().into_iter().filter(|process| process.machine == kubelet.machine);
+        let with = |word: &str| all.clone().filter(|process| process.arguments.iter().any(|a| a == word)).count();
+        assert_eq!((with("network"), with("aws-node")), (0, 1), "one serves, and its work is not begun again");
+        let plugin = fs::symlink_metadata(kubelet.file("/opt/cni/bin/aws-cni")).expect("the plugin is there");
+        assert!(plugin.is_file(), "it is the pod's own");
     }
 }
 

@@ -121,7 +121,9 @@ impl<'a> Cluster<'a> {
     pub fn remove(&mut self, group: &str) -> Result<Duration> {
         let forget = async { self.access.connect().await?.ask(Method::DELETE, BUDGETS, &Value::Null).await };
         self.runtime.block_on(self.wait.on("no budget keeps pods", LIMIT, forget))?;
-        self.client.time(self.wait, &format!("no_nodes {group}"))
+        let took = self.client.time(self.wait, &format!("no_nodes {group}"))?;
+        self.runtime.block_on(self.wait.on("no node leaves pods", LIMIT, forget_pods(&self.access)))?;
+        Ok(took)
     }
 
     /// The processes of a node, those in its pods among them.
@@ -207,6 +209,13 @@ impl Ground {
         let delete = async { access.connect().await?.ask(Method::DELETE, &path, &Value::Null).await };
         cluster.runtime.block_on(cluster.wait.on("the bare node is forgotten", LIMIT, delete)).map(drop)
     }
+}
+
+/// Deletes the cluster's own pods that are bound to nodes, as Kubernetes does some time after a node has gone: another one
+/// that comes by the same name would find them there.
+async fn forget_pods(access: &Access) -> Result<()> {
+    const BOUND: &str = "/api/v1/namespaces/kube-system/pods?gracePeriodSeconds=0&fieldSelector=spec.nodeName!%3D";
+    access.connect().await?.ask(Method::DELETE, BOUND, &Value::Null).await.map(drop)
 }
 
 async fn names(access: &Access) -> Result<BTreeSet<String>> {

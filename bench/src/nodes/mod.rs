@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use std::time::Duration;
 use timeline::Step;
 
-/// From Ready until memory is looked at.
+/// From Ready until memory is looked at, and what came when: also what comes after that.
 const REST: Duration = Duration::from_secs(5);
 
 /// Options.
@@ -87,8 +87,8 @@ fn measure(region: &Region<'_>, wait: &Wait, args: &Args) -> Result<Runs> {
         let (asked, arrivals) = cluster.add(&group, &args.instance_type, 1)?;
         let arrival = &arrivals[0];
         runs.ours.push(arrival.ready.duration_since(asked)?);
-        runs.steps.push(timeline::of(&cluster, asked, arrival)?);
         wait.rest(REST)?;
+        runs.steps.push(timeline::of(&cluster, asked, arrival)?);
         runs.overhead = Overhead::of(&cluster, &arrival.name, before)?;
         runs.gone.push(cluster.remove(&group)?);
     }

@@ -15,7 +15,7 @@ pub struct Step {
     pub at: Duration,
 }
 
-/// The steps of a node that has just become Ready, in order.
+/// The steps of a node that became Ready a moment ago, in order.
 ///
 /// # Errors
 /// Something of it is not there.
@@ -38,8 +38,8 @@ pub fn of(cluster: &Cluster<'_>, asked: SystemTime, arrival: &Arrival) -> Result
         ("containerd listens", first.written("run/containerd/containerd.sock")?),
         ("kubelet knows its cluster and starts", program("kubelet")?.written("etc/kubernetes/kubelet/config.json")?),
         ("it is registered", arrival.registered),
-        ("aws-node is started", agent.context("no aws-node runs on it")?),
-        ("the CNI is ready (its conflist is there)", first.written("etc/cni/net.d/10-aws.conflist")?),
+        ("the container of aws-node is started", agent.context("no aws-node runs on it")?),
+        ("the CNI serves (its conflist is there)", first.written("etc/cni/net.d/10-aws.conflist")?),
         ("it is Ready", arrival.ready),
     ];
     let mut steps: Vec<Step> =

@@ -34,6 +34,9 @@ impl SystemImage {
     /// The version of [`Pause`](SystemImage::Pause): upstream's, at the Kubernetes version that it is built from.
     pub const PAUSE_VERSION: &str = "3.10.2";
 
+    /// What `aws-node`'s container runs: the VPC CNI's daemon.
+    pub const AWS_NODE: [&str; 3] = ["/roadstead", "guest", "aws-node"];
+
     /// Whether a node begins with it. What it can do without is built last, and comes to nodes that run.
     pub fn is_needed(self) -> bool {
         match self {

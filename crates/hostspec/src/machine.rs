@@ -148,6 +148,10 @@ pub struct Process {
     /// From the wish that it ends (SIGTERM) until it is killed; without one, it has as long as the machine has.
     #[serde(default)]
     pub grace: Option<Millis>,
+    /// Its work has an end: having ended with status 0 it is not started again, and counts as ready. (systemd's
+    /// `Type=oneshot` with `RemainAfterExit=yes`.)
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
 }
 
 /// How to tell a process that works from one that merely runs: frozen, deadlocked, deaf. What does not say yes for too
@@ -277,7 +281,7 @@ pub enum ProcessState {
     Waiting,
     /// Runs, not yet ready.
     Starting,
-    /// Runs, and says that it is ready.
+    /// Runs, and says that it is ready; or has done what it was for ([`Process::once`]).
     Ready,
     /// Runs and was ready, but does not say so any more: it answers no, or has not answered for a second.
     Unready,

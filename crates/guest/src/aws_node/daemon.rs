@@ -9,18 +9,18 @@ use super::ipam::{Interface, Ipam};
 use super::node::Node;
 use super::pool::{self, Count, Limits, Step};
 use super::ruleset;
+use super::seat::Seat;
 use super::settings::Targets;
 use super::store::Store;
 use crate::cni::Code;
 use crate::cni::daemon::{Answer, Envelope, Lease, Pod, Question, VERSION, read, write};
 use anyhow::{Context as _, Result};
 use roadstead_types::Millis;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{io, process, thread};
 
 /// How long an ADD waits for an address that may come.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -121,27 +121,31 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Answers plugins at `socket`, for ever.
+    /// Answers plugins, for ever.
     ///
     /// # Errors
-    /// Nobody can listen there.
-    pub fn serve(self: Arc<Daemon>, socket: &Path) -> Result<()> {
-        let at = || format!("listening at {}", socket.display());
-        fs::create_dir_all(socket.parent().unwrap_or(Path::new("/"))).with_context(at)?;
-        // Bound beside and renamed: a plugin never meets a socket that nobody listens at any more.
-        let next = socket.with_extension("next");
-        let _ = fs::remove_file(&next);
-        let listener = UnixListener::bind(&next).with_context(at)?;
-        fs::rename(&next, socket).with_context(at)?;
-        for stream in listener.incoming() {
+    /// Nobody can be heard.
+    pub fn serve(self: Arc<Daemon>, seat: &Seat) -> Result<()> {
+        for stream in seat.listener.incoming() {
             let daemon = self.clone();
-            let stream = stream.with_context(at)?;
+            let stream = stream.context("listening to plugins")?;
             thread::Builder::new().name("plugin".into()).spawn(move || daemon.attend(&stream))?;
         }
         Ok(())
     }
 
-    /// Keeps the pool, for ever. `each` is called after every round.
+    /// Gets the first addresses, as far as one step brings them; the rest is [`Daemon::keep`]'s.
+    ///
+    /// # Errors
+    /// EC2 gives none.
+    pub fn begin(&self) -> Result<()> {
+        match pool::grow(&self.pool(), &self.targets, self.limits) {
+            Some(step) if Count::of(&self.pool()).total == 0 => self.take(&step),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the pool, for ever. `each` is called after every round, and after each of its steps.
     pub fn keep(&self, mut each: impl FnMut(&Snapshot)) {
         let (mut shrunk, mut reconciled, mut swept) = (Instant::now(), Instant::now(), None::<Instant>);
         let mut pause = (Instant::now(), PAUSES.0);
@@ -152,7 +156,7 @@ impl Daemon {
                 self.reconcile().unwrap_or_else(|why| tracing::warn!("comparing with EC2: {why:#}"));
             }
             if Instant::now() >= pause.0 {
-                pause = match self.grow() {
+                pause = match self.grow(&mut each) {
                     Ok(()) => (Instant::now(), PAUSES.0),
                     Err(_) => (Instant::now() + pause.1, (2 * pause.1).min(PAUSES.1)),
                 };
@@ -246,6 +250,11 @@ impl Daemon {
                 Ok(Answer::Released(released))
             }
             Question::Status => Ok(self.status()),
+            Question::Leave => {
+                tracing::info!("another daemon takes this one's place");
+                // As at a signal: what counts is written down.
+                process::exit(0)
+            }
         }
     }
 
@@ -288,7 +297,7 @@ impl Daemon {
         Ok(Answer::Lease(Box::new(assigned.lease)))
     }
 
-    /// Ends leases. That is not on the disk when this returns: a lease that comes back after a crash has no interface, and
+    /// Ends leases. That is not written down when this returns: a lease that comes back after a crash has no interface, and
     /// is found by that.
     fn end(&self, which: impl FnOnce(&mut Ipam, Millis) -> Vec<Lease>) -> Result<Vec<Lease>> {
         let gone = {
@@ -372,7 +381,7 @@ impl Daemon {
         self.write_down(version).unwrap_or_else(|why| tracing::error!("{why:#}"));
     }
 
-    fn grow(&self) -> Result<()> {
+    fn grow(&self, each: &mut impl FnMut(&Snapshot)) -> Result<()> {
         while let Some(step) = pool::grow(&self.pool(), &self.targets, self.limits) {
             if let Err(why) = self.take(&step) {
                 count_up(&self.counters.cloud_errors, 1);
@@ -380,6 +389,8 @@ impl Daemon {
                 self.lock().shortage = Some(format!("{why:#}"));
                 return Err(why);
             }
+            // The first step may be enough for a node to be ready; another interface takes longer.
+            each(&self.snapshot());
         }
         self.lock().shortage = None;
         Ok(())

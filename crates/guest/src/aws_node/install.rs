@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use serde_json::json;
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 /// The network configuration's name: runtimes take the first by name.
@@ -25,6 +25,20 @@ pub fn plugins(folder: &Path) -> Result<()> {
         // Another name of the same file: it is large.
         replace(&other, |next| fs::hard_link(&first, next))
             .with_context(|| format!("installing {}", other.display()))?;
+    }
+    Ok(())
+}
+
+/// The same by links, where the program stands for as long as the node does.
+///
+/// # Errors
+/// The folder can't be made.
+pub fn links(folder: &Path) -> Result<()> {
+    let program = std::env::current_exe().context("finding this program")?;
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    for plugin in crate::cni::PLUGINS {
+        let plugin = folder.join(plugin);
+        replace(&plugin, |next| symlink(&program, next)).with_context(|| format!("installing {}", plugin.display()))?;
     }
     Ok(())
 }

@@ -47,6 +47,8 @@ pub enum Question {
     Keep(Vec<Key>),
     /// Whether pods can be added.
     Status,
+    /// To end, as another daemon takes its place: it is answered by the end of the connection.
+    Leave,
 }
 
 /// What the daemon answers.
@@ -142,7 +144,7 @@ impl<'a> Client<'a> {
     /// # Errors
     /// The daemon is away, has another version, or refuses.
     pub fn ask(&self, question: Question) -> Result<Answer, Failure> {
-        match self.exchange(question) {
+        match self.exchange(&question) {
             Ok(Answer::Refused { code, message }) => Err(Failure::new(Code::from_number(code), message, "")),
             Ok(answer) => Ok(answer),
             Err(why) => {
@@ -152,11 +154,20 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn exchange(&self, question: Question) -> io::Result<Answer> {
+    /// One that is asked for a lease may end before it answers, as another takes its place: that one is asked then, and
+    /// gives the same.
+    fn exchange(&self, question: &Question) -> io::Result<Answer> {
+        match self.exchange_once(question) {
+            Err(why) if is_over(&why) && matches!(question, Question::Assign(_)) => self.exchange_once(question),
+            other => other,
+        }
+    }
+
+    fn exchange_once(&self, question: &Question) -> io::Result<Answer> {
         let stream = UnixStream::connect(self.socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        write(&stream, &question)?;
+        write(&stream, question)?;
         read(&stream)?.body()
     }
 }
@@ -193,6 +204,11 @@ pub fn read(stream: &UnixStream) -> io::Result<Envelope> {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended in the middle of a line"));
     }
     Ok(serde_json::from_slice(&line)?)
+}
+
+/// The connection ended.
+fn is_over(why: &io::Error) -> bool {
+    matches!(why.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 /// An answer that does not belong to its question.

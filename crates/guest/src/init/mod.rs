@@ -306,7 +306,10 @@ impl Init {
             if let Some(index) = index {
                 self.running[index].pid = None;
                 self.running[index].probers.clear();
-                self.supervisor.ended(index, describe(status), now()?);
+                match status {
+                    WaitStatus::Exited(_, 0) => self.supervisor.succeeded(index, describe(status), now()?),
+                    _ => self.supervisor.ended(index, describe(status), now()?),
+                }
             }
         }
         Ok(())

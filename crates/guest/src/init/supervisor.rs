@@ -90,6 +90,8 @@ struct Unit {
     /// It is asked whether it is alive.
     watched: bool,
     doom: Doom,
+    /// Its work is done: see [`Process::once`].
+    is_done: bool,
     /// How often in a row it was killed because it did not answer.
     kills: u32,
 }
@@ -129,12 +131,13 @@ impl Unit {
             is_live: true,
             watched: false,
             doom: Doom::None,
+            is_done: false,
             kills: 0,
         }
     }
 
     fn runs(&self) -> bool {
-        matches!(self.state, ProcessState::Starting | ProcessState::Ready | ProcessState::Unready)
+        !self.is_done && matches!(self.state, ProcessState::Starting | ProcessState::Ready | ProcessState::Unready)
     }
 
     /// A life begins.
@@ -220,7 +223,7 @@ impl Supervisor {
             if unit.steady_by().is_some_and(|by| by <= now.steady) {
                 (unit.kills, unit.watched) = (0, false);
             }
-            if unit.state == ProcessState::Ready && unit.spec.live.is_some() && !unit.watched {
+            if unit.state == ProcessState::Ready && unit.runs() && unit.spec.live.is_some() && !unit.watched {
                 unit.watched = true;
                 acts.push(Act::Watch(index));
             }
@@ -229,7 +232,7 @@ impl Supervisor {
     }
 
     fn starting(&mut self, now: Now) -> Vec<Act> {
-        let due = |u: &Unit| !u.runs() && u.not_before <= now.steady;
+        let due = |u: &Unit| !u.runs() && !u.is_done && u.not_before <= now.steady;
         for index in 0..self.units.len() {
             if due(&self.units[index]) && !self.may_start(index) {
                 self.units[index].set(ProcessState::Waiting, now);
@@ -322,6 +325,16 @@ impl Supervisor {
         unit.judge(now);
     }
 
+    /// A process ended as one does that has done what it was for.
+    pub fn succeeded(&mut self, index: usize, how: String, now: Now) {
+        let unit = &mut self.units[index];
+        if !unit.spec.once {
+            return self.ended(index, how, now);
+        }
+        (unit.is_done, unit.last_exit) = (true, Some(how));
+        unit.set(ProcessState::Ready, now);
+    }
+
     /// A process ended, or did not start.
     pub fn ended(&mut self, index: usize, how: String, now: Now) {
         let unit = &mut self.units[index];
@@ -386,6 +399,7 @@ mod tests {
             live: None,
             pre_stop: vec![],
             grace: None,
+            once: false,
         }
     }
 
@@ -412,6 +426,24 @@ mod tests {
         s.started(1, at(300));
         assert_eq!(s.next(at(500)), []);
         assert_eq!(states(&s), [ProcessState::Waiting, ProcessState::Starting]);
+    }
+
+    #[test]
+    fn what_was_to_be_done_once_is_not_started_again_and_is_waited_for_by_nobody() {
+        let once = Process { once: true, ..process("once", &[], false) };
+        let mut s = Supervisor::new(vec![once, process("next", &["once"], false), process("a", &[], false)], at(0));
+        s.started(0, at(0));
+        s.ended(0, "exit status 1".into(), at(1));
+        assert_eq!(s.next(at(201)), [Act::Start(0), Act::Start(2)], "it has not done it");
+        s.started(0, at(201));
+        s.started(2, at(201));
+        for index in [0, 2] {
+            s.succeeded(index, "exit status 0".into(), at(300));
+        }
+        assert_eq!(states(&s), [ProcessState::Ready, ProcessState::Waiting, ProcessState::Backoff]);
+        assert_eq!(s.next(at(5000)), [Act::Start(1), Act::Start(2)], "the others' work has no end");
+        s.stop(at(5000));
+        assert_eq!(s.next(at(5000)), [Act::Exit], "nothing runs");
     }
 
     #[test]

@@ -7,8 +7,6 @@ use super::{ecr, say, user_data, write};
 use crate::ask::imds::Imds;
 use crate::hardware::parse_cpus;
 use anyhow::{Context as _, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use nix::sys::resource::{Resource, getrlimit};
 use serde_json::{Value, json};
 use std::fs;
@@ -41,8 +39,7 @@ pub fn run() -> Result<()> {
         say(&format!("the NodeConfig's spec.{part} is not supported and means nothing here"));
     }
     let hardware = Hardware::read()?;
-    let authority = STANDARD.decode(&node_config.cluster.certificate_authority);
-    write(Path::new(CA), 0o644, &authority.context("the NodeConfig's certificateAuthority is not base64")?)?;
+    write(Path::new(CA), 0o644, &node_config.cluster.authority()?)?;
     write(Path::new(CONFIG), 0o644, &pretty(&config(&instance, &node_config, &hardware)?)?)?;
     ecr::install(PROGRAM, &ami.region)?;
     write(Path::new(KUBECONFIG), 0o600, &pretty(&kubeconfig(&node_config, &ami.region))?)?;
@@ -53,15 +50,15 @@ pub fn run() -> Result<()> {
 
 /// What the metadata service says of the instance.
 #[derive(Debug)]
-struct Instance {
+pub(super) struct Instance {
     id: String,
     kind: String,
-    region: String,
+    pub(super) region: String,
     zone: String,
     zone_id: String,
     address: String,
     /// Its private DNS name, which is the node's name.
-    hostname: String,
+    pub(super) hostname: String,
 }
 
 impl Instance {
@@ -82,7 +79,7 @@ impl Instance {
 ///
 /// # Errors
 /// The configuration can't be used.
-fn wait_to_be_told() -> Result<(Instance, NodeConfig)> {
+pub(super) fn wait_to_be_told() -> Result<(Instance, NodeConfig)> {
     let mut said = String::new();
     loop {
         let (why, pause) = match ask() {

@@ -6,6 +6,7 @@
 //! guest node kubelet      ami.json, IMDS: instance + user data ─▶ config.json, kubeconfig, CA ──▶ exec kubelet
 //! guest token             IMDS: the role's credentials ─▶ ExecCredential (kubelet's exec plugin)
 //! guest ecr-credentials   the same, ECR ─▶ CredentialProviderResponse (kubelet's plugin for images)
+//! guest node network      aws-node's pod, as the cluster's API has it ─▶ the VPC CNI's daemon, until that pod runs
 //! guest node images       archives that come later ─▶ containerd
 //! guest node snapshot     archives of images ─▶ what /opt/images shows (run by the agent, on no node)
 //! ```
@@ -20,6 +21,7 @@ mod containerd;
 mod ecr;
 mod kubelet;
 mod late;
+mod network;
 mod node_config;
 mod snapshot;
 mod token;
@@ -42,9 +44,10 @@ pub fn run(args: &[String]) -> Result<()> {
     match args {
         [program] if program == "containerd" => containerd::run(),
         [program] if program == "kubelet" => kubelet::run(),
+        [network] if network == "network" => network::run(),
         [images] if images == "images" => late::run(),
         [snapshot] if snapshot == "snapshot" => snapshot::make(),
-        _ => bail!("usage: roadstead guest node containerd | kubelet | images (a node's PID 1 starts them)"),
+        _ => bail!("usage: roadstead guest node containerd | kubelet | network | images (a node's PID 1 starts them)"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! NodeConfig: what a node is told about its cluster, and how its kubelet is to differ from ours.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use roadstead_types::Cidr;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -75,6 +77,14 @@ impl NodeConfig {
 }
 
 impl Cluster {
+    /// The PEM of its authority's certificates.
+    ///
+    /// # Errors
+    /// It is not base64.
+    pub fn authority(&self) -> Result<Vec<u8>> {
+        STANDARD.decode(&self.certificate_authority).context("the NodeConfig's certificateAuthority is not base64")
+    }
+
     /// The address of the cluster's DNS: the tenth of its Services.
     ///
     /// # Errors

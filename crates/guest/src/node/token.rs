@@ -30,7 +30,6 @@ fn usage() -> Result<()> {
 
 /// <https://kubernetes.io/docs/reference/config-api/client-authentication.v1/>
 fn credential(credentials: &Credentials, cluster: &str, region: &str, now: Millis) -> Result<Value> {
-    let url = credentials.signer(region, "sts").presign_get_caller_identity(&[("x-k8s-aws-id", cluster)], now);
     // Whole seconds: kubelet takes nothing finer.
     let expires = i64::try_from((now + LIFETIME).0 / 1000)?;
     let expires = OffsetDateTime::from_unix_timestamp(expires)?.format(&Rfc3339)?;
@@ -40,9 +39,15 @@ fn credential(credentials: &Credentials, cluster: &str, region: &str, now: Milli
         "spec": {},
         "status": {
             "expirationTimestamp": expires,
-            "token": format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(url)),
+            "token": bearer(credentials, cluster, region, now),
         },
     }))
+}
+
+/// What is shown to a cluster: a presigned request.
+pub(super) fn bearer(credentials: &Credentials, cluster: &str, region: &str, now: Millis) -> String {
+    let url = credentials.signer(region, "sts").presign_get_caller_identity(&[("x-k8s-aws-id", cluster)], now);
+    format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(url))
 }
 
 #[cfg(test)]

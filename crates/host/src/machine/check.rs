@@ -82,6 +82,7 @@ mod tests {
             live: None,
             pre_stop: vec![],
             grace: None,
+            once: false,
         }
     }
 

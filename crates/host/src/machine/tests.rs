@@ -273,6 +273,7 @@ fn shell(name: &str, script: &str) -> Process {
         live: None,
         pre_stop: vec![],
         grace: None,
+        once: false,
     }
 }
 

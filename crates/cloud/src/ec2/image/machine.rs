@@ -90,6 +90,7 @@ fn processes(region: &str) -> Vec<Process> {
         live,
         pre_stop: vec![],
         grace: None,
+        once: false,
     };
     let containerd = Probe::Tcp { address: Ipv4Addr::LOCALHOST, port: CONTAINERD_METRICS };
     // A kubelet that has no cluster yet answers nothing, and need not: it counts as dead only once it was ready.
@@ -97,6 +98,8 @@ fn processes(region: &str) -> Vec<Process> {
     vec![
         process("containerd", &[], Some(containerd), None),
         process("kubelet", &["containerd"], Some(health), Some(patience)),
+        // Until the pod of aws-node brings it.
+        Process { once: true, ..process("network", &[], None, None) },
         // What the node can do without.
         process("images", &["kubelet"], None, None),
     ]

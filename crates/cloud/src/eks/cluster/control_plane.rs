@@ -279,7 +279,8 @@ struct Probes {
 fn process(name: &str, argv: Vec<String>, after: &[&str], probes: Probes) -> Process {
     let after = after.iter().map(|a| (*a).to_owned()).collect();
     let (ready, live) = (Some(probes.ready), Some(Liveness::of(probes.live)));
-    Process { name: name.into(), argv, env: Default::default(), after, ready, live, pre_stop: vec![], grace: None }
+    let (env, pre_stop) = Default::default();
+    Process { name: name.into(), argv, env, after, ready, live, pre_stop, grace: None, once: false }
 }
 
 const AUTHENTICATION: &str = "\

@@ -98,6 +98,7 @@ impl Etcd {
             live: None,
             pre_stop: vec![],
             grace: None,
+            once: false,
         };
         self.put(Item::Machine(Machine {
             id: name.into(),

@@ -84,7 +84,7 @@ fn daemon_set(release: &Release) -> Value {
         "name": "aws-node",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/roadstead", "guest", "aws-node"],
+        "command": SystemImage::AWS_NODE,
         "env": environment(release),
         "ports": [{"containerPort": 61678, "hostPort": 61678, "name": "metrics", "protocol": "TCP"}],
         "resources": {"requests": {"cpu": "25m"}},

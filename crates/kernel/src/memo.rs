@@ -1,7 +1,7 @@
 //! Answers to reads, kept for as long as what they follow from stands.
 //!
 //! A read is a function of its caller, its input, and the records that it and its authorization look at ([`Footprint`]):
-//! asked again while those are the same it has the same answer. One that asked for the time is not kept. See ADR 16.
+//! asked again while those are the same it has the same answer. One that asked for the time is not kept. See ADR 17.
 
 use crate::caller::{Caller, Identity};
 use roadstead_store::{Footprint, View};

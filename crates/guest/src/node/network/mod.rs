@@ -3,7 +3,7 @@
 //! A kubelet looks for pods a second after it has started, not before (`WaitForAPIServerSyncPeriod` of kubelet's
 //! `config/apiserver.go`), so a CNI that comes as a DaemonSet's pod makes every node wait. The pod is there much earlier: it
 //! is made and bound as soon as the node is registered. Here its daemon is started at that moment from what the machine
-//! has of it, with the pod's own settings, and serves until the pod's container takes its place (ADR 16).
+//! has of it, with the pod's own settings, and serves until the pod's container takes its place (ADR 18).
 //!
 //! Only a pod that this machine's own program is the image of is taken for that. If there is none, another one, or another
 //! CNI, nothing is done, and the node is ready when whoever brings its network has brought it.

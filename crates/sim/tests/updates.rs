@@ -294,9 +294,17 @@ fn nodes_that_are_too_old_hold_a_cluster_back() {
 fn an_upgrade_that_cannot_be_goes_back_while_the_cluster_serves() {
     let mut world = with_cluster(true);
     let id = world.cluster("a").expect("it is there").spec.id;
-    world.host().leave(Millis::mins(60));
+    let machines = ["api-1", "api-2"].map(|slot| world.machine("a", slot));
     let begun = world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade("1.37")).expect("it is the next one").update;
     let update_id = begun.and_then(|update| update.id).expect("it has an id");
+    // As soon as the first has begun to go nothing is heard of the host any more.
+    let stays = |world: &World| {
+        machines.iter().all(|id| world.view().get(&Instance::key(id)).is_some_and(|i| i.deleting.is_none()))
+    };
+    while stays(&world) {
+        world.wait(Millis(50));
+    }
+    world.host().leave(Millis::mins(60));
     for _ in 0..16 {
         world.wait(Millis::mins(1));
         assert!(world.host().serving(&id) > 0, "one serves at any time");
@@ -306,6 +314,54 @@ fn an_upgrade_that_cannot_be_goes_back_while_the_cluster_serves() {
     world.settle();
     assert_eq!(components(&mut world), ["kubernetes-1.36.3", "kubernetes-1.36.3"]);
     assert_eq!(described(&mut world).version.as_deref(), Some("1.36"));
+}
+
+#[test]
+fn an_upgrade_whose_programs_are_not_there_touches_nothing() {
+    let mut world = with_cluster(true);
+    let machines = ["api-1", "api-2"].map(|slot| world.machine("a", slot));
+    let ask = |world: &mut World| {
+        let begun = world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade("1.37")).expect("it is the next one").update;
+        begun.and_then(|update| update.id).expect("it has an id")
+    };
+    world.host().hold_builds(true);
+    let id = ask(&mut world);
+    world.wait(Millis::secs(29));
+    assert_eq!(world.update("a", &id).map(|update| update.state), Some(Update::InProgress));
+    world.wait(Millis::secs(2));
+    let ended = world.update("a", &id).expect("it is kept");
+    let [error] = &ended.errors[..] else { panic!("one error: {ended:?}") };
+    assert_eq!((ended.state, error.code.as_str()), (Update::Failed, "Unknown"));
+    for part in
+        ["within 30 s", "waits for", "kubernetes-1.37.2", "was not touched", "`cargo xtask components kubernetes-1.37`"]
+    {
+        assert!(error.message.contains(part), "{part}: {}", error.message);
+    }
+    let shown = described(&mut world);
+    assert_eq!((shown.version.as_deref(), shown.status), (Some("1.36"), Some(eks::ClusterStatus::Active)));
+    world.settle();
+    assert_eq!(machines, ["api-1", "api-2"].map(|slot| world.machine("a", slot)), "nobody had to go");
+    world.host().hold_builds(false);
+    let id = ask(&mut world);
+    world.settle();
+    assert!(was_successful(&world, &id));
+    world.delete_cluster("a");
+    world.settle();
+    assert_eq!((world.leftovers(), world.host().count()), (vec![], 0));
+}
+
+#[test]
+fn an_upgrade_that_no_host_hears_of_touches_nothing() {
+    let mut world = with_cluster(true);
+    world.host().leave(Millis::mins(5));
+    let begun = world.call(&eks::UPDATE_CLUSTER_VERSION, upgrade("1.37")).expect("it is the next one").update;
+    let id = begun.and_then(|update| update.id).expect("it has an id");
+    world.wait(Millis::secs(31));
+    assert_eq!(world.update("a", &id).map(|update| update.state), Some(Update::Failed));
+    world.delete_cluster("a");
+    world.wait(Millis::mins(5));
+    world.settle();
+    assert_eq!((world.leftovers(), world.host().count()), (vec![], 0), "the machine that was to try goes with it");
 }
 
 #[test]

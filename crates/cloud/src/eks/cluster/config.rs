@@ -65,7 +65,7 @@ pub fn begin(
         params: params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
     };
     let begun = update::begin(tx, &record.key.any(), asked);
-    record.body.status.update = Some(Underway { id: begun.id.clone(), since: tx.now(), before });
+    record.body.status.update = Some(Underway { id: begun.id.clone(), since: tx.now(), before, trial: None });
     tx.put(record);
     update::ops::shown(&tx.get(&begun.key()).expect("it has just begun"))
 }
@@ -320,13 +320,14 @@ pub fn settle(tx: &mut Tx, record: &mut Record<Cluster>) {
     let done = match (&underway.before, placement.as_ref()) {
         (None, _) => true,
         (Some(Before::Endpoint(_)), _) => is_enforced(tx, &spec.id),
-        (Some(Before::Version(_)), _) => upgrade::is_done(tx, spec),
+        (Some(Before::Version(_)), _) => underway.trial.is_none() && upgrade::is_done(tx, spec),
         (Some(Before::Network(_)), Some(placement)) => relocate::is_done(tx, spec, placement),
         (Some(Before::Network(_)), None) => true,
     };
     if !done && left(&underway, tx.now()).is_none_or(|left| left > Millis(0)) {
         return;
     }
+    let trial = underway.trial.as_ref().map(|trial| upgrade::end_trial(tx, trial));
     let failed = underway.before.filter(|_| !done).map(|before| {
         let message = match before {
             Before::Endpoint(vpc) => {
@@ -335,6 +336,9 @@ pub fn settle(tx: &mut Tx, record: &mut Record<Cluster>) {
             }
             Before::Version(version) => {
                 let wanted = std::mem::replace(&mut spec.version, version);
+                if let Some(why) = trial {
+                    return upgrade::not_tried(spec, &wanted, &why);
+                }
                 format!(
                     "Not every API server was ready with Kubernetes {wanted} in time: they go back to {}. \
                      `roadstead admin explain` says what they waited for.",
@@ -367,7 +371,10 @@ pub fn patience(cluster: &Cluster, now: Millis) -> Option<Millis> {
 fn left(underway: &Underway, now: Millis) -> Option<Millis> {
     match &underway.before {
         Some(Before::Network(stand)) if stand.left => None,
-        _ => Some(LIMIT.since(now.since(underway.since))),
+        _ => {
+            let limit = if underway.trial.is_some() { upgrade::TRIAL } else { LIMIT };
+            Some(limit.since(now.since(underway.since)))
+        }
     }
 }
 

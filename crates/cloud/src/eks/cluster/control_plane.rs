@@ -124,6 +124,29 @@ pub fn api(spec: &Spec, placement: &Placement, pki: &Pki, version: &KubernetesVe
     }
 }
 
+/// What a machine runs that is to show that a version's programs are there: each says its version, and ends.
+pub fn trial(version: &KubernetesVersion) -> Image {
+    let says = |name: &&str| Process {
+        name: (*name).into(),
+        argv: vec![format!("/opt/components/{}/{name}", version.components), "--version".into()],
+        env: Default::default(),
+        after: vec![],
+        ready: None,
+        live: None,
+        pre_stop: vec![],
+        grace: None,
+    };
+    Image {
+        hostname: "trial".into(),
+        profile: Profile::Service,
+        cpu_millis: 0,
+        memory_bytes: 1 << 30,
+        components: vec![version.components.clone()],
+        files: vec![],
+        processes: [API_SERVER, "kube-controller-manager", "kube-scheduler"].iter().map(says).collect(),
+    }
+}
+
 fn apiserver(spec: &Spec, placement: &Placement, version: &KubernetesVersion, server: &Server) -> Vec<String> {
     let etcd: Vec<String> = placement.members.iter().map(|m| format!("https://{}:{CLIENT_PORT}", m.address)).collect();
     vec![

@@ -235,6 +235,9 @@ pub struct Underway {
     /// How what it changes was before, if it may fail.
     #[serde(default)]
     pub before: Option<Before>,
+    /// The instance that tries another version's programs: no API server is touched while it does.
+    #[serde(default)]
+    pub trial: Option<String>,
 }
 
 /// How something was before an update that may fail.

@@ -11,7 +11,7 @@
 use super::control_plane::{self, API_PORT, API_SERVER, ETCD, REVIEWER_PORT};
 use super::model::{Cluster, Issue, Placement, Spec, State};
 use super::pki::{self, Pki, REVIEWER};
-use super::{config, membership, placement, relocate, teardown};
+use super::{config, membership, placement, relocate, teardown, upgrade};
 use crate::autoscaling::{self, Group, Slot};
 use crate::ec2::instance::{self, Attachment, Instance};
 use crate::eks::access_entry;
@@ -60,9 +60,12 @@ impl Planner for ClusterPlanner {
         let Some(pki) = pki::ensure(tx, &owner, &spec, &placement) else {
             return conclude(record, tx, vec![Issue::new("Other", "its keys are being made", &[])]);
         };
+        upgrade::go_on(tx, &mut record);
         let settings = Settings::of(tx);
-        let Some(version) = settings.kubernetes.iter().find(|v| v.minor == spec.version) else {
-            let why = format!("Kubernetes {} is no longer offered by this region", spec.version);
+        let Some(version) = settings.kubernetes.iter().find(|v| v.minor == upgrade::minor_of_servers(&record.body))
+        else {
+            let minor = upgrade::minor_of_servers(&record.body);
+            let why = format!("Kubernetes {minor} is no longer offered by this region");
             return conclude(record, tx, vec![Issue::new("UnsupportedVersion", why, &[])]);
         };
         let parts =

@@ -4,6 +4,7 @@
 use super::model::{Cluster, Placement, Spec};
 use super::pki;
 use crate::autoscaling::Group;
+use crate::ec2::instance::Instance;
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::security_group;
 use crate::ec2::subnet::Subnet;
@@ -20,6 +21,11 @@ use roadstead_store::{AnyKey, Index, Key, Object, Read, Record, Tx};
 /// Plans a cluster that is being deleted.
 pub fn plan(record: Record<Cluster>, tx: &mut Tx) -> Next {
     let spec = &record.body.spec;
+    // That which has tried another version's programs.
+    let instances: Vec<Key<Instance>> = tx.owned_by(&record.key.any()).iter().filter_map(AnyKey::typed).collect();
+    if !delete_all(tx, instances) {
+        return Next::settled("deleting: a machine goes");
+    }
     if let Some(placement) = &record.body.placement {
         if !stop_serving(tx, spec) {
             return Next::settled("deleting: balancer and token reviewer go");

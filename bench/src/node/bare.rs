@@ -9,7 +9,7 @@ use crate::machines::{self, Process as Seen};
 use crate::process::{Process, with_last_words};
 use crate::region::Region;
 use crate::space::Space;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -131,11 +131,7 @@ impl Recipe {
             let source = self.components.join(&self.plugins).join(plugin);
             fs::copy(&source, folder.join("cni").join(plugin)).with_context(|| source.display().to_string())?;
         }
-        // The one plugin that ours bring along for containerd: it can do without.
-        let cni = "[plugins.'io.containerd.cri.v1.runtime'.cni]\n";
-        ensure!(self.containerd_config.contains(cni), "our containerd's configuration has no {}", cni.trim());
-        let config = self.containerd_config.replace(cni, &format!("{cni}    use_internal_loopback = true\n"));
-        write(&folder.join(CONTAINERD), &config)?;
+        write(&folder.join(CONTAINERD), &self.containerd_config)?;
         write(&folder.join(KUBELET), &self.kubelet_config(cgroup).to_string())?;
         write(&folder.join(AUTHORITY), &fs::read_to_string(floor.keys.join("ca.crt"))?)?;
         fs::create_dir_all(folder.join(CONFLIST).with_file_name(""))?;

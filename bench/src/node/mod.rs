@@ -122,7 +122,7 @@ impl<'a> Cluster<'a> {
         let forget = async { self.access.connect().await?.ask(Method::DELETE, BUDGETS, &Value::Null).await };
         self.runtime.block_on(self.wait.on("no budget keeps pods", LIMIT, forget))?;
         let took = self.client.time(self.wait, &format!("no_nodes {group}"))?;
-        self.runtime.block_on(self.wait.on("no node leaves pods", LIMIT, forget_pods(&self.access)))?;
+        self.runtime.block_on(self.wait.on("no node leaves pods", LIMIT, forget_pods(&self.access, group)))?;
         Ok(took)
     }
 
@@ -211,11 +211,28 @@ impl Ground {
     }
 }
 
-/// Deletes the cluster's own pods that are bound to nodes, as Kubernetes does some time after a node has gone: another one
-/// that comes by the same name would find them there.
-async fn forget_pods(access: &Access) -> Result<()> {
-    const BOUND: &str = "/api/v1/namespaces/kube-system/pods?gracePeriodSeconds=0&fieldSelector=spec.nodeName!%3D";
-    access.connect().await?.ask(Method::DELETE, BOUND, &Value::Null).await.map(drop)
+/// Returns when no node of the group is left, and no pod that was bound to one. Kubernetes deletes those some time later:
+/// another node that comes by the same name would find them there.
+async fn forget_pods(access: &Access, group: &str) -> Result<()> {
+    const PODS: &str = "/api/v1/namespaces/kube-system/pods";
+    let mut connection = access.connect().await?;
+    loop {
+        let nodes = connection.ask(Method::GET, NODES, &Value::Null).await?;
+        let stays =
+            objects::items(&nodes).any(|node| node["metadata"]["labels"]["eks.amazonaws.com/nodegroup"] == group);
+        let known: BTreeSet<&str> = objects::items(&nodes).map(objects::name).collect();
+        let pods = connection.ask(Method::GET, PODS, &Value::Null).await?;
+        let is_lost = |pod: &&Value| pod["spec"]["nodeName"].as_str().is_some_and(|node| !known.contains(node));
+        let lost: Vec<&str> = objects::items(&pods).filter(is_lost).map(objects::name).collect();
+        if !stays && lost.is_empty() {
+            return Ok(());
+        }
+        for pod in lost {
+            // Fails if it has gone meanwhile.
+            let _ = connection.ask(Method::DELETE, &format!("{PODS}/{pod}?gracePeriodSeconds=0"), &Value::Null).await;
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
 }
 
 async fn names(access: &Access) -> Result<BTreeSet<String>> {

@@ -13,8 +13,9 @@ pub fn text(args: &Args, runs: &Runs, surroundings: &str) -> String {
     let mut text = format!(
         "CreateNodegroup (one {}) to Node Ready against a bare node, in turns, on {cpus} CPUs, {surroundings}.\n\
          bare: the same kubelet and containerd with the same files and flags, images and CNI configuration (ptp) in their\n\
-         places, started in namespaces beside a control plane on loopback; from before its first process. On ours, as on\n\
-         EKS, a DaemonSet's pod brings the CNI: so once more with one, whose container has nothing to do.\n\
+         places, started in namespaces beside a control plane on loopback; from before its first process. On EKS a\n\
+         DaemonSet's pod brings the CNI: so once more with one, whose container has nothing to do. On ours its machine\n\
+         serves in its place as soon as that pod is bound.\n\
          ours: from when boto3 issues CreateNodegroup; by the cluster's API through its balancer.\n\n",
         args.instance_type
     );

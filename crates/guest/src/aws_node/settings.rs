@@ -133,7 +133,7 @@ impl Settings {
             endpoint: text("AWS_ENDPOINT_URL_EC2").or_else(|| text("AWS_ENDPOINT_URL")),
             metadata: text("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
             socket: path("IPAMD_SOCKET", crate::cni::daemon::SOCKET),
-            state: path("AWS_VPC_K8S_CNI_BACKING_STORE", "/var/lib/aws-node/ipam.json"),
+            state: path("AWS_VPC_K8S_CNI_BACKING_STORE", "/var/run/aws-node/ipam.json"),
             networks: path("HOST_CNI_CONFDIR_PATH", "/host/etc/cni/net.d"),
             plugins: path("HOST_CNI_BIN_PATH", "/host/opt/cni/bin"),
             introspection: served("DISABLE_INTROSPECTION", "INTROSPECTION_BIND_ADDRESS", "127.0.0.1:61679")?,

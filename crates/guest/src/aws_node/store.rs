@@ -1,19 +1,22 @@
 //! The file of the leases: whole, or as it was before.
 //!
+//! It must survive the daemon, not the machine: with that, all sandboxes go that hold leases. So it stands below `/run`, as
+//! amazon-vpc-cni-k8s has it, and no pod waits for a disk, which etcd's would wait for, too.
+//!
 //! Leases that many pods ask for at once are written together: who comes first writes what all have asked for by then,
 //! and the others find it done.
 
 use super::ipam::Saved;
 use anyhow::{Context as _, Result};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// The file.
 pub struct Store {
     path: PathBuf,
-    /// The version that is on the disk.
+    /// The version that is in the file.
     written: Mutex<u64>,
 }
 
@@ -37,10 +40,10 @@ impl Store {
         }
     }
 
-    /// Returns once `version` is on the disk. `latest` gives what there is now, with its version.
+    /// Returns once `version` is in the file. `latest` gives what there is now, with its version.
     ///
     /// # Errors
-    /// The disk's.
+    /// The file system's.
     pub fn until_written(&self, version: u64, latest: impl FnOnce() -> (u64, Saved)) -> Result<()> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if *written < version {
@@ -55,11 +58,8 @@ impl Store {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(folder)?;
         let next = self.path.with_extension("next");
-        let mut file = File::create(&next)?;
-        file.write_all(&serde_json::to_vec(saved)?)?;
-        file.sync_data()?;
-        fs::rename(&next, &self.path)?;
-        File::open(folder)?.sync_all()
+        fs::write(&next, serde_json::to_vec(saved)?)?;
+        fs::rename(&next, &self.path)
     }
 }
 

@@ -86,6 +86,8 @@ oom_score = 0
   [plugins.'io.containerd.cri.v1.runtime'.cni]
     bin_dirs = ['/opt/cni/bin']
     conf_dir = '/etc/cni/net.d'
+    # Else a process is started for each pod that comes or goes.
+    use_internal_loopback = true
 
   [plugins.'io.containerd.cri.v1.runtime'.containerd]
     default_runtime_name = 'runc'

@@ -35,6 +35,7 @@ const FOLDERS: [(&str, &str, &str); 7] = [
     ("cni-net-dir", "/etc/cni/net.d", "/host/etc/cni/net.d"),
     ("run-dir", "/var/run/aws-node", "/var/run/aws-node"),
     ("log-dir", "/var/log/aws-routed-eni", "/var/log/aws-routed-eni"),
+    // Where earlier daemons have their leases: a node that booted with one goes on with it.
     ("state-dir", "/var/lib/aws-node", "/var/lib/aws-node"),
     ("netns-dir", "/run/netns", "/run/netns"),
     ("containerd-dir", "/run/containerd", "/run/containerd"),

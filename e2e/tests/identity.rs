@@ -37,6 +37,7 @@ fn a_role_lends_its_name_for_a_while() {
         a_session_is_nothing_without_its_own_token,
         a_profile_assumes_its_role_by_itself,
         a_role_is_assumed_as_it_allows_and_no_longer,
+        a_session_is_narrowed_by_policies_of_its_own,
         a_users_own_session_is_the_user,
         the_sessions_of_a_deleted_role_are_over,
     );
@@ -124,8 +125,30 @@ fn a_role_is_assumed_as_it_allows_and_no_longer(region: &Region) {
     let why = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining";
     assert_eq!(refused(&session, &dev, &["--duration-seconds", "3601"]), refusal("ValidationError", why));
     assert!(assume(&session, "dev", &[])["Credentials"].is_object());
-    let policy = refused(admin, &dev, &["--policy", "{}"]);
-    assert!(policy.code == "ValidationError" && policy.message.contains("does not evaluate Policy"), "{policy:?}");
+    let tags = refused(admin, &dev, &["--tags", "Key=team,Value=blue"]);
+    assert!(tags.code == "ValidationError" && tags.message.contains("does not evaluate Tags"), "{tags:?}");
+}
+
+/// The role may do everything; each of its sessions what one of its own policies allows.
+fn a_session_is_narrowed_by_policies_of_its_own(region: &Region) {
+    let admin = &region.client();
+    let only = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "eks:List*", "Resource": "*"}}"#;
+    let reader = "arn=arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy";
+    let narrow = holder(region, &assume(admin, "dev", &["--policy", only])["Credentials"]);
+    narrow.aws(&["eks", "list-clusters"]);
+    let found = narrow.aws_refuses(&["ec2", "describe-vpcs"]);
+    assert_eq!(found.code, "UnauthorizedOperation");
+    let found = narrow.aws_refuses(&["iam", "list-roles"]);
+    assert!(found.message.ends_with("because no session policy allows the iam:ListRoles action"), "{found:?}");
+    let both = holder(region, &assume(admin, "dev", &["--policy", only, "--policy-arns", reader])["Credentials"]);
+    both.aws(&["eks", "list-clusters"]);
+    both.aws(&["ec2", "describe-vpcs"]);
+    let whole = holder(region, &assume(admin, "dev", &[])["Credentials"]);
+    whole.aws(&["iam", "list-roles"]);
+    let arn = format!("arn:aws:iam::{ACCOUNT}:role/dev");
+    let refused =
+        admin.aws_refuses(&["sts", "assume-role", "--role-session-name", "ada", "--role-arn", &arn, "--policy", "{}"]);
+    assert_eq!(refused.code, "MalformedPolicyDocument");
 }
 
 fn a_users_own_session_is_the_user(region: &Region) {

@@ -46,6 +46,10 @@ pub enum Denial {
     IdentityPolicy,
     /// The resource is another account's, and nothing there says that the principal may.
     NoResourcePolicy,
+    /// The session was given policies of its own, and none of them says that it may.
+    NoSessionPolicy,
+    /// One of them says that it may not.
+    SessionPolicy,
 }
 
 /// What applies to a principal. Implemented by the nouns that hold policies, handed in at assembly.
@@ -99,6 +103,8 @@ fn words(ask: Ask<'_>, why: Denial) -> String {
         Denial::NoIdentityPolicy => format!("because no identity-based policy allows the {action} action"),
         Denial::IdentityPolicy => "with an explicit deny in an identity-based policy".to_owned(),
         Denial::NoResourcePolicy => format!("because no resource-based policy allows the {action} action"),
+        Denial::NoSessionPolicy => format!("because no session policy allows the {action} action"),
+        Denial::SessionPolicy => "with an explicit deny in a session policy".to_owned(),
     };
     let who = &caller.identity.arn;
     let is_ec2 = call.is_some_and(|call| call.operation.service.protocols.first() == Some(&Protocol::Ec2Query));

@@ -52,6 +52,13 @@ impl Api {
         Api { caller: Caller { identity, ..self.caller.clone() }, ..self.clone() }
     }
 
+    /// The same with another key.
+    #[must_use]
+    pub fn with_key(&self, access_key_id: &str) -> Api {
+        let caller = Caller { access_key_id: access_key_id.to_owned(), ..self.caller.clone() };
+        Api { kernel: self.kernel.clone(), caller }
+    }
+
     /// Whether a call changes nothing.
     pub fn is_read(&self, operation: &AnyOperation) -> bool {
         self.kernel.is_read(operation)

@@ -7,7 +7,7 @@ use roadstead_cloud::iam::access_key::AccessKey;
 use roadstead_cloud::iam::user::User;
 use roadstead_cloud::settings::Settings;
 use roadstead_kernel::Identity;
-use roadstead_shapes::{ec2, eks, iam, kms, ssm, sts};
+use roadstead_shapes::{ec2, ecr, eks, iam, kms, ssm, sts};
 use roadstead_sim::{ACCOUNT, World};
 use roadstead_store::Read as _;
 use roadstead_wire::fault::Fault;
@@ -253,6 +253,111 @@ fn a_session_may_do_what_its_role_may() {
     let other = Identity { unique_id: "AROAOTHER:s".into(), ..session };
     give(&mut world, &json!({}));
     assert!(list_clusters(&mut world, &other).is_err());
+}
+
+/// A session of the role, as STS made it: who it is, and its key.
+fn session(world: &mut World, role: &str, policy: Option<String>, arns: &[&str]) -> Result<(Identity, String), Fault> {
+    let arns = arns.iter().map(|arn| sts::PolicyDescriptorType { arn: Some((*arn).to_owned()) }).collect::<Vec<_>>();
+    let input = sts::AssumeRoleRequest {
+        role_arn: role.into(),
+        role_session_name: "story".into(),
+        policy,
+        policy_arns: (!arns.is_empty()).then_some(arns),
+        ..Default::default()
+    };
+    let answer = world.call(&sts::ASSUME_ROLE, input)?;
+    let user = answer.assumed_role_user.unwrap();
+    let identity = Identity {
+        arn: user.arn.parse().unwrap(),
+        role: Some(role.parse().unwrap()),
+        unique_id: user.assumed_role_id,
+        account: ACCOUNT.into(),
+    };
+    Ok((identity, answer.credentials.unwrap().access_key_id))
+}
+
+#[test]
+fn a_session_with_policies_of_its_own_may_do_what_they_and_its_role_s_allow() {
+    let mut world = World::calm();
+    let trust = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}});
+    let input = iam::CreateRoleRequest {
+        role_name: "dev".into(),
+        assume_role_policy_document: policy(&trust),
+        ..Default::default()
+    };
+    let role = world.call(&iam::CREATE_ROLE, input).unwrap().role.arn;
+    let input = iam::PutRolePolicyRequest {
+        role_name: "dev".into(),
+        policy_name: "own".into(),
+        policy_document: policy(&json!([allow("eks:*", "*"), allow("ec2:DescribeVpcs", "*"), allow("ecr:*", "*")])),
+    };
+    world.call(&iam::PUT_ROLE_POLICY, input).unwrap();
+    let clusters = |world: &mut World, (who, key): &(Identity, String)| {
+        world.call_in_session((who, key.as_str()), &eks::LIST_CLUSTERS, eks::ListClustersRequest::default())
+    };
+    let vpcs = |world: &mut World, (who, key): &(Identity, String)| {
+        world.call_in_session((who, key.as_str()), &ec2::DESCRIBE_VPCS, ec2::DescribeVpcsRequest::default())
+    };
+    let whole = session(&mut world, &role, None, &[]).unwrap();
+    assert!(clusters(&mut world, &whole).is_ok() && vpcs(&mut world, &whole).is_ok(), "it has none of its own");
+    // More than its role's: `kms` is nobody's to give.
+    let only = policy(&json!([allow("eks:ListClusters", "*"), allow("kms:*", "*")]));
+    let narrow = session(&mut world, &role, Some(only.clone()), &[]).unwrap();
+    assert!(clusters(&mut world, &narrow).is_ok());
+    let why = refused(vpcs(&mut world, &narrow));
+    assert!(why.ends_with("because no session policy allows the ec2:DescribeVpcs action"), "{why}");
+    let keys = kms::ListKeysRequest::default();
+    let why = refused(world.call_in_session((&narrow.0, narrow.1.as_str()), &kms::LIST_KEYS, keys));
+    assert!(why.contains("no identity-based policy allows"), "{why}");
+    // A managed one beside it: what either allows.
+    let both = session(&mut world, &role, Some(only), &[READER]).unwrap();
+    assert!(clusters(&mut world, &both).is_ok() && vpcs(&mut world, &both).is_ok());
+    let deny = policy(&json!([allow("*", "*"), {"Effect": "Deny", "Action": "eks:List*", "Resource": "*"}]));
+    let denied = session(&mut world, &role, Some(deny), &[]).unwrap();
+    assert!(vpcs(&mut world, &denied).is_ok());
+    let why = refused(clusters(&mut world, &denied));
+    assert!(why.ends_with("with an explicit deny in a session policy"), "{why}");
+    // It assumes itself again only if its own policies let it, though the trust names everybody.
+    let again =
+        sts::AssumeRoleRequest { role_arn: role.clone(), role_session_name: "again".into(), ..Default::default() };
+    assert!(world.call_in_session((&whole.0, whole.1.as_str()), &sts::ASSUME_ROLE, again.clone()).is_ok());
+    let why = refused(world.call_in_session((&narrow.0, narrow.1.as_str()), &sts::ASSUME_ROLE, again));
+    assert!(why.contains("no session policy allows the sts:AssumeRole action"), "{why}");
+    // What limits a session is forgotten with it: so a token that it asks for is good no longer.
+    let puller = session(&mut world, &role, Some(policy(&allow("ecr:*", "*"))), &[]).unwrap();
+    for ((who, key), hours) in [(&puller, 1), (&whole, 12)] {
+        let input = ecr::GetAuthorizationTokenRequest::default();
+        let answer = world.call_in_session((who, key.as_str()), &ecr::GET_AUTHORIZATION_TOKEN, input).unwrap();
+        let data = answer.authorization_data.unwrap().remove(0);
+        let minutes = data.expires_at.unwrap().since(world.now()).0.div_ceil(60_000);
+        assert_eq!(minutes, hours * 60);
+    }
+    assert!(clusters(&mut world, &whole).is_ok(), "another session of the role is not limited by it");
+}
+
+#[test]
+fn policies_of_a_session_that_are_none_or_too_long_are_refused() {
+    let mut world = World::calm();
+    let trust = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}});
+    let input = iam::CreateRoleRequest {
+        role_name: "dev".into(),
+        assume_role_policy_document: policy(&trust),
+        ..Default::default()
+    };
+    let role = world.call(&iam::CREATE_ROLE, input).unwrap().role.arn;
+    let long = policy(&json!([allow("eks:ListClusters", &format!("arn:aws:eks:*:*:cluster/{}", "x".repeat(1800)))]));
+    assert!(session(&mut world, &role, Some(long.clone()), &[]).is_ok());
+    let none = format!("arn:aws:iam::{ACCOUNT}:policy/none");
+    for (given, arns, code) in [
+        (Some("{}".to_owned()), vec![], "MalformedPolicyDocument"),
+        (Some("x".to_owned()), vec![], "MalformedPolicyDocument"),
+        (None, vec![none.as_str()], "Validation"),
+        (None, vec!["arn:aws:iam::aws:role/something"], "Validation"),
+        (Some(long), vec![READER, READER, READER], "PackedPolicyTooLarge"),
+    ] {
+        let why = session(&mut world, &role, given, &arns).map(|_| ()).unwrap_err().to_string();
+        assert!(why.starts_with(code), "{why}");
+    }
 }
 
 #[test]

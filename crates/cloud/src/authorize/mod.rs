@@ -15,6 +15,7 @@ mod tagged;
 use crate::iam::evaluate::{Question, Verdict};
 use crate::iam::principal::Principals;
 use crate::sts;
+use crate::sts::session::Session;
 use keys::Request;
 use roadstead_hostspec::SystemImage;
 use roadstead_kernel::{Ask, Call, Caller, Decision, Denial, Policies};
@@ -43,16 +44,29 @@ impl Policies for Authorizer {
         }
         let request = Request { read, ask, resource: &resource };
         let question = Question { action: ask.action, resource: &resource, keys: &request };
-        match self.principals.verdict(read, identity, &question) {
-            Verdict::Denied => Decision::Deny(Denial::IdentityPolicy),
-            Verdict::Allowed => Decision::Allow,
-            Verdict::Silent if is_trusted(read, &ask) => Decision::Allow,
-            Verdict::Silent => Decision::Deny(Denial::NoIdentityPolicy),
+        let own = self.principals.verdict(read, identity, &question);
+        let session = self.of_session(read, ask.caller, &question);
+        match (own, session) {
+            (Verdict::Denied, _) => Decision::Deny(Denial::IdentityPolicy),
+            (_, Verdict::Denied) => Decision::Deny(Denial::SessionPolicy),
+            (Verdict::Silent, _) if !is_trusted(read, &ask) => Decision::Deny(Denial::NoIdentityPolicy),
+            (_, Verdict::Silent) => Decision::Deny(Denial::NoSessionPolicy),
+            (Verdict::Allowed | Verdict::Silent, Verdict::Allowed) => Decision::Allow,
         }
     }
 
     fn more(&self, read: &impl Read, caller: &Caller, call: Call<'_>) -> Vec<(&'static str, String)> {
         more::needs(read, caller, call)
+    }
+}
+
+impl Authorizer {
+    /// What the policies say that a session was given of its own; a session without any may do all that its role may.
+    fn of_session(&self, read: &impl Read, caller: &Caller, question: &Question<'_>) -> Verdict {
+        let limited = caller.identity.role.as_ref().and_then(|_| sts::session::limited(read, &caller.access_key_id));
+        let Some(record) = limited else { return Verdict::Allowed };
+        let managed = record.body.limits.iter().flat_map(|limits| limits.managed.clone()).collect::<Vec<_>>();
+        self.principals.verdict_of(read, &record, Session::policy, (&caller.identity.account, &managed), question)
     }
 }
 

@@ -5,6 +5,7 @@ use super::invalid;
 use crate::iam::role::Role;
 use crate::iam::user::User;
 use crate::settings::Settings;
+use crate::sts::session;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use roadstead_kernel::{Caller, Identity, Mint};
@@ -78,7 +79,9 @@ pub fn get(
     mint: Mint<'_>,
 ) -> Result<api::GetAuthorizationTokenResponse, Fault> {
     let Identity { arn, role, unique_id, account } = caller.identity.clone();
-    let expires = tx.now() + LIFETIME;
+    // What limits a session is known as long as the session: its tokens end with it.
+    let session = session::limited(tx, &caller.access_key_id).and_then(|session| session.body.issued.clone());
+    let expires = session.map_or(Millis(u64::MAX), |issued| issued.expires).min(tx.now() + LIFETIME);
     let claims = Claims { arn, role, unique_id, account, access_key_id: caller.access_key_id.clone(), expires };
     let text = claims.text()?;
     let token = format!("{text}.{}", mint.sign(&text)?);

@@ -48,24 +48,45 @@ impl Principals {
         match holder(read, identity) {
             Some(Holder::User(record)) => {
                 policies.push(self.kept(&record, |user| inline(&user.grants)));
-                self.attached(read, &record.body.account, &record.body.grants, &mut policies);
+                self.managed(read, &record.body.account, record.body.grants.attached.keys(), &mut policies);
                 for name in &record.body.groups {
                     let Some(group) = read.shared(&Key::<Group>::new(name.clone())) else { continue };
                     policies.push(self.kept(&group, |group| inline(&group.grants)));
-                    self.attached(read, &group.body.account, &group.body.grants, &mut policies);
+                    self.managed(read, &group.body.account, group.body.grants.attached.keys(), &mut policies);
                 }
             }
             Some(Holder::Role(record)) => {
                 policies.push(self.kept(&record, |role| inline(&role.grants)));
-                self.attached(read, &record.body.account, &record.body.grants, &mut policies);
+                self.managed(read, &record.body.account, record.body.grants.attached.keys(), &mut policies);
             }
             None => {}
         }
         evaluate::evaluate(policies.iter().flat_map(Rulings::all), question)
     }
 
-    fn attached(&self, read: &impl Read, account: &str, grants: &Grants, to: &mut Vec<Rulings>) {
-        for arn in grants.attached.keys() {
+    /// What the policies say that something else has of its own: `inline` is the text in its record, `managed` are ARNs.
+    pub fn verdict_of<T: Object>(
+        &self,
+        read: &impl Read,
+        record: &Arc<Record<T>>,
+        inline: fn(&T) -> Option<&str>,
+        (account, managed): (&str, &[String]),
+        question: &Question<'_>,
+    ) -> Verdict {
+        let mut policies = vec![self.kept(record, |body| inline(body).map(Rules::read).into_iter().collect())];
+        self.managed(read, account, managed, &mut policies);
+        evaluate::evaluate(policies.iter().flat_map(Rulings::all), question)
+    }
+
+    /// Managed policies by their ARNs; one that is gone says nothing.
+    fn managed<'a>(
+        &self,
+        read: &impl Read,
+        account: &str,
+        arns: impl IntoIterator<Item = &'a String>,
+        to: &mut Vec<Rulings>,
+    ) {
+        for arn in arns {
             if let Some(rules) = OF_AWS.get(arn) {
                 to.push(Rulings::Aws(rules));
             } else if let Some(policy) = read.shared(&Policy::key(account, policy::name_of(arn))) {

@@ -1,6 +1,7 @@
 //! What users ask of a region, and what anybody can see of it.
 
 use super::World;
+use crate::api::Api;
 use crate::checks::Violation;
 use crate::host::Host;
 use crate::setup::{self, Ground};
@@ -91,7 +92,28 @@ impl World {
         operation: &'static Operation<I, O>,
         input: I,
     ) -> Result<O, Fault> {
-        let api = self.user.api.as_principal(identity.clone());
+        self.call_by(&self.user.api.as_principal(identity.clone()), operation, input)
+    }
+
+    /// The same in a session of a role, with the session's key.
+    ///
+    /// # Errors
+    /// As [`World::call`].
+    pub fn call_in_session<I: Shape, O: Shape>(
+        &mut self,
+        (identity, access_key_id): (&Identity, &str),
+        operation: &'static Operation<I, O>,
+        input: I,
+    ) -> Result<O, Fault> {
+        self.call_by(&self.user.api.as_principal(identity.clone()).with_key(access_key_id), operation, input)
+    }
+
+    fn call_by<I: Shape, O: Shape>(
+        &mut self,
+        api: &Api,
+        operation: &'static Operation<I, O>,
+        input: I,
+    ) -> Result<O, Fault> {
         if api.is_read(operation) {
             return api.read(&self.seen.published, operation, &input);
         }

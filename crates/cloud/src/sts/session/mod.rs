@@ -9,7 +9,7 @@ mod model;
 pub mod ops;
 mod plan;
 
-pub use model::{ForInstance, Issued, Session};
+pub use model::{ForInstance, Issued, Limits, Session};
 pub use plan::SessionPlanner;
 
 use crate::iam::access_key::new_id;
@@ -18,6 +18,7 @@ use crate::keys;
 use roadstead_hostspec::{Principal, RoleCredentials};
 use roadstead_store::{AnyKey, Index, Read, Record, Tx};
 use roadstead_types::Arn;
+use std::sync::Arc;
 
 /// The service that assumes an instance's role.
 const EC2: &str = "ec2.amazonaws.com";
@@ -67,6 +68,11 @@ pub fn end_all(tx: &mut Tx, instance: &str) -> bool {
     !tx.any(Index::<Session>::by("instance", instance))
 }
 
+/// The session that the key is of, if it has policies of its own.
+pub fn limited(read: &impl Read, access_key_id: &str) -> Option<Arc<Record<Session>>> {
+    read.shared(&Session::key_of(access_key_id)).filter(|record| record.body.limits.is_some())
+}
+
 /// The instance's role, if EC2 may assume it.
 fn assumable(read: &impl Read, role: &str) -> Option<Role> {
     let arn: Arn = role.parse().ok()?;
@@ -84,8 +90,15 @@ fn begin(tx: &mut Tx, owner: &AnyKey, role: &Role, of: ForInstance) {
     let id = new_id(tx, "ASIA");
     let principal = principal(role, &of.id);
     let name = of.id.clone();
-    let session =
-        Session { access_key_id: id, principal, role: role.arn().to_string(), name, instance: Some(of), issued: None };
+    let session = Session {
+        access_key_id: id,
+        principal,
+        role: role.arn().to_string(),
+        name,
+        instance: Some(of),
+        issued: None,
+        limits: None,
+    };
     tx.create(session.key(), Some(owner.clone()), session);
 }
 

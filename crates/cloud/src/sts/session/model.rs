@@ -19,6 +19,19 @@ pub struct Session {
     pub instance: Option<ForInstance>,
     /// Nobody has them before.
     pub issued: Option<Issued>,
+    /// What it may do at most.
+    #[serde(default)]
+    pub limits: Option<Limits>,
+}
+
+/// Policies of a session's own: it may do what one of them and one of its role's allows (IAM user guide, "Session
+/// policies").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// JSON text as given.
+    pub policy: Option<String>,
+    /// ARNs of managed policies.
+    pub managed: Vec<String>,
 }
 
 /// The instance that a session is for.
@@ -61,6 +74,11 @@ impl Session {
     /// Its key.
     pub fn key(&self) -> Key<Session> {
         Session::key_of(&self.access_key_id)
+    }
+
+    /// The text of the policy of its own.
+    pub fn policy(&self) -> Option<&str> {
+        self.limits.as_ref()?.policy.as_deref()
     }
 
     /// Whether it is of this role, and not of an earlier one of its name.

@@ -1,7 +1,9 @@
 //! The operations that make sessions.
 
-use super::{Issued, Session, principal};
+use super::{Issued, Limits, Session, principal};
 use crate::iam::access_key::new_id;
+use crate::iam::grammar::Document;
+use crate::iam::policy;
 use crate::iam::role::Role;
 use crate::iam::trust::{self, Context, Verdict, Who};
 use roadstead_hostspec::Principal;
@@ -15,6 +17,8 @@ const ASSUME_ROLE: &str = "sts:AssumeRole";
 /// Of a role's session, if the caller says nothing else; the longest of one that another role's session began (IAM user
 /// guide, "Role chaining"). Seconds.
 const HOUR: i64 = 3600;
+/// Characters of all policies of a session (STS API reference, AssumeRole).
+const POLICIES_LONGEST: usize = 2048;
 /// Of a user's own session (STS API reference, GetSessionToken). Seconds.
 const HALF_DAY: i64 = 43_200;
 
@@ -31,12 +35,13 @@ pub fn assume_role(
     // In the same words whether the role is there or not.
     let role = role.ok_or_else(|| denied(caller, ASSUME_ROLE, &arn, None))?;
     check_trust(&role, caller, &input)?;
+    let limits = limits(tx, &role.account, &input)?;
     let seconds = input.duration_seconds.map_or(HOUR, i64::from);
     check_duration(&role, caller, seconds)?;
     let name = input.role_session_name;
     let principal = principal(&role, &name);
     let user = api::AssumedRoleUser { assumed_role_id: principal.unique_id.clone(), arn: principal.arn.clone() };
-    let credentials = issue(tx, principal, role.arn().to_string(), name, seconds, mint)?;
+    let credentials = issue(tx, principal, Of { role: role.arn().to_string(), name, limits }, seconds, mint)?;
     Ok(api::AssumeRoleResponse { credentials: Some(credentials), assumed_role_user: Some(user), ..Default::default() })
 }
 
@@ -58,26 +63,29 @@ pub fn get_session_token(
     let principal =
         Principal { arn: arn.clone(), unique_id: identity.unique_id.clone(), account: identity.account.clone() };
     let seconds = input.duration_seconds.map_or(HALF_DAY, i64::from);
-    let credentials = issue(tx, principal, arn, String::new(), seconds, mint)?;
+    let of = Of { role: arn, name: String::new(), limits: None };
+    let credentials = issue(tx, principal, of, seconds, mint)?;
     Ok(api::GetSessionTokenResponse { credentials: Some(credentials), ..Default::default() })
 }
 
-/// Makes the session.
-fn issue(
-    tx: &mut Tx,
-    principal: Principal,
+/// What a session is of.
+struct Of {
     role: String,
     name: String,
-    seconds: i64,
-    mint: Mint<'_>,
-) -> Result<api::Credentials, Fault> {
+    limits: Option<Limits>,
+}
+
+/// Makes the session.
+fn issue(tx: &mut Tx, principal: Principal, of: Of, seconds: i64, mint: Mint<'_>) -> Result<api::Credentials, Fault> {
     let (secret, token) = (mint.secret()?, mint.secret()?);
     let updated = tx.now();
     // Whole seconds, as the answer shows them.
     let expires = Millis::secs(updated.0 / 1000 + u64::try_from(seconds).unwrap_or(0));
     let issued = Issued { secret: secret.sealed, token: token.sealed, updated, expires };
     let id = new_id(tx, "ASIA");
-    let session = Session { access_key_id: id.clone(), principal, role, name, instance: None, issued: Some(issued) };
+    let Of { role, name, limits } = of;
+    let issued = Some(issued);
+    let session = Session { access_key_id: id.clone(), principal, role, name, instance: None, issued, limits };
     tx.create(session.key(), None, session);
     Ok(api::Credentials {
         access_key_id: id,
@@ -90,8 +98,6 @@ fn issue(
 /// What would change what the session may do must not be passed over.
 fn check_supported(input: &api::AssumeRoleRequest) -> Result<(), Fault> {
     let given = [
-        ("Policy", input.policy.is_some()),
-        ("PolicyArns", input.policy_arns.as_ref().is_some_and(|arns| !arns.is_empty())),
         ("ProvidedContexts", input.provided_contexts.as_ref().is_some_and(|contexts| !contexts.is_empty())),
         ("SourceIdentity", input.source_identity.is_some()),
         ("Tags", input.tags.as_ref().is_some_and(|tags| !tags.is_empty())),
@@ -103,6 +109,29 @@ fn check_supported(input: &api::AssumeRoleRequest) -> Result<(), Fault> {
         }
         None => Ok(()),
     }
+}
+
+/// The policies that the session is to have of its own.
+fn limits(read: &impl Read, account: &str, input: &api::AssumeRoleRequest) -> Result<Option<Limits>, Fault> {
+    let managed = input.policy_arns.iter().flatten().filter_map(|policy| policy.arn.clone());
+    let managed: Vec<String> = managed.collect();
+    if input.policy.is_none() && managed.is_empty() {
+        return Ok(None);
+    }
+    if let Some(text) = &input.policy {
+        let malformed = |why: &dyn std::fmt::Display| api::MALFORMED_POLICY_DOCUMENT_EXCEPTION.fault(why.to_string());
+        Document::of_principal(text).map_err(|why| malformed(&why))?;
+    }
+    for arn in &managed {
+        policy::attachable(read, account, arn).map_err(|fault| invalid(fault.message))?;
+    }
+    let plain = |text: &String| text.chars().count();
+    let size = input.policy.as_ref().map_or(0, plain) + managed.iter().map(plain).sum::<usize>();
+    if size > POLICIES_LONGEST {
+        let why = format!("Session policies of {size} characters exceed the limit of {POLICIES_LONGEST}");
+        return Err(api::PACKED_POLICY_TOO_LARGE_EXCEPTION.fault(why));
+    }
+    Ok(Some(Limits { policy: input.policy.clone(), managed }))
 }
 
 fn check_trust(role: &Role, caller: &Caller, input: &api::AssumeRoleRequest) -> Result<(), Fault> {

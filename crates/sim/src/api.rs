@@ -56,7 +56,7 @@ impl Api {
     #[must_use]
     pub fn with_key(&self, access_key_id: &str) -> Api {
         let caller = Caller { access_key_id: access_key_id.to_owned(), ..self.caller.clone() };
-        Api { kernel: self.kernel.clone(), caller }
+        Api { caller, ..self.clone() }
     }
 
     /// Whether a call changes nothing.

@@ -135,6 +135,7 @@ pub fn trial(version: &KubernetesVersion) -> Image {
         live: None,
         pre_stop: vec![],
         grace: None,
+        once: true,
     };
     Image {
         hostname: "trial".into(),

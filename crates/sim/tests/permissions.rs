@@ -276,16 +276,21 @@ fn session(world: &mut World, role: &str, policy: Option<String>, arns: &[&str])
     Ok((identity, answer.credentials.unwrap().access_key_id))
 }
 
-#[test]
-fn a_session_with_policies_of_its_own_may_do_what_they_and_its_role_s_allow() {
-    let mut world = World::calm();
+/// ARN of the role `dev`, which whoever is allowed to may assume.
+fn anybodys_role(world: &mut World) -> String {
     let trust = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}});
     let input = iam::CreateRoleRequest {
         role_name: "dev".into(),
         assume_role_policy_document: policy(&trust),
         ..Default::default()
     };
-    let role = world.call(&iam::CREATE_ROLE, input).unwrap().role.arn;
+    world.call(&iam::CREATE_ROLE, input).unwrap().role.arn
+}
+
+#[test]
+fn a_session_with_policies_of_its_own_may_do_what_they_and_its_role_s_allow() {
+    let mut world = World::calm();
+    let role = anybodys_role(&mut world);
     let input = iam::PutRolePolicyRequest {
         role_name: "dev".into(),
         policy_name: "own".into(),
@@ -338,13 +343,7 @@ fn a_session_with_policies_of_its_own_may_do_what_they_and_its_role_s_allow() {
 #[test]
 fn policies_of_a_session_that_are_none_or_too_long_are_refused() {
     let mut world = World::calm();
-    let trust = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}});
-    let input = iam::CreateRoleRequest {
-        role_name: "dev".into(),
-        assume_role_policy_document: policy(&trust),
-        ..Default::default()
-    };
-    let role = world.call(&iam::CREATE_ROLE, input).unwrap().role.arn;
+    let role = anybodys_role(&mut world);
     let long = policy(&json!([allow("eks:ListClusters", &format!("arn:aws:eks:*:*:cluster/{}", "x".repeat(1800)))]));
     assert!(session(&mut world, &role, Some(long.clone()), &[]).is_ok());
     let none = format!("arn:aws:iam::{ACCOUNT}:policy/none");

@@ -107,17 +107,22 @@ fn a_cluster_that_was_made_private_can_be_opened() {
     assert_eq!(sources(&mut world), ["0.0.0.0/0"]);
 }
 
+/// Id of a security group that the user makes beside the cluster's own.
+fn extra_group(world: &mut World, vpc: &str) -> String {
+    let made = ec2::CreateSecurityGroupRequest {
+        group_name: "extra".into(),
+        description: "of the user".into(),
+        vpc_id: Some(vpc.into()),
+        ..Default::default()
+    };
+    world.call(&ec2::CREATE_SECURITY_GROUP, made).expect("it can be made").group_id.expect("it has an id")
+}
+
 #[test]
 fn security_groups_that_a_cluster_is_given_are_those_of_its_interfaces_at_once() {
     let mut world = with_cluster(true);
     let vpc = world.cluster("a").expect("it is there").spec.vpc;
-    let made = ec2::CreateSecurityGroupRequest {
-        group_name: "extra".into(),
-        description: "of the user".into(),
-        vpc_id: Some(vpc.vpc.clone()),
-        ..Default::default()
-    };
-    let extra = world.call(&ec2::CREATE_SECURITY_GROUP, made).expect("it can be made").group_id.expect("it has an id");
+    let extra = extra_group(&mut world, &vpc.vpc);
     let groups = |groups: &[&str]| {
         let network = eks::VpcConfigRequest {
             security_group_ids: Some(groups.iter().map(|&id| id.to_owned()).collect()),
@@ -598,13 +603,7 @@ fn a_move_that_no_host_makes_goes_back_and_leaves_nothing_in_the_new_subnets() {
 fn security_groups_are_in_force_when_their_update_is_successful() {
     let mut world = with_cluster(true);
     let vpc = world.cluster("a").expect("it is there").spec.vpc;
-    let made = ec2::CreateSecurityGroupRequest {
-        group_name: "extra".into(),
-        description: "of the user".into(),
-        vpc_id: Some(vpc.vpc.clone()),
-        ..Default::default()
-    };
-    let extra = world.call(&ec2::CREATE_SECURITY_GROUP, made).expect("it can be made").group_id.expect("it has an id");
+    let extra = extra_group(&mut world, &vpc.vpc);
     let network = eks::VpcConfigRequest { security_group_ids: Some(vec![extra]), ..Default::default() };
     world.host().leave(Millis::mins(60));
     let id =

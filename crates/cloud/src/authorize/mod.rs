@@ -65,8 +65,8 @@ impl Authorizer {
     fn of_session(&self, read: &impl Read, caller: &Caller, question: &Question<'_>) -> Verdict {
         let limited = caller.identity.role.as_ref().and_then(|_| sts::session::limited(read, &caller.access_key_id));
         let Some(record) = limited else { return Verdict::Allowed };
-        let managed = record.body.limits.iter().flat_map(|limits| limits.managed.clone()).collect::<Vec<_>>();
-        self.principals.verdict_of(read, &record, Session::policy, (&caller.identity.account, &managed), question)
+        let managed = record.body.limits.as_ref().map_or(&[][..], |limits| &limits.managed);
+        self.principals.verdict_of(read, &record, Session::policy, (&caller.identity.account, managed), question)
     }
 }
 

@@ -11,9 +11,9 @@ const STUCK: Millis = Millis::mins(3);
 /// It doubles so often.
 const DOUBLINGS: u32 = 4;
 
-/// Keeps one instance in each slot. An instance whose image or interfaces are no longer its slot's is replaced, one at a time and only
-/// while every other one serves; so is one that does not get ready. One that was killed and does not end gives its slot
-/// free, which is filled as soon as it holds none of the slot's volumes.
+/// Keeps one instance in each slot. An instance whose image or interfaces are no longer its slot's is replaced, one at a
+/// time and only while every other one serves; so is one that does not get ready. One that was killed and does not end
+/// gives its slot free, which is filled as soon as it holds none of the slot's volumes.
 pub struct GroupPlanner;
 
 impl Planner for GroupPlanner {

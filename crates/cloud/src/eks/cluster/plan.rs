@@ -62,9 +62,8 @@ impl Planner for ClusterPlanner {
         };
         upgrade::go_on(tx, &mut record);
         let settings = Settings::of(tx);
-        let Some(version) = settings.kubernetes.iter().find(|v| v.minor == upgrade::minor_of_servers(&record.body))
-        else {
-            let minor = upgrade::minor_of_servers(&record.body);
+        let minor = upgrade::minor_of_servers(&record.body);
+        let Some(version) = settings.kubernetes.iter().find(|v| v.minor == minor) else {
             let why = format!("Kubernetes {minor} is no longer offered by this region");
             return conclude(record, tx, vec![Issue::new("UnsupportedVersion", why, &[])]);
         };

@@ -93,8 +93,8 @@ fn invalid(why: impl Into<String>) -> Fault {
     INVALID_PARAMETER_EXCEPTION.fault(why)
 }
 
-/// The version, if it is exactly one minor up, on offer, and no node too old for it (EKS user guide, "Update existing cluster to new Kubernetes
-/// version").
+/// The version, if it is exactly one minor up, on offer, and no node too old for it (EKS user guide, "Update existing
+/// cluster to new Kubernetes version").
 fn allowed(tx: &Tx, cluster: &Record<Cluster>, version: &str) -> Result<KubernetesVersion, Fault> {
     let from = &cluster.body.spec.version;
     let (Some(old), Some(new)) = (minor(from), minor(version)) else {

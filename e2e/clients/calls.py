@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import boto3
 import botocore.auth
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 REAL_NOW = botocore.auth.get_current_datetime
 # The API is to judge the input, and its first answer is the one of interest.
@@ -54,6 +54,8 @@ def answer(call, clients):
         known = body.pop("Error")
         error = {"code": known["Code"], "message": known["Message"], "status": status, "members": body}
         return {"error": error}
+    except BotoCoreError as error:
+        return {"error": {"code": type(error).__name__, "message": str(error), "status": 0, "members": {}}}
 
 
 def answers_of(call, clients):

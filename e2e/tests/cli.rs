@@ -1,7 +1,6 @@
 //! The command line: what it does, and what it says when it cannot.
 
-use e2e::{Options, Region, Said, components, run, say, spawn, until, within};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use e2e::{Options, Region, Said, call, components, run, say, spawn, until, within};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -114,7 +113,7 @@ fn a_damaged_journal_is_refused_with_its_place() {
         damaged[at] ^= 1;
     }
     fs::write(&path, &damaged).expect("the journal can be written");
-    cannot_start(&region, &["journal.redb is damaged at", "restore"]);
+    cannot_start(&region, &["journal.log is damaged at", "restore"]);
     assert!(fs::read(&path).expect("it is there") == damaged, "a damaged journal is left as it is");
     fs::write(&path, &whole).expect("the journal can be written");
     region.up();
@@ -129,6 +128,9 @@ fn a_full_disk_takes_no_new_work_and_loses_nothing() {
     let region = Region::with(Options { flags: vec!["--data-dir".into(), data], ..Options::default() });
     let client = region.client().with("AWS_MAX_ATTEMPTS", "1");
     client.aws(&["iam", "create-user", "--user-name", "before"]);
+    let leaving =
+        |operation| (0..400).map(move |n| call("iam", operation, json!({ "UserName": format!("leaving-{n}") })));
+    client.gets(leaving("create_user").map(|call| ("OK", call)).collect());
     // Nearly full: what is new is refused, what is there is read, what makes room is done.
     disk.fill(120 << 20);
     let create = |name| ["iam", "create-user", "--user-name", name];
@@ -138,18 +140,20 @@ fn a_full_disk_takes_no_new_work_and_loses_nothing() {
     let group = ["ec2", "describe-vpcs", "--query", "Vpcs[0].VpcId", "--output", "text"];
     let vpc = client.run("aws", &group).text();
     assert_eq!(client.aws_refuses(&["ec2", "delete-vpc", "--vpc-id", vpc.trim()]).code, "DependencyViolation");
-    // Full to the last byte: even what is accepted cannot be written. Nothing ends for good.
+    // Full to the last byte: what is accepted is written until the journal's room is used up. Nothing ends for good.
     disk.fill(160 << 20);
     let (up, serve) = (region.part("up"), region.part("serve"));
-    let policy = ["--role-name", "eks-cluster-role", "--policy-arn", "arn:aws:iam::aws:policy/AmazonEKSClusterPolicy"];
-    let detach = [&["iam", "detach-role-policy"], &policy[..]].concat();
-    assert!(!client.run("aws", &detach).ok());
+    let left = client.boto(leaving("delete_user").collect());
+    assert!(left.iter().any(|answer| answer.code() != "OK"), "the journal has more room than that");
     until("the region was started anew", AT_ONCE, || (region.parts("serve") != [serve]).then_some(()));
     disk.fill(0);
     until("it takes new work again", AT_ONCE, || client.run("aws", &create("after")).ok().then_some(()));
     assert_eq!(region.part("up"), up);
     let again = client.aws_refuses(&["iam", "create-user", "--user-name", "before"]);
     assert_eq!(again.code, "EntityAlreadyExists", "what was acknowledged is there");
+    let users = client.boto(leaving("get_user").collect());
+    let back = users.iter().zip(&left).filter(|(user, left)| left.code() == "OK" && user.code() != "NoSuchEntity");
+    assert_eq!(back.count(), 0, "who was acknowledged to have left has left");
     client.aws(&["iam", "create-user", "--user-name", "refused"]);
 }
 
@@ -195,31 +199,32 @@ fn a_journal_of_a_newer_version_is_refused() {
     write_as_newer(&journal(&region));
     cannot_start(
         &region,
-        &["journal.redb has format 2", "start the version of Roadstead that wrote it, or a later one"],
+        &["journal.log has format 2", "start the version of Roadstead that wrote it, or a later one"],
     );
 }
 
-/// Gives every frame of the journal the format after the one we know, with the right checksum.
+/// Gives every frame of the journal the format after the one we know, with the right checksums: that of the envelope,
+/// and the seal of the frame in the file, which `crates/store/src/journal/frames.rs` draws.
 fn write_as_newer(path: &Path) {
-    let database = Database::open(path).expect("the journal is redb's");
-    for name in ["snapshot", "batches"] {
-        let table = TableDefinition::<u64, &[u8]>::new(name);
-        let Ok(frames) = database.begin_read().expect("it can be read").open_table(table) else { continue };
-        let frames = frames.iter().expect("it can be read").map(|frame| frame.expect("it can be read"));
-        let frames: Vec<(u64, Vec<u8>)> = frames.map(|(n, bytes)| (n.value(), bytes.value().to_vec())).collect();
-        let transaction = database.begin_write().expect("it can be written");
-        for (n, frame) in frames {
-            let (format, payload) = (2u32.to_le_bytes(), &frame[36..]);
-            let sum = Sha256::new().chain_update(format).chain_update(payload).finalize();
-            let newer = [&format[..], &sum, payload].concat();
-            transaction.open_table(table).expect("it is there").insert(n, &*newer).expect("it can be written");
+    let mut file = fs::read(path).expect("the journal can be read");
+    for at in (0..file.len()).step_by(512) {
+        if !file[at..].starts_with(b"\x89frame\r\n") {
+            continue;
         }
-        transaction.commit().expect("it can be written");
+        let (sealed, payload) = (at + 40, at + 56);
+        let len = u32::from_le_bytes(file[at + 52..payload].try_into().expect("four bytes"));
+        let end = payload + usize::try_from(len).expect("it fits");
+        let format = 2u32.to_le_bytes();
+        let sum = Sha256::new().chain_update(format).chain_update(&file[payload + 36..end]).finalize();
+        file[payload..payload + 36].copy_from_slice(&[&format[..], &sum].concat());
+        let seal = Sha256::digest(&file[sealed..end]);
+        file[at + 8..sealed].copy_from_slice(&seal);
     }
+    fs::write(path, file).expect("the journal can be written");
 }
 
 fn journal(region: &Region) -> PathBuf {
-    region.data().join("store/journal.redb")
+    region.data().join("store/journal.log")
 }
 
 #[test]

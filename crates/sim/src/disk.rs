@@ -68,7 +68,7 @@ impl Journal for Disk {
         failure.map_or(Ok(()), |_| Err(self.failure()))
     }
 
-    fn compact(&mut self, seq: u64, parts: &[Vec<u8>]) -> Result<(), JournalError> {
-        self.memory.compact(seq, parts)
+    fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError> {
+        self.memory.compact(parts)
     }
 }

@@ -235,7 +235,7 @@ impl Core {
     fn write_snapshot(&mut self) -> Result<(), JournalError> {
         let frames = batch::encode_snapshot(&self.head, &self.link).expect("invariant: what was a batch is encodable");
         let parts: Vec<Vec<u8>> = frames.into_iter().map(|frame| frame.bytes).collect();
-        self.journal.compact(self.link.seq, &parts)?;
+        self.journal.compact(&parts)?;
         self.bytes_snapshot = parts.iter().map(|part| part.len() as u64).sum();
         self.bytes_since_snapshot = 0;
         Ok(())

@@ -32,7 +32,7 @@ impl<J: Journal> Journal for Timed<J> {
         Ok(())
     }
 
-    fn compact(&mut self, seq: u64, parts: &[Vec<u8>]) -> Result<(), JournalError> {
-        self.journal.compact(seq, parts)
+    fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError> {
+        self.journal.compact(parts)
     }
 }

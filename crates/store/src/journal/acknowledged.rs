@@ -6,9 +6,9 @@ use std::path::Path;
 
 /// Remembers, beside the journal, the last batch that was acknowledged.
 ///
-/// The journal can't say of itself that its end is missing: one bit of redb's header decides which of the last two
-/// commits counts, and no checksum covers it. This file is written after the batch is durable and is not synced, so
-/// after a power failure it may lag behind, but it never runs ahead: a journal that ends before it has lost something.
+/// The journal can't say of itself that its end is missing: a last frame that was damaged looks like one whose writing
+/// was cut short. This file is written after the batch is durable and is not synced, so after a power failure it may
+/// lag behind, but it never runs ahead: a journal that ends before it has lost something.
 #[derive(Debug)]
 pub(super) struct Acknowledged(File);
 

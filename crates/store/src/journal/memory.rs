@@ -64,10 +64,10 @@ impl Journal for Memory {
         Ok(())
     }
 
-    fn compact(&mut self, seq: u64, parts: &[Vec<u8>]) -> Result<(), JournalError> {
+    fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError> {
         let mut state = self.writable()?;
         state.stored.snapshot = parts.to_vec();
-        state.stored.batches.retain(|(batch, _)| *batch > seq);
+        state.stored.batches.clear();
         Ok(())
     }
 }

@@ -4,11 +4,14 @@
 
 mod acknowledged;
 mod file;
+mod frames;
 mod lock;
 mod memory;
+mod storage;
 
 pub use file::File;
 pub use memory::Memory;
+pub use storage::{Place, Storage};
 
 use std::io;
 use std::path::PathBuf;
@@ -25,9 +28,8 @@ pub trait Journal: Send + 'static {
     /// and the journal must be opened anew.
     fn append(&mut self, seq: u64, frame: &[u8]) -> Result<(), JournalError>;
 
-    /// Puts these parts in the place of the snapshot and of the batches up to and with `seq`: all of it or, after a
-    /// crash, nothing.
-    fn compact(&mut self, seq: u64, parts: &[Vec<u8>]) -> Result<(), JournalError>;
+    /// Puts a snapshot in these parts in the place of everything that is kept: all of it or, after a crash, nothing.
+    fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError>;
 }
 
 /// What a journal holds.
@@ -64,6 +66,15 @@ pub enum JournalError {
         place: String,
         /// What is wrong there.
         what: String,
+    },
+    /// An older program wrote it, in a way that is no longer read.
+    #[error(
+        "{journal} was written by an earlier version of Roadstead, whose journals this one doesn't read: use another \
+         data directory, or start that version"
+    )]
+    Older {
+        /// The file.
+        journal: String,
     },
     /// A newer program wrote it.
     #[error(

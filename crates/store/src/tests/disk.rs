@@ -1,11 +1,11 @@
 //! A disk that keeps only what was synced, and of the rest whatever chance decides: as real ones do.
 
-use redb::StorageBackend;
+use crate::journal::Storage;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The unit in which a disk tears a write.
-const SECTOR: usize = 512;
+pub const SECTOR: usize = 512;
 
 /// Chance from a seed (SplitMix64).
 #[derive(Clone, Debug)]
@@ -51,7 +51,7 @@ struct State {
 #[derive(Clone, Debug)]
 enum Step {
     Write { at: usize, data: Vec<u8> },
-    Resize(usize),
+    Replace(Vec<u8>),
 }
 
 impl Disk {
@@ -115,17 +115,15 @@ impl Disk {
 }
 
 impl State {
-    /// The step, whole or torn, reached the disk. A write beyond its end did not.
+    /// The step, whole or torn, reached the disk.
     fn survive(&mut self, step: Step) {
         match step {
-            Step::Resize(len) => self.durable.resize(len, 0),
+            Step::Replace(bytes) => self.durable = bytes,
             Step::Write { at, data } => {
                 let torn = self.chance.one_in(3);
                 for (index, sector) in data.chunks(SECTOR).enumerate() {
-                    let from = at + index * SECTOR;
-                    let skipped = torn && self.chance.one_in(2);
-                    if let Some(to) = self.durable.get_mut(from..from + sector.len()).filter(|_| !skipped) {
-                        to.copy_from_slice(sector);
+                    if !torn || self.chance.one_in(2) {
+                        put(&mut self.durable, at + index * SECTOR, sector);
                     }
                 }
             }
@@ -133,47 +131,46 @@ impl State {
     }
 }
 
-impl StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.operate()?.current.len() as u64)
+/// Writes into a file, which grows if need be.
+fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    file.resize(file.len().max(at + bytes.len()), 0);
+    file[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+impl Storage for Disk {
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        Ok(self.operate()?.current.clone())
     }
 
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.operate()?;
-        let at = usize::try_from(offset).unwrap();
-        let from = state.current.get(at..at + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        out.copy_from_slice(from);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
+    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.operate()?;
-        let len = usize::try_from(len).unwrap();
-        state.current.resize(len, 0);
-        state.unsynced.push(Step::Resize(len));
+        let at = usize::try_from(at).unwrap();
+        put(&mut state.current, at, bytes);
+        state.unsynced.push(Step::Write { at, data: bytes.to_vec() });
         Ok(())
     }
 
-    fn sync_data(&self) -> io::Result<()> {
+    fn sync(&mut self) -> io::Result<()> {
         let mut state = self.operate()?;
         if state.syncs_fail {
             return Err(io::Error::other("the disk failed to sync"));
         }
         for step in std::mem::take(&mut state.unsynced) {
             match step {
-                Step::Resize(len) => state.durable.resize(len, 0),
-                Step::Write { at, data } => state.durable[at..at + data.len()].copy_from_slice(&data),
+                Step::Replace(bytes) => state.durable = bytes,
+                Step::Write { at, data } => put(&mut state.durable, at, &data),
             }
         }
         Ok(())
     }
 
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+    /// The power may fail before anything is done, or when the folder is not synced yet.
+    fn replace(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let bytes = parts.concat();
         let mut state = self.operate()?;
-        let at = usize::try_from(offset).unwrap();
-        let to = state.current.get_mut(at..at + data.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        to.copy_from_slice(data);
-        state.unsynced.push(Step::Write { at, data: data.to_vec() });
-        Ok(())
+        state.current.clone_from(&bytes);
+        state.unsynced = vec![Step::Replace(bytes)];
+        drop(state);
+        self.sync()
     }
 }

@@ -1,0 +1,94 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// What a journal's bytes are kept on: a file that can be written anywhere, and replaced as a whole.
+pub trait Storage: Send + 'static {
+    /// All of it; nothing if it was never written.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn read(&mut self) -> io::Result<Vec<u8>>;
+
+    /// Writes these bytes there, beyond the end too. A crash before [`Storage::sync`] leaves any part of them.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// When this returns `Ok`, no crash loses what was written or read before.
+    ///
+    /// # Errors
+    /// The disk's: then nothing is known of what was written.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Puts these bytes, one part after the other, in the place of all that is there: durably, and in one step.
+    ///
+    /// # Errors
+    /// The disk's: then one of the two is there.
+    fn replace(&mut self, parts: &[&[u8]]) -> io::Result<()>;
+}
+
+/// A file in a folder, and for as long as it is being replaced the one that will take its place beside it.
+#[derive(Debug)]
+pub struct Place {
+    folder: PathBuf,
+    path: PathBuf,
+    begun: PathBuf,
+    file: Option<File>,
+}
+
+impl Place {
+    /// The file of this name, which need not be there. What an interrupted replacement left is removed.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn open(folder: &Path, name: &str) -> io::Result<Place> {
+        let (path, begun) = (folder.join(name), folder.join(format!("{name}.new")));
+        match fs::remove_file(&begun) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
+            _ => {}
+        }
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened?),
+        };
+        Ok(Place { folder: folder.to_owned(), path, begun, file })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Storage for Place {
+    fn read(&mut self) -> io::Result<Vec<u8>> {
+        if self.file.is_none() { Ok(vec![]) } else { fs::read(&self.path) }
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file()?.write_all_at(bytes, at)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file()?.sync_data()
+    }
+
+    fn replace(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&self.begun)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_all()?;
+        fs::rename(&self.begun, &self.path)?;
+        File::open(&self.folder)?.sync_all()?;
+        self.file = Some(file);
+        Ok(())
+    }
+}

@@ -322,7 +322,14 @@ fn every_operation_says_what_is_not_there(region: &Region) {
         iam("delete_access_key", json!({"UserName": "admin", "AccessKeyId": "AKIAIOSFODNN7EXAMPLE"})),
         ("OK", call("iam", "create_user", json!({"UserName": "ada"}))),
         ("EntityAlreadyExists", call("iam", "create_user", json!({"UserName": "ada"}))),
-        ("InvalidInput", call("iam", "create_user", json!({"UserName": "eve", "PermissionsBoundary": policy}))),
+        (
+            "NoSuchEntity",
+            call(
+                "iam",
+                "create_user",
+                json!({"UserName": "eve", "PermissionsBoundary": "arn:aws:iam::aws:policy/None"}),
+            ),
+        ),
         ("OK", call("iam", "get_user", json!({"UserName": "ada"}))),
         ("OK", call("iam", "delete_user", json!({"UserName": "ada"}))),
         ("ParameterNotFound", call("ssm", "get_parameter", json!({"Name": "/none"}))),

@@ -59,6 +59,7 @@ fn policies_decide_who_may_do_what() {
         a_session_may_do_what_its_role_may,
         a_node_may_do_what_aws_lets_it,
         what_policies_would_say_is_simulated,
+        a_boundary_ends_what_policies_allow,
     );
 }
 
@@ -326,4 +327,65 @@ fn what_policies_would_say_is_simulated(region: &Region) {
     let custom = answers[0].clone().value()["EvaluationResults"][0].clone();
     assert_eq!(custom["EvalDecision"], "allowed");
     assert_eq!(custom["MatchedStatements"][0]["SourcePolicyId"], "PolicyInputList.1");
+}
+
+fn a_boundary_ends_what_policies_allow(region: &Region) {
+    let made =
+        ["iam", "create-policy", "--policy-name", "limit", "--policy-document", &policy(json!([allow("eks:*")]))];
+    let limit = text(&region.aws(&made)["Policy"], "Arn").to_owned();
+    let hal = user(region, "hal");
+    put(region, "hal", json!([allow("eks:ListClusters"), allow("ec2:*")]));
+    hal.gets(vec![("OK", list_clusters()), ("OK", describe_vpcs())]);
+    region.aws(&["iam", "put-user-permissions-boundary", "--user-name", "hal", "--permissions-boundary", &limit]);
+    let answers = hal.gets(vec![("OK", list_clusters()), ("UnauthorizedOperation", describe_vpcs())]);
+    let why = answers[1].refusal().message;
+    assert!(why.ends_with("because no permissions boundary allows the ec2:DescribeVpcs action"), "{why}");
+    let shown = region.aws(&["iam", "get-user", "--user-name", "hal"])["User"]["PermissionsBoundary"].clone();
+    assert_eq!(text(&shown, "PermissionsBoundaryArn"), limit);
+    let hal_arn = format!("arn:aws:iam::{ACCOUNT}:user/hal");
+    let simulate = ["iam", "simulate-principal-policy", "--policy-source-arn", &hal_arn];
+    let actions = ["--action-names", "eks:ListClusters", "ec2:DescribeVpcs"];
+    let found = region.aws(&[&simulate[..], &actions].concat())["EvaluationResults"].clone();
+    let said = |n: usize| (found[n]["EvalDecision"].clone(), found[n]["PermissionsBoundaryDecisionDetail"].clone());
+    assert_eq!(said(0), (json!("allowed"), json!({"AllowedByPermissionsBoundary": true})));
+    assert_eq!(said(1), (json!("implicitDeny"), json!({"AllowedByPermissionsBoundary": false})));
+
+    let trust = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": ACCOUNT}});
+    let role = json!({"RoleName": "bounded", "AssumeRolePolicyDocument": policy(trust), "PermissionsBoundary": limit});
+    let of = |name: &str| json!({"RoleName": name});
+    let with = |name: &str, boundary: &str| json!({"RoleName": name, "PermissionsBoundary": boundary});
+    let of_user = |name: &str| json!({"UserName": name});
+    let with_user = |name: &str, boundary: &str| json!({"UserName": name, "PermissionsBoundary": boundary});
+    let iam = |operation: &str, input: Value| call("iam", operation, input);
+    let entities =
+        |usage: &str| ("OK", iam("list_entities_for_policy", json!({"PolicyArn": limit, "PolicyUsageFilter": usage})));
+    let answers = region.gets(vec![
+        ("OK", iam("create_role", role)),
+        ("OK", iam("get_policy", json!({"PolicyArn": limit}))),
+        entities("PermissionsBoundary"),
+        entities("PermissionsPolicy"),
+        ("OK", iam("list_policies", json!({"PolicyUsageFilter": "PermissionsBoundary"}))),
+        ("DeleteConflict", iam("delete_policy", json!({"PolicyArn": limit}))),
+        ("OK", iam("put_role_permissions_boundary", with("bounded", "arn:aws:iam::aws:policy/AdministratorAccess"))),
+        ("NoSuchEntity", iam("put_role_permissions_boundary", with("bounded", "arn:aws:iam::aws:policy/None"))),
+        ("NoSuchEntity", iam("put_role_permissions_boundary", with("none", &limit))),
+        ("OK", iam("delete_role_permissions_boundary", of("bounded"))),
+        ("NoSuchEntity", iam("delete_role_permissions_boundary", of("none"))),
+        ("InvalidInput", iam("put_user_permissions_boundary", with_user("hal", &hal_arn))),
+        ("NoSuchEntity", iam("put_user_permissions_boundary", with_user("none", &limit))),
+        ("OK", iam("delete_user_permissions_boundary", of_user("hal"))),
+        ("NoSuchEntity", iam("delete_user_permissions_boundary", of_user("none"))),
+        ("OK", iam("delete_policy", json!({"PolicyArn": limit}))),
+        ("OK", iam("delete_role", of("bounded"))),
+    ]);
+    let made = answers[0].clone().value()["Role"]["PermissionsBoundary"].clone();
+    assert_eq!(made["PermissionsBoundaryArn"], json!(limit));
+    assert_eq!(answers[1].clone().value()["Policy"]["PermissionsBoundaryUsageCount"], 2);
+    let bounded = answers[2].clone().value();
+    let names = (&bounded["PolicyRoles"][0]["RoleName"], &bounded["PolicyUsers"][0]["UserName"]);
+    assert_eq!(names, (&json!("bounded"), &json!("hal")));
+    let attached = answers[3].clone().value();
+    assert_eq!((&attached["PolicyRoles"], &attached["PolicyUsers"]), (&json!([]), &json!([])));
+    assert_eq!(answers[4].clone().value()["Policies"][0]["PolicyName"], "limit");
+    hal.gets(vec![("OK", list_clusters()), ("OK", describe_vpcs())]);
 }

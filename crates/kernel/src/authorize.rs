@@ -44,6 +44,10 @@ pub enum Denial {
     NoIdentityPolicy,
     /// A policy of the principal says that it may not.
     IdentityPolicy,
+    /// The principal has a permissions boundary, which does not say that it may.
+    NoBoundary,
+    /// It says that it may not.
+    Boundary,
     /// The resource is another account's, and nothing there says that the principal may.
     NoResourcePolicy,
     /// The session was given policies of its own, and none of them says that it may.
@@ -102,6 +106,8 @@ fn words(ask: Ask<'_>, why: Denial) -> String {
     let why = match why {
         Denial::NoIdentityPolicy => format!("because no identity-based policy allows the {action} action"),
         Denial::IdentityPolicy => "with an explicit deny in an identity-based policy".to_owned(),
+        Denial::NoBoundary => format!("because no permissions boundary allows the {action} action"),
+        Denial::Boundary => "with an explicit deny in a permissions boundary".to_owned(),
         Denial::NoResourcePolicy => format!("because no resource-based policy allows the {action} action"),
         Denial::NoSessionPolicy => format!("because no session policy allows the {action} action"),
         Denial::SessionPolicy => "with an explicit deny in a session policy".to_owned(),

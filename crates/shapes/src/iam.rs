@@ -46,9 +46,11 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DELETE_POLICY.any(),
     DELETE_POLICY_VERSION.any(),
     DELETE_ROLE.any(),
+    DELETE_ROLE_PERMISSIONS_BOUNDARY.any(),
     DELETE_ROLE_POLICY.any(),
     DELETE_SERVICE_LINKED_ROLE.any(),
     DELETE_USER.any(),
+    DELETE_USER_PERMISSIONS_BOUNDARY.any(),
     DELETE_USER_POLICY.any(),
     DETACH_GROUP_POLICY.any(),
     DETACH_ROLE_POLICY.any(),
@@ -88,7 +90,9 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     LIST_USER_TAGS.any(),
     LIST_USERS.any(),
     PUT_GROUP_POLICY.any(),
+    PUT_ROLE_PERMISSIONS_BOUNDARY.any(),
     PUT_ROLE_POLICY.any(),
+    PUT_USER_PERMISSIONS_BOUNDARY.any(),
     PUT_USER_POLICY.any(),
     REMOVE_CLIENT_ID_FROM_OPEN_ID_CONNECT_PROVIDER.any(),
     REMOVE_ROLE_FROM_INSTANCE_PROFILE.any(),
@@ -768,6 +772,28 @@ pub static DELETE_ROLE: Operation<DeleteRoleRequest, ()> = Operation::new(AnyOpe
     unsigned: false,
 });
 
+pub static DELETE_ROLE_PERMISSIONS_BOUNDARY: Operation<DeleteRolePermissionsBoundaryRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeleteRolePermissionsBoundary",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:DeleteRolePermissionsBoundary",
+        open: false,
+        resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &UNMODIFIABLE_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static DELETE_ROLE_POLICY: Operation<DeleteRolePolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "DeleteRolePolicy",
@@ -842,6 +868,28 @@ pub static DELETE_USER: Operation<DeleteUserRequest, ()> = Operation::new(AnyOpe
     waiter: false,
     unsigned: false,
 });
+
+pub static DELETE_USER_PERMISSIONS_BOUNDARY: Operation<DeleteUserPermissionsBoundaryRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeleteUserPermissionsBoundary",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:DeleteUserPermissionsBoundary",
+        open: false,
+        resources: &["arn:aws:iam::{account}:user/{UserName}"],
+        pass_role: &[],
+        errors: &[&NO_SUCH_ENTITY_EXCEPTION, &SERVICE_FAILURE_EXCEPTION],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static DELETE_USER_POLICY: Operation<DeleteUserPolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -1850,6 +1898,34 @@ pub static PUT_GROUP_POLICY: Operation<PutGroupPolicyRequest, ()> = Operation::n
     unsigned: false,
 });
 
+pub static PUT_ROLE_PERMISSIONS_BOUNDARY: Operation<PutRolePermissionsBoundaryRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "PutRolePermissionsBoundary",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:PutRolePermissionsBoundary",
+        open: false,
+        resources: &["arn:aws:iam::{account}:role/{RoleName}"],
+        pass_role: &[],
+        errors: &[
+            &NO_SUCH_ENTITY_EXCEPTION,
+            &INVALID_INPUT_EXCEPTION,
+            &UNMODIFIABLE_ENTITY_EXCEPTION,
+            &POLICY_NOT_ATTACHABLE_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static PUT_ROLE_POLICY: Operation<PutRolePolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "PutRolePolicy",
@@ -1876,6 +1952,33 @@ pub static PUT_ROLE_POLICY: Operation<PutRolePolicyRequest, ()> = Operation::new
     waiter: false,
     unsigned: false,
 });
+
+pub static PUT_USER_PERMISSIONS_BOUNDARY: Operation<PutUserPermissionsBoundaryRequest, ()> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "PutUserPermissionsBoundary",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::PUT_USER_PERMISSIONS_BOUNDARY_REQUEST,
+        output: <() as roadstead_wire::schema::Shape>::SCHEMA,
+        action: "iam:PutUserPermissionsBoundary",
+        open: false,
+        resources: &["arn:aws:iam::{account}:user/{UserName}"],
+        pass_role: &[],
+        errors: &[
+            &NO_SUCH_ENTITY_EXCEPTION,
+            &INVALID_INPUT_EXCEPTION,
+            &POLICY_NOT_ATTACHABLE_EXCEPTION,
+            &SERVICE_FAILURE_EXCEPTION,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static PUT_USER_POLICY: Operation<PutUserPolicyRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -2976,6 +3079,15 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DeleteRolePermissionsBoundaryRequest {
+    pub role_name: String,
+}
+
+shape!(
+    DeleteRolePermissionsBoundaryRequest = schema::DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST { role_name: "RoleName" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DeleteRolePolicyRequest {
     pub role_name: String,
     pub policy_name: String,
@@ -3007,6 +3119,15 @@ pub struct DeleteServiceLinkedRoleResponse {
 shape!(
     DeleteServiceLinkedRoleResponse =
         schema::DELETE_SERVICE_LINKED_ROLE_RESPONSE { deletion_task_id: "DeletionTaskId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteUserPermissionsBoundaryRequest {
+    pub user_name: String,
+}
+
+shape!(
+    DeleteUserPermissionsBoundaryRequest = schema::DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST { user_name: "UserName" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -4149,6 +4270,19 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct PutRolePermissionsBoundaryRequest {
+    pub role_name: String,
+    pub permissions_boundary: String,
+}
+
+shape!(
+    PutRolePermissionsBoundaryRequest = schema::PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST {
+        role_name: "RoleName",
+        permissions_boundary: "PermissionsBoundary",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct PutRolePolicyRequest {
     pub role_name: String,
     pub policy_name: String,
@@ -4160,6 +4294,19 @@ shape!(
         role_name: "RoleName",
         policy_name: "PolicyName",
         policy_document: "PolicyDocument",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PutUserPermissionsBoundaryRequest {
+    pub user_name: String,
+    pub permissions_boundary: String,
+}
+
+shape!(
+    PutUserPermissionsBoundaryRequest = schema::PUT_USER_PERMISSIONS_BOUNDARY_REQUEST {
+        user_name: "UserName",
+        permissions_boundary: "PermissionsBoundary",
     }
 );
 
@@ -4923,6 +5070,11 @@ mod schema {
         ]),
     );
 
+    pub static DELETE_ROLE_PERMISSIONS_BOUNDARY_REQUEST: Schema = Schema::structure(
+        "DeleteRolePermissionsBoundaryRequest",
+        &Structure::new(&[Member::new("RoleName", &ROLE_NAME_TYPE).required()]),
+    );
+
     pub static DELETE_ROLE_POLICY_REQUEST: Schema = Schema::structure(
         "DeleteRolePolicyRequest",
         &Structure::new(&[
@@ -4942,6 +5094,11 @@ mod schema {
     pub static DELETE_SERVICE_LINKED_ROLE_RESPONSE: Schema = Schema::structure(
         "DeleteServiceLinkedRoleResponse",
         &Structure::new(&[Member::new("DeletionTaskId", &DELETION_TASK_ID_TYPE).required()]),
+    );
+
+    pub static DELETE_USER_PERMISSIONS_BOUNDARY_REQUEST: Schema = Schema::structure(
+        "DeleteUserPermissionsBoundaryRequest",
+        &Structure::new(&[Member::new("UserName", &USER_NAME_TYPE).required()]),
     );
 
     pub static DELETE_USER_POLICY_REQUEST: Schema = Schema::structure(
@@ -5787,12 +5944,28 @@ mod schema {
         ]),
     );
 
+    pub static PUT_ROLE_PERMISSIONS_BOUNDARY_REQUEST: Schema = Schema::structure(
+        "PutRolePermissionsBoundaryRequest",
+        &Structure::new(&[
+            Member::new("RoleName", &ROLE_NAME_TYPE).required(),
+            Member::new("PermissionsBoundary", &ARN_TYPE).required(),
+        ]),
+    );
+
     pub static PUT_ROLE_POLICY_REQUEST: Schema = Schema::structure(
         "PutRolePolicyRequest",
         &Structure::new(&[
             Member::new("RoleName", &ROLE_NAME_TYPE).required(),
             Member::new("PolicyName", &POLICY_NAME_TYPE).required(),
             Member::new("PolicyDocument", &POLICY_DOCUMENT_TYPE).required(),
+        ]),
+    );
+
+    pub static PUT_USER_PERMISSIONS_BOUNDARY_REQUEST: Schema = Schema::structure(
+        "PutUserPermissionsBoundaryRequest",
+        &Structure::new(&[
+            Member::new("UserName", &USER_NAME_TYPE).required(),
+            Member::new("PermissionsBoundary", &ARN_TYPE).required(),
         ]),
     );
 

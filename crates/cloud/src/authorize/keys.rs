@@ -3,7 +3,7 @@
 
 use super::{given, tagged};
 use crate::iam::evaluate::Keys;
-use crate::iam::principal;
+use crate::iam::{boundary, principal};
 use crate::sts::session::Session;
 use roadstead_kernel::Ask;
 use roadstead_store::Read;
@@ -85,10 +85,28 @@ impl<R: Read> Request<'_, R> {
     fn of_iam(&self, name: &str) -> Option<String> {
         match name {
             "passedtoservice" if self.ask.action == "iam:PassRole" => self.passed_to(),
+            "permissionsboundary" => self.boundary(),
             "policyarn" => self.input("PolicyArn"),
             "awsservicename" => self.input("AWSServiceName"),
             _ => None,
         }
+    }
+
+    /// The boundary that is given, or the one of whose policies are changed (service authorization reference, "Actions,
+    /// resources, and condition keys for IAM").
+    fn boundary(&self) -> Option<String> {
+        let changes = ["Attach", "Put", "Detach", "Delete"].iter().any(|verb| self.named(verb, "Policy"));
+        match self.ask.call?.operation.name {
+            "DeleteRolePermissionsBoundary" | "DeleteUserPermissionsBoundary" => boundary::of(self.read, self.resource),
+            _ if changes => boundary::of(self.read, self.resource),
+            _ => self.input("PermissionsBoundary"),
+        }
+    }
+
+    /// Whether the operation is a verb on a role's or a user's something.
+    fn named(&self, verb: &str, what: &str) -> bool {
+        let rest = self.ask.call.and_then(|call| call.operation.name.strip_prefix(verb)?.strip_suffix(what));
+        matches!(rest, Some("Role" | "User"))
     }
 
     fn of_ec2(&self, name: &str) -> Option<String> {

@@ -45,13 +45,21 @@ impl Policies for Authorizer {
         let request = Request { read, ask, resource: &resource };
         let question = Question { action: ask.action, resource: &resource, keys: &request };
         let own = self.principals.verdict(read, identity, &question);
+        let boundary = self.principals.boundary(read, identity, &question);
         let session = self.of_session(read, ask.caller, &question);
-        match (own, session) {
-            (Verdict::Denied, _) => Decision::Deny(Denial::IdentityPolicy),
-            (_, Verdict::Denied) => Decision::Deny(Denial::SessionPolicy),
-            (Verdict::Silent, _) if !is_trusted(read, &ask) => Decision::Deny(Denial::NoIdentityPolicy),
-            (_, Verdict::Silent) => Decision::Deny(Denial::NoSessionPolicy),
-            (Verdict::Allowed | Verdict::Silent, Verdict::Allowed) => Decision::Allow,
+        match (own, boundary, session) {
+            (Verdict::Denied, _, _) => Decision::Deny(Denial::IdentityPolicy),
+            (_, Verdict::Denied, _) => Decision::Deny(Denial::Boundary),
+            (_, _, Verdict::Denied) => Decision::Deny(Denial::SessionPolicy),
+            (Verdict::Silent, _, _) if !is_trusted(read, &ask) => Decision::Deny(Denial::NoIdentityPolicy),
+            // Where a trust names a user, its boundary need not; where it names a role, the role's must.
+            (_, Verdict::Silent, _) if identity.role.is_some() || !is_trusted(read, &ask) => {
+                Decision::Deny(Denial::NoBoundary)
+            }
+            (_, _, Verdict::Silent) => Decision::Deny(Denial::NoSessionPolicy),
+            (Verdict::Allowed | Verdict::Silent, Verdict::Allowed | Verdict::Silent, Verdict::Allowed) => {
+                Decision::Allow
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod access_key;
 pub mod account_alias;
+pub mod boundary;
 pub mod evaluate;
 pub mod grammar;
 pub mod grants;
@@ -42,6 +43,8 @@ pub fn service() -> Service {
         .read(&api::GET_ROLE_POLICY, role::policies::get)
         .read(&api::LIST_ROLE_POLICIES, role::policies::list)
         .write(&api::DELETE_ROLE_POLICY, role::policies::delete)
+        .write(&api::PUT_ROLE_PERMISSIONS_BOUNDARY, boundary::put_of_role)
+        .write(&api::DELETE_ROLE_PERMISSIONS_BOUNDARY, boundary::delete_of_role)
         .write(&api::CREATE_SERVICE_LINKED_ROLE, role::service_linked::create)
         .write(&api::DELETE_SERVICE_LINKED_ROLE, role::service_linked::delete)
         .read(&api::GET_SERVICE_LINKED_ROLE_DELETION_STATUS, role::service_linked::deletion_status)
@@ -95,6 +98,8 @@ pub fn service() -> Service {
         .read(&api::GET_USER_POLICY, user::policies::get)
         .read(&api::LIST_USER_POLICIES, user::policies::list)
         .write(&api::DELETE_USER_POLICY, user::policies::delete)
+        .write(&api::PUT_USER_PERMISSIONS_BOUNDARY, boundary::put_of_user)
+        .write(&api::DELETE_USER_PERMISSIONS_BOUNDARY, boundary::delete_of_user)
         .write(&api::CREATE_GROUP, group::ops::create)
         .read(&api::GET_GROUP, group::ops::get)
         .read(&api::LIST_GROUPS, group::ops::list)

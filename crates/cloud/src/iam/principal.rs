@@ -64,6 +64,19 @@ impl Principals {
         evaluate::evaluate(policies.iter().flat_map(Rulings::all), question)
     }
 
+    /// What the principal's permissions boundary says; who has none has it from nobody that it may not.
+    pub fn boundary(&self, read: &impl Read, identity: &Identity, question: &Question<'_>) -> Verdict {
+        let boundary = match holder(read, identity) {
+            Some(Holder::User(record)) => record.body.boundary.clone(),
+            Some(Holder::Role(record)) => record.body.boundary.clone(),
+            None => None,
+        };
+        let Some(arn) = boundary else { return Verdict::Allowed };
+        let mut policies = vec![];
+        self.managed(read, &identity.account, [&arn], &mut policies);
+        evaluate::evaluate(policies.iter().flat_map(Rulings::all), question)
+    }
+
     /// What the policies say that something else has of its own: `inline` is the text in its record, `managed` are ARNs.
     pub fn verdict_of<T: Object>(
         &self,

@@ -5,7 +5,7 @@ use crate::iam::evaluate::{self, Keys, Question, Rules, Verdict};
 use crate::iam::grammar::Document;
 use crate::iam::grants::Grants;
 use crate::iam::group::{self, Group};
-use crate::iam::policy::{self, Policy, aws};
+use crate::iam::policy::{self, Policy, Version, aws};
 use crate::iam::{listing, role, user};
 use roadstead_kernel::Caller;
 use roadstead_shapes::iam as api;
@@ -23,6 +23,13 @@ struct Source {
     kind: api::PolicySourceType,
     document: Document,
     rules: Rules,
+}
+
+/// All that are asked.
+struct Policies {
+    sources: Vec<Source>,
+    /// Where there is a boundary, one of these must allow, too.
+    boundary: Option<Vec<Source>>,
 }
 
 /// What is asked of all of them.
@@ -60,7 +67,6 @@ pub fn custom(
     input: api::SimulateCustomPolicyRequest,
 ) -> Result<api::SimulatePolicyResponse, Fault> {
     refuse(&[
-        ("PermissionsBoundaryPolicyInputList", input.permissions_boundary_policy_input_list.is_some()),
         ("OrderedOrganizationPolicyInputList", input.ordered_organization_policy_input_list.is_some()),
         ("ResourcePolicy", input.resource_policy.is_some()),
         ("ResourceOwner", input.resource_owner.is_some()),
@@ -74,24 +80,26 @@ pub fn custom(
         max_items: input.max_items,
         marker: input.marker,
     };
-    simulate("iam:SimulateCustomPolicy", &inputs(input.policy_input_list)?, asked)
+    let sources = inputs("PolicyInputList", input.policy_input_list)?;
+    let boundary = given_boundary(input.permissions_boundary_policy_input_list)?;
+    simulate("iam:SimulateCustomPolicy", &Policies { sources, boundary }, asked)
 }
 
-/// IAM SimulatePrincipalPolicy: a user's groups' policies included.
+/// IAM SimulatePrincipalPolicy: a user's groups' policies included, and the boundary unless another one is given.
 pub fn principal(
     view: &View,
     caller: &Caller,
     input: api::SimulatePrincipalPolicyRequest,
 ) -> Result<api::SimulatePolicyResponse, Fault> {
     refuse(&[
-        ("PermissionsBoundaryPolicyInputList", input.permissions_boundary_policy_input_list.is_some()),
         ("PolicyExclusionList", input.policy_exclusion_list.is_some()),
         ("ResourcePolicy", input.resource_policy.is_some()),
         ("ResourceOwner", input.resource_owner.is_some()),
         ("ResourceHandlingOption", input.resource_handling_option.is_some()),
     ])?;
-    let mut sources = of_principal(view, caller, &input.policy_source_arn)?;
-    sources.extend(inputs(input.policy_input_list.unwrap_or_default())?);
+    let mut policies = of_principal(view, caller, &input.policy_source_arn)?;
+    policies.sources.extend(inputs("PolicyInputList", input.policy_input_list.unwrap_or_default())?);
+    policies.boundary = given_boundary(input.permissions_boundary_policy_input_list)?.or(policies.boundary);
     let asked = Asked {
         actions: input.action_names,
         resources: input.resource_arns,
@@ -103,11 +111,11 @@ pub fn principal(
         max_items: input.max_items,
         marker: input.marker,
     };
-    simulate(&format!("iam:SimulatePrincipalPolicy/{}", input.policy_source_arn), &sources, asked)
+    simulate(&format!("iam:SimulatePrincipalPolicy/{}", input.policy_source_arn), &policies, asked)
 }
 
 /// Each action on each resource.
-fn simulate(scope: &str, sources: &[Source], asked: Asked) -> Result<api::SimulatePolicyResponse, Fault> {
+fn simulate(scope: &str, policies: &Policies, asked: Asked) -> Result<api::SimulatePolicyResponse, Fault> {
     asked.actions.iter().try_for_each(|action| check_action(action))?;
     let given = given(asked.entries, asked.caller.as_ref())?;
     let is_named = asked.resources.is_some();
@@ -115,7 +123,7 @@ fn simulate(scope: &str, sources: &[Source], asked: Asked) -> Result<api::Simula
     let pairs = asked.actions.iter().flat_map(|action| resources.iter().map(move |resource| (action, resource)));
     let results = pairs.enumerate().map(|(n, (action, resource))| {
         let entries = Entries { given: given.clone(), missing: RefCell::default() };
-        (format!("{n:06}"), result(sources, action, resource, &entries, is_named))
+        (format!("{n:06}"), result(policies, action, resource, &entries, is_named))
     });
     let page = listing::page(scope, results.collect(), asked.max_items, asked.marker.as_deref())?;
     Ok(api::SimulatePolicyResponse {
@@ -126,27 +134,32 @@ fn simulate(scope: &str, sources: &[Source], asked: Asked) -> Result<api::Simula
 }
 
 /// What the policies say. Where resources are named, what keys are missing is told of each resource.
-fn result(sources: &[Source], action: &str, resource: &str, entries: &Entries, named: bool) -> api::EvaluationResult {
+fn result(policies: &Policies, action: &str, resource: &str, entries: &Entries, named: bool) -> api::EvaluationResult {
     let question = Question { action, resource, keys: entries };
     let ask = |source: &Source| evaluate::evaluate([&source.rules], &question);
-    let said: Vec<(&Source, Verdict)> = sources.iter().map(|source| (source, ask(source))).collect();
-    let those = |verdict: Verdict| -> Vec<api::Statement> {
-        said.iter().filter(|(_, own)| *own == verdict).map(|(source, _)| statement(source)).collect()
+    let those = |sources: &[Source], verdict: Verdict| -> Vec<api::Statement> {
+        sources.iter().filter(|source| ask(source) == verdict).map(statement).collect()
     };
-    let (denied, allowed) = (those(Verdict::Denied), those(Verdict::Allowed));
+    let boundary = policies.boundary.as_deref();
+    let limits = |verdict: Verdict| boundary.map(|sources| those(sources, verdict)).unwrap_or_default();
+    let denied = [those(&policies.sources, Verdict::Denied), limits(Verdict::Denied)].concat();
+    let allowed = those(&policies.sources, Verdict::Allowed);
+    let is_within = limits(Verdict::Denied).is_empty() && !limits(Verdict::Allowed).is_empty();
     let (decision, matched) = match (denied.is_empty(), allowed.is_empty()) {
         (false, _) => (api::PolicyEvaluationDecisionType::ExplicitDeny, denied),
-        (true, false) => (api::PolicyEvaluationDecisionType::Allowed, allowed),
-        (true, true) => (api::PolicyEvaluationDecisionType::ImplicitDeny, vec![]),
+        (true, false) if is_within || boundary.is_none() => (api::PolicyEvaluationDecisionType::Allowed, allowed),
+        (true, _) => (api::PolicyEvaluationDecisionType::ImplicitDeny, vec![]),
     };
-    let missing = as_written(sources, &entries.missing.borrow());
+    let of_boundary =
+        boundary.map(|_| api::PermissionsBoundaryDecisionDetail { allowed_by_permissions_boundary: Some(is_within) });
+    let missing = as_written(policies, &entries.missing.borrow());
     let of_resource = api::ResourceSpecificResult {
         eval_resource_name: resource.to_owned(),
         eval_resource_decision: decision,
         matched_statements: Some(matched.clone()),
         missing_context_values: Some(missing.clone()),
         eval_decision_details: None,
-        permissions_boundary_decision_detail: None,
+        permissions_boundary_decision_detail: of_boundary.clone(),
     };
     api::EvaluationResult {
         eval_action_name: action.to_owned(),
@@ -155,7 +168,7 @@ fn result(sources: &[Source], action: &str, resource: &str, entries: &Entries, n
         matched_statements: Some(matched),
         missing_context_values: Some(if named { vec![] } else { missing }),
         organizations_decision_detail: None,
-        permissions_boundary_decision_detail: None,
+        permissions_boundary_decision_detail: of_boundary,
         eval_decision_details: None,
         resource_specific_results: named.then(|| vec![of_resource]),
     }
@@ -170,8 +183,9 @@ fn statement(source: &Source) -> api::Statement {
 }
 
 /// Keys in the case that a policy names them in.
-fn as_written(sources: &[Source], keys: &BTreeSet<String>) -> Vec<String> {
-    let statements = || sources.iter().flat_map(|source| &source.document.statements);
+fn as_written(policies: &Policies, keys: &BTreeSet<String>) -> Vec<String> {
+    let sources = || policies.sources.iter().chain(policies.boundary.iter().flatten());
+    let statements = || sources().flat_map(|source| &source.document.statements);
     let written = |key: &String| {
         let mut conditions = statements().flat_map(|statement| &statement.conditions);
         conditions.find(|condition| condition.key.to_lowercase() == *key).map_or(key, |found| &found.key).clone()
@@ -180,15 +194,17 @@ fn as_written(sources: &[Source], keys: &BTreeSet<String>) -> Vec<String> {
 }
 
 /// The policies of a user and its groups, of a group, or of a role.
-fn of_principal(read: &impl Read, caller: &Caller, text: &str) -> Result<Vec<Source>, Fault> {
+fn of_principal(read: &impl Read, caller: &Caller, text: &str) -> Result<Policies, Fault> {
     let unclear = || invalid(format!("Invalid Entity Arn: {text} does not clearly define entity type and name."));
     let arn: Arn = text.parse().map_err(|_| unclear())?;
     let kind = arn.resource.split_once('/').map(|(kind, _)| kind).filter(|_| arn.service == "iam");
     let mut sources = vec![];
+    let mut boundary = None;
     match kind {
         Some("user") => {
             let record = user::ops::find(read, caller, Some(arn.name().to_owned()))?;
             add(read, &record.body.account, &record.body.grants, api::PolicySourceType::User, &mut sources)?;
+            boundary = record.body.boundary;
             for name in &record.body.groups {
                 let Some(group) = read.shared(&Key::<Group>::new(name.clone())) else { continue };
                 add(read, &group.body.account, &group.body.grants, api::PolicySourceType::Group, &mut sources)?;
@@ -201,10 +217,12 @@ fn of_principal(read: &impl Read, caller: &Caller, text: &str) -> Result<Vec<Sou
         Some("role") => {
             let record = role::ops::find(read, caller, arn.name())?;
             add(read, &record.body.account, &record.body.grants, api::PolicySourceType::Role, &mut sources)?;
+            boundary = record.body.boundary;
         }
         _ => return Err(unclear()),
     }
-    Ok(sources)
+    let boundary = boundary.map(|arn| managed(read, &caller.identity.account, &arn, policy::name_of(&arn)));
+    Ok(Policies { sources, boundary: boundary.transpose()? })
 }
 
 fn add(
@@ -218,20 +236,29 @@ fn add(
         to.push(source(name.clone(), kind, text)?);
     }
     for (arn, name) in &grants.attached {
-        if let Some(policy) = aws::find(arn) {
-            to.push(source(name.clone(), api::PolicySourceType::AwsManaged, policy.document)?);
-        } else if let Some(policy) = read.shared(&Policy::key(account, policy::name_of(arn))) {
-            let policy = &policy.body;
-            for version in policy.versions.iter().filter(|version| version.number == policy.default) {
-                to.push(source(name.clone(), api::PolicySourceType::UserManaged, &version.document)?);
-            }
-        }
+        to.extend(managed(read, account, arn, name)?);
     }
     Ok(())
 }
 
-fn inputs(texts: Vec<String>) -> Result<Vec<Source>, Fault> {
-    let one = |(n, text): (usize, String)| source(format!("PolicyInputList.{n}"), api::PolicySourceType::None, &text);
+/// A managed policy, if it is there.
+fn managed(read: &impl Read, account: &str, arn: &str, name: &str) -> Result<Vec<Source>, Fault> {
+    if let Some(policy) = aws::find(arn) {
+        return Ok(vec![source(name.to_owned(), api::PolicySourceType::AwsManaged, policy.document)?]);
+    }
+    let Some(policy) = read.shared(&Policy::key(account, policy::name_of(arn))) else { return Ok(vec![]) };
+    let versions = policy.body.versions.iter().filter(|version| version.number == policy.body.default);
+    let one = |version: &Version| source(name.to_owned(), api::PolicySourceType::UserManaged, &version.document);
+    versions.map(one).collect()
+}
+
+/// The boundary that is asked for instead.
+fn given_boundary(texts: Option<Vec<String>>) -> Result<Option<Vec<Source>>, Fault> {
+    texts.map(|texts| inputs("PermissionsBoundaryPolicyInputList", texts)).transpose()
+}
+
+fn inputs(member: &str, texts: Vec<String>) -> Result<Vec<Source>, Fault> {
+    let one = |(n, text): (usize, String)| source(format!("{member}.{n}"), api::PolicySourceType::None, &text);
     (1..).zip(texts).map(one).collect()
 }
 

@@ -24,26 +24,21 @@ enum Found {
     Own(Box<Record<Policy>>),
 }
 
-/// Refuses a boundary: who was given one would be trusted with more than its maker means.
-pub fn no_boundary(asked: Option<&str>) -> Result<(), Fault> {
-    match asked {
-        None => Ok(()),
-        Some(_) => {
-            let why = "PermissionsBoundary is not evaluated in this region yet: leave it out.";
-            Err(INVALID_INPUT_EXCEPTION.fault(why))
-        }
-    }
-}
-
 /// The name of a managed policy that somebody in the account may have attached.
 pub fn attachable(read: &impl Read, account: &str, arn: &str) -> Result<String, Fault> {
+    let missing = || NO_SUCH_ENTITY_EXCEPTION.fault(format!("Policy {arn} does not exist or is not attachable."));
+    for_entities(read, account, arn)?.ok_or_else(missing)
+}
+
+/// The name of a managed policy, if it is there, that is not for service-linked roles alone.
+pub fn for_entities(read: &impl Read, account: &str, arn: &str) -> Result<Option<String>, Fault> {
     match look(read, account, arn)? {
-        Some(Found::Own(record)) => Ok(record.body.name),
+        Some(Found::Own(record)) => Ok(Some(record.body.name)),
         Some(Found::Aws(policy)) if policy.path == aws::OF_SERVICE_LINKED_ROLES => {
             Err(POLICY_NOT_ATTACHABLE_EXCEPTION.fault("Cannot attach a Service Role Policy to a Customer Role."))
         }
-        Some(Found::Aws(policy)) => Ok(policy.name.to_owned()),
-        None => Err(NO_SUCH_ENTITY_EXCEPTION.fault(format!("Policy {arn} does not exist or is not attachable."))),
+        Some(Found::Aws(policy)) => Ok(Some(policy.name.to_owned())),
+        None => Ok(None),
     }
 }
 

@@ -73,8 +73,8 @@ pub fn list(
     };
     let shown = of_aws.map(|policy| view::of_aws(view_, account, policy));
     let shown = shown.chain(own.iter().map(|record| view::own(view_, &record.body)));
-    // Nobody here has a boundary.
-    let shown = shown.filter(|_| input.policy_usage_filter != Some(api::PolicyUsageType::PermissionsBoundary));
+    let of_boundaries = input.policy_usage_filter == Some(api::PolicyUsageType::PermissionsBoundary);
+    let shown = shown.filter(|policy| !of_boundaries || policy.permissions_boundary_usage_count > Some(0));
     let shown = shown.filter(|policy| policy.path.as_ref().is_some_and(|path| path.starts_with(&prefix)));
     let shown = shown.filter(|policy| !only_attached || policy.attachment_count > Some(0));
     // By name, then by whose it is: an ARN, with a path of up to 512 characters, is too long for a Marker.
@@ -83,7 +83,7 @@ pub fn list(
         format!("{}/{whose}", policy.policy_name.as_deref().unwrap_or_default())
     };
     let sorted = shown.map(|policy| (key(&policy), policy)).collect();
-    let list = format!("iam:ListPolicies/{account}/{scope:?}/{only_attached}/{prefix}");
+    let list = format!("iam:ListPolicies/{account}/{scope:?}/{only_attached}/{of_boundaries}/{prefix}");
     let page = listing::page(&list, sorted, input.max_items, input.marker.as_deref())?;
     Ok(api::ListPoliciesResponse {
         policies: Some(page.items),
@@ -92,10 +92,11 @@ pub fn list(
     })
 }
 
-/// IAM DeletePolicy: only one that nobody has and that has no other versions.
+/// IAM DeletePolicy: only one that nobody has, for a boundary neither, and that has no other versions.
 pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeletePolicyRequest) -> Result<(), Fault> {
     let record = find_own(tx, caller, &input.policy_arn, "iam:DeletePolicy")?;
-    if entities::count(tx, &record.body.account, &input.policy_arn) > 0 {
+    let account = &record.body.account;
+    if entities::count(tx, account, &input.policy_arn) + entities::bounded(tx, account, &input.policy_arn) > 0 {
         return Err(DELETE_CONFLICT_EXCEPTION.fault("Cannot delete a policy attached to entities."));
     }
     if record.body.versions.len() > 1 {

@@ -49,7 +49,7 @@ pub fn of_aws(read: &impl Read, account: &str, policy: &AwsPolicy) -> api::Polic
 fn common(read: &impl Read, account: &str, arn: String) -> api::Policy {
     api::Policy {
         attachment_count: i32::try_from(entities::count(read, account, &arn)).ok(),
-        permissions_boundary_usage_count: Some(0),
+        permissions_boundary_usage_count: i32::try_from(entities::bounded(read, account, &arn)).ok(),
         is_attachable: Some(true),
         arn: Some(arn),
         ..Default::default()

@@ -28,6 +28,7 @@ pub fn create(tx: &mut Tx, account: &str, name: &str, path: &str, trust_policy: 
         description: None,
         max_session_seconds: 3600,
         grants: Grants { attached: attached.collect(), ..Grants::default() },
+        boundary: None,
         tags: Tags::new(),
         created: tx.now(),
     };

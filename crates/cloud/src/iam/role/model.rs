@@ -1,3 +1,4 @@
+use crate::iam::boundary;
 use crate::iam::grants::Grants;
 use roadstead_store::{Key, Object};
 use roadstead_types::{Arn, Millis, Tags};
@@ -23,6 +24,9 @@ pub struct Role {
     /// Its policies.
     #[serde(flatten)]
     pub grants: Grants,
+    /// The ARN of the managed policy that is its permissions boundary.
+    #[serde(default)]
+    pub boundary: Option<String>,
     /// Its tags.
     pub tags: Tags,
     /// When it was made.
@@ -32,7 +36,8 @@ pub struct Role {
 impl Object for Role {
     const KIND: &'static str = "iam/role";
     fn index(&self) -> Vec<(&'static str, String)> {
-        self.grants.index(&self.account)
+        let boundary = boundary::index(&self.account, self.boundary.as_ref());
+        self.grants.index(&self.account).into_iter().chain(boundary).collect()
     }
 }
 

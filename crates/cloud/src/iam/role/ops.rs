@@ -1,10 +1,10 @@
 //! The role operations.
 
-use super::view::view;
+use super::view::{listed, view};
 use super::{Role, service_linked};
 use crate::iam::instance_profile::InstanceProfile;
 use crate::iam::user::User;
-use crate::iam::{listing, policy, tags, trust};
+use crate::iam::{boundary, listing, tags, trust};
 use roadstead_kernel::Caller;
 use roadstead_shapes::iam as api;
 use roadstead_shapes::iam::{
@@ -24,12 +24,13 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateRoleRequest) -> Re
     }
     service_linked::check_path(input.path.as_deref().unwrap_or("/"))?;
     check_trust_policy(tx, caller, &input.assume_role_policy_document)?;
-    policy::no_boundary(input.permissions_boundary.as_deref())?;
+    let boundary = boundary::given(tx, caller, input.permissions_boundary)?;
     let tags = tags::given(input.tags)?;
     let path = input.path.unwrap_or_else(|| "/".into());
     let mut role = super::create(tx, account, &input.role_name, &path, &input.assume_role_policy_document, &[]);
     role.description = input.description;
     role.max_session_seconds = input.max_session_duration.map_or(3600, i64::from);
+    role.boundary = boundary;
     role.tags = tags;
     tx.set(&Role::key(account, &role.name), None, role.clone());
     Ok(api::CreateRoleResponse { role: view(&role) })
@@ -49,7 +50,7 @@ pub fn list(view_: &View, caller: &Caller, input: api::ListRolesRequest) -> Resu
     let scope = format!("iam:ListRoles/{account}/{prefix}");
     let page = listing::page(&scope, roles, input.max_items, input.marker.as_deref())?;
     Ok(api::ListRolesResponse {
-        roles: page.items.iter().map(view).collect(),
+        roles: page.items.iter().map(listed).collect(),
         is_truncated: Some(page.next.is_some()),
         marker: page.next,
     })

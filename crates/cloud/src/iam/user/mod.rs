@@ -21,6 +21,7 @@ pub fn create(tx: &mut Tx, account: &str, name: &str, path: &str) -> User {
         account: account.into(),
         path: path.into(),
         grants: Grants::default(),
+        boundary: None,
         groups: BTreeSet::new(),
         tags: Tags::new(),
         created: tx.now(),

@@ -1,3 +1,4 @@
+use crate::iam::boundary;
 use crate::iam::grants::Grants;
 use roadstead_store::{Key, Object};
 use roadstead_types::{Arn, Millis, Tags};
@@ -18,6 +19,9 @@ pub struct User {
     /// Its policies.
     #[serde(flatten)]
     pub grants: Grants,
+    /// The ARN of the managed policy that is its permissions boundary.
+    #[serde(default)]
+    pub boundary: Option<String>,
     /// Names of the records of the groups that it is in.
     #[serde(default)]
     pub groups: BTreeSet<String>,
@@ -31,7 +35,8 @@ impl Object for User {
     const KIND: &'static str = "iam/user";
     fn index(&self) -> Vec<(&'static str, String)> {
         let groups = self.groups.iter().map(|group| ("group", group.clone()));
-        self.grants.index(&self.account).into_iter().chain(groups).collect()
+        let boundary = boundary::index(&self.account, self.boundary.as_ref());
+        self.grants.index(&self.account).into_iter().chain(groups).chain(boundary).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The user operations.
 
 use super::User;
-use crate::iam::{access_key, listing, policy, tags};
+use crate::iam::{access_key, boundary, listing, tags};
 use roadstead_kernel::Caller;
 use roadstead_shapes::iam as api;
 use roadstead_shapes::iam::{DELETE_CONFLICT_EXCEPTION, ENTITY_ALREADY_EXISTS_EXCEPTION, NO_SUCH_ENTITY_EXCEPTION};
@@ -15,10 +15,11 @@ pub fn create(tx: &mut Tx, caller: &Caller, input: api::CreateUserRequest) -> Re
         let why = format!("User with name {} already exists.", input.user_name);
         return Err(ENTITY_ALREADY_EXISTS_EXCEPTION.fault(why));
     }
-    policy::no_boundary(input.permissions_boundary.as_deref())?;
+    let boundary = boundary::given(tx, caller, input.permissions_boundary)?;
     let tags = tags::given(input.tags)?;
     let path = input.path.unwrap_or_else(|| "/".into());
     let mut user = super::create(tx, account, &input.user_name, &path);
+    user.boundary = boundary;
     user.tags = tags;
     tx.set(&User::key(account, &user.name), None, user.clone());
     Ok(api::CreateUserResponse { user: Some(view(&user)) })
@@ -38,7 +39,7 @@ pub fn list(view_: &View, caller: &Caller, input: api::ListUsersRequest) -> Resu
     let scope = format!("iam:ListUsers/{account}/{prefix}");
     let page = listing::page(&scope, users, input.max_items, input.marker.as_deref())?;
     Ok(api::ListUsersResponse {
-        users: page.items.iter().map(view).collect(),
+        users: page.items.iter().map(listed).collect(),
         is_truncated: Some(page.next.is_some()),
         marker: page.next,
     })
@@ -120,7 +121,13 @@ pub fn view(user: &User) -> api::User {
         user_id: user.id.clone(),
         arn: user.arn().to_string(),
         create_date: user.created,
+        permissions_boundary: boundary::view(user.boundary.as_ref()),
         tags: Some(tags::shown(&user.tags)),
         ..Default::default()
     }
+}
+
+/// As lists show it (IAM API reference, ListUsers: "a subset of the available attributes").
+fn listed(user: &User) -> api::User {
+    api::User { permissions_boundary: None, tags: None, ..view(user) }
 }

@@ -122,6 +122,7 @@ fn of_ec2(made: &Made) -> Vec<List> {
     let only = |name: &str, value: &str| json!({"Filters": [{"Name": name, "Values": [value]}]});
     let in_vpc = || only("vpc-id", &made.vpc);
     let named = || json!({ "LaunchTemplateId": made.template });
+    let blocks = || json!({ "PrefixListId": made.list });
     vec![
         ec2("describe_dhcp_options", 1),
         ec2("describe_images", 4).unlike(json!({"Owners": ["amazon"]})).sized(1, None),
@@ -136,11 +137,13 @@ fn of_ec2(made: &Made) -> Vec<List> {
         ec2("describe_internet_gateways", 6).unlike(only("tag-key", "n")),
         ec2("describe_launch_template_versions", 3).of(named()).unlike(json!({"MinVersion": "1"})).sized(1, Some(200)),
         ec2("describe_launch_templates", 3).unlike(only("tag-key", "n")),
+        ec2("describe_managed_prefix_lists", 3).unlike(only("prefix-list-name", "t*")),
         ec2("describe_nat_gateways", 6).unlike(json!({"Filter": [{"Name": "state", "Values": ["available"]}]})),
         ec2("describe_network_acls", 7).unlike(in_vpc()),
         ec2("describe_network_interfaces", 6).unlike(in_vpc()).by("NetworkInterfaceId"),
+        ec2("describe_prefix_lists", 0).sized(1, None),
         ec2("describe_route_tables", 7).unlike(in_vpc()),
-        ec2("describe_security_group_rules", 14).unlike(only("group-id", "sg-1")),
+        ec2("describe_security_group_rules", 21).unlike(only("group-id", "sg-1")),
         ec2("describe_security_groups", 7).unlike(in_vpc()),
         ec2("describe_snapshots", 0).sized(5, None),
         ec2("describe_subnets", 9).unlike(in_vpc()),
@@ -149,6 +152,8 @@ fn of_ec2(made: &Made) -> Vec<List> {
         ec2("describe_vpc_endpoint_services", 0).sized(1, None),
         ec2("describe_vpc_endpoints", 0).sized(1, None),
         ec2("describe_vpcs", 7).unlike(only("tag-key", "n")),
+        ec2("get_managed_prefix_list_associations", 7).of(blocks()),
+        ec2("get_managed_prefix_list_entries", 3).of(blocks()).unlike(json!({"TargetVersion": 1})),
     ]
 }
 
@@ -164,6 +169,7 @@ fn provider() -> String {
 struct Made {
     vpc: String,
     template: String,
+    list: String,
     key: String,
 }
 
@@ -204,7 +210,23 @@ impl Made {
             let found = ok(vec![call("autoscaling", "describe_auto_scaling_instances", json!({}))]);
             (found[0]["AutoScalingInstances"].as_array().map(Vec::len) == Some(3)).then_some(())
         });
-        Made { vpc, template, key: key(0) }
+        let list = Made::list(&ok);
+        Made { vpc, template, list, key: key(0) }
+    }
+
+    /// The first of three prefix lists, which every VPC's default group names.
+    fn list(ok: &impl Fn(Vec<Call>) -> Vec<Value>) -> String {
+        let entries: Vec<Value> = SIX[..3].iter().map(|n| json!({"Cidr": format!("192.0.{n}.0/24")})).collect();
+        let list = |name| json!({"PrefixListName": name, "AddressFamily": "IPv4", "MaxEntries": 3, "Entries": entries});
+        let lists = ok(THREE.map(|name| call("ec2", "create_managed_prefix_list", list(name))).into());
+        let id = text(&lists[0]["PrefixList"], "PrefixListId").to_owned();
+        let groups = ok(vec![call("ec2", "describe_security_groups", json!({}))]).remove(0)["SecurityGroups"].clone();
+        let https =
+            json!({"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "PrefixListIds": [{"PrefixListId": id}]});
+        let name = |group: &Value| json!({"GroupId": group["GroupId"], "IpPermissions": [https]});
+        let naming = groups.as_array().into_iter().flatten();
+        ok(naming.map(|group| call("ec2", "authorize_security_group_ingress", name(group))).collect());
+        id
     }
 }
 

@@ -184,6 +184,12 @@ fn of_ec2(region: &Region) -> Vec<Create> {
             Box::new(|_| json!({"LaunchTemplateName": "fleet", "LaunchTemplateData": {"InstanceType": "t3.medium"}})),
         )
         .unlike(json!({"VersionDescription": "another"})),
+        ec2(
+            "create_managed_prefix_list",
+            Second::Another,
+            Box::new(|_| json!({"PrefixListName": "twice", "AddressFamily": "IPv4", "MaxEntries": 1})),
+        )
+        .unlike(json!({"MaxEntries": 2})),
         ec2("create_nat_gateway", Second::Another, Box::new(move |_| nat.clone())).unlike(tagged_nat),
         ec2("create_network_acl", Second::Another, Box::new(move |_| of_acls.clone())).unlike(acl_team),
         ec2(

@@ -11,6 +11,7 @@ use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_acl::NetworkAcl;
 use crate::ec2::network_interface::{HeldAddress, NetworkInterface};
+use crate::ec2::prefix_list::PrefixList;
 use crate::ec2::route_table::RouteTable;
 use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::security_group_rule::SecurityGroupRule;
@@ -71,6 +72,7 @@ pub fn registry() -> Registry {
     registry.add::<Subnet>();
     registry.add::<RouteTable>();
     registry.add::<NetworkAcl>();
+    registry.add::<PrefixList>();
     registry.add::<InternetGateway>();
     registry.add::<NatGateway>();
     registry.add::<KeyPair>();

@@ -33,6 +33,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     CREATE_KEY_PAIR.any(),
     CREATE_LAUNCH_TEMPLATE.any(),
     CREATE_LAUNCH_TEMPLATE_VERSION.any(),
+    CREATE_MANAGED_PREFIX_LIST.any(),
     CREATE_NAT_GATEWAY.any(),
     CREATE_NETWORK_ACL.any(),
     CREATE_NETWORK_ACL_ENTRY.any(),
@@ -46,6 +47,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DELETE_INTERNET_GATEWAY.any(),
     DELETE_KEY_PAIR.any(),
     DELETE_LAUNCH_TEMPLATE.any(),
+    DELETE_MANAGED_PREFIX_LIST.any(),
     DELETE_NAT_GATEWAY.any(),
     DELETE_NETWORK_ACL.any(),
     DELETE_NETWORK_ACL_ENTRY.any(),
@@ -70,9 +72,11 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DESCRIBE_KEY_PAIRS.any(),
     DESCRIBE_LAUNCH_TEMPLATE_VERSIONS.any(),
     DESCRIBE_LAUNCH_TEMPLATES.any(),
+    DESCRIBE_MANAGED_PREFIX_LISTS.any(),
     DESCRIBE_NAT_GATEWAYS.any(),
     DESCRIBE_NETWORK_ACLS.any(),
     DESCRIBE_NETWORK_INTERFACES.any(),
+    DESCRIBE_PREFIX_LISTS.any(),
     DESCRIBE_REGIONS.any(),
     DESCRIBE_ROUTE_TABLES.any(),
     DESCRIBE_SECURITY_GROUP_RULES.any(),
@@ -91,9 +95,12 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DISASSOCIATE_ROUTE_TABLE.any(),
     DISASSOCIATE_VPC_CIDR_BLOCK.any(),
     GET_CONSOLE_OUTPUT.any(),
+    GET_MANAGED_PREFIX_LIST_ASSOCIATIONS.any(),
+    GET_MANAGED_PREFIX_LIST_ENTRIES.any(),
     IMPORT_KEY_PAIR.any(),
     MODIFY_INSTANCE_ATTRIBUTE.any(),
     MODIFY_LAUNCH_TEMPLATE.any(),
+    MODIFY_MANAGED_PREFIX_LIST.any(),
     MODIFY_NETWORK_INTERFACE_ATTRIBUTE.any(),
     MODIFY_SECURITY_GROUP_RULES.any(),
     MODIFY_SUBNET_ATTRIBUTE.any(),
@@ -104,6 +111,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     REPLACE_NETWORK_ACL_ENTRY.any(),
     REPLACE_ROUTE.any(),
     REPLACE_ROUTE_TABLE_ASSOCIATION.any(),
+    RESTORE_MANAGED_PREFIX_LIST_VERSION.any(),
     REVOKE_SECURITY_GROUP_EGRESS.any(),
     REVOKE_SECURITY_GROUP_INGRESS.any(),
     RUN_INSTANCES.any(),
@@ -474,6 +482,28 @@ pub static CREATE_LAUNCH_TEMPLATE_VERSION: Operation<
     unsigned: false,
 });
 
+pub static CREATE_MANAGED_PREFIX_LIST: Operation<CreateManagedPrefixListRequest, CreateManagedPrefixListResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateManagedPrefixList",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::CREATE_MANAGED_PREFIX_LIST_REQUEST,
+        output: &schema::CREATE_MANAGED_PREFIX_LIST_RESULT,
+        action: "ec2:CreateManagedPrefixList",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:prefix-list/*"],
+        pass_role: &[],
+        errors: &[&PREFIX_LIST_LIMIT_EXCEEDED, &PREFIX_LIST_MAX_ENTRIES_EXCEEDED, &TAG_LIMIT_EXCEEDED],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: Some("ClientToken"),
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static CREATE_NAT_GATEWAY: Operation<CreateNatGatewayRequest, CreateNatGatewayResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -606,6 +636,7 @@ pub static CREATE_ROUTE: Operation<CreateRouteRequest, CreateRouteResult> = Oper
         &INVALID_INSTANCE_ID_NOT_FOUND,
         &INVALID_NAT_GATEWAY_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+        &INVALID_PREFIX_LIST_ID_NOT_FOUND,
         &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
         &ROUTE_ALREADY_EXISTS,
         &ROUTE_LIMIT_EXCEEDED,
@@ -717,6 +748,7 @@ pub static CREATE_TAGS: Operation<CreateTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
         &INVALID_NETWORK_ACL_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+        &INVALID_PREFIX_LIST_ID_NOT_FOUND,
         &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
         &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
         &INVALID_SUBNET_ID_NOT_FOUND,
@@ -822,6 +854,28 @@ pub static DELETE_LAUNCH_TEMPLATE: Operation<DeleteLaunchTemplateRequest, Delete
         unsigned: false,
     });
 
+pub static DELETE_MANAGED_PREFIX_LIST: Operation<DeleteManagedPrefixListRequest, DeleteManagedPrefixListResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeleteManagedPrefixList",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DELETE_MANAGED_PREFIX_LIST_REQUEST,
+        output: &schema::DELETE_MANAGED_PREFIX_LIST_RESULT,
+        action: "ec2:DeleteManagedPrefixList",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:prefix-list/{PrefixListId}"],
+        pass_role: &[],
+        errors: &[&INVALID_PREFIX_LIST_ID_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static DELETE_NAT_GATEWAY: Operation<DeleteNatGatewayRequest, DeleteNatGatewayResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -919,7 +973,12 @@ pub static DELETE_ROUTE: Operation<DeleteRouteRequest, ()> = Operation::new(AnyO
     open: false,
     resources: &["arn:aws:ec2:{region}:{account}:route-table/{RouteTableId}"],
     pass_role: &[],
-    errors: &[&INVALID_ROUTE_NOT_FOUND, &INVALID_ROUTE_TABLE_ID_NOT_FOUND, &UNSUPPORTED],
+    errors: &[
+        &INVALID_PREFIX_LIST_ID_NOT_FOUND,
+        &INVALID_ROUTE_NOT_FOUND,
+        &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
+        &UNSUPPORTED,
+    ],
     invalid: Code::Common(Common::Validation),
     readonly: false,
     idempotency_token: None,
@@ -1020,6 +1079,7 @@ pub static DELETE_TAGS: Operation<DeleteTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_LAUNCH_TEMPLATE_ID_NOT_FOUND,
         &INVALID_NETWORK_ACL_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+        &INVALID_PREFIX_LIST_ID_NOT_FOUND,
         &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
         &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
         &INVALID_SUBNET_ID_NOT_FOUND,
@@ -1430,6 +1490,36 @@ pub static DESCRIBE_LAUNCH_TEMPLATES: Operation<DescribeLaunchTemplatesRequest, 
         unsigned: false,
     });
 
+pub static DESCRIBE_MANAGED_PREFIX_LISTS: Operation<
+    DescribeManagedPrefixListsRequest,
+    DescribeManagedPrefixListsResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "DescribeManagedPrefixLists",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::DESCRIBE_MANAGED_PREFIX_LISTS_REQUEST,
+    output: &schema::DESCRIBE_MANAGED_PREFIX_LISTS_RESULT,
+    action: "ec2:DescribeManagedPrefixLists",
+    open: false,
+    resources: &["*"],
+    pass_role: &[],
+    errors: &[&INVALID_PREFIX_LIST_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "NextToken",
+        output_token: "NextToken",
+        limit_key: Some("MaxResults"),
+        result_keys: &["PrefixLists"],
+        more_results: None,
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
 pub static DESCRIBE_NAT_GATEWAYS: Operation<DescribeNatGatewaysRequest, DescribeNatGatewaysResult> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -1511,6 +1601,34 @@ pub static DESCRIBE_NETWORK_INTERFACES: Operation<DescribeNetworkInterfacesReque
             more_results: None,
         }),
         waiter: true,
+        unsigned: false,
+    });
+
+pub static DESCRIBE_PREFIX_LISTS: Operation<DescribePrefixListsRequest, DescribePrefixListsResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DescribePrefixLists",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DESCRIBE_PREFIX_LISTS_REQUEST,
+        output: &schema::DESCRIBE_PREFIX_LISTS_RESULT,
+        action: "ec2:DescribePrefixLists",
+        open: false,
+        resources: &["*"],
+        pass_role: &[],
+        errors: &[&INVALID_PREFIX_LIST_ID_NOT_FOUND],
+        invalid: Code::Common(Common::Validation),
+        readonly: true,
+        idempotency_token: None,
+        pagination: Some(Pagination {
+            input_token: "NextToken",
+            output_token: "NextToken",
+            limit_key: Some("MaxResults"),
+            result_keys: &["PrefixLists"],
+            more_results: None,
+        }),
+        waiter: false,
         unsigned: false,
     });
 
@@ -1982,6 +2100,66 @@ pub static GET_CONSOLE_OUTPUT: Operation<GetConsoleOutputRequest, GetConsoleOutp
         unsigned: false,
     });
 
+pub static GET_MANAGED_PREFIX_LIST_ASSOCIATIONS: Operation<
+    GetManagedPrefixListAssociationsRequest,
+    GetManagedPrefixListAssociationsResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "GetManagedPrefixListAssociations",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::GET_MANAGED_PREFIX_LIST_ASSOCIATIONS_REQUEST,
+    output: &schema::GET_MANAGED_PREFIX_LIST_ASSOCIATIONS_RESULT,
+    action: "ec2:GetManagedPrefixListAssociations",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:prefix-list/{PrefixListId}"],
+    pass_role: &[],
+    errors: &[&INVALID_PREFIX_LIST_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "NextToken",
+        output_token: "NextToken",
+        limit_key: Some("MaxResults"),
+        result_keys: &["PrefixListAssociations"],
+        more_results: None,
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
+pub static GET_MANAGED_PREFIX_LIST_ENTRIES: Operation<
+    GetManagedPrefixListEntriesRequest,
+    GetManagedPrefixListEntriesResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "GetManagedPrefixListEntries",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::GET_MANAGED_PREFIX_LIST_ENTRIES_REQUEST,
+    output: &schema::GET_MANAGED_PREFIX_LIST_ENTRIES_RESULT,
+    action: "ec2:GetManagedPrefixListEntries",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:prefix-list/{PrefixListId}"],
+    pass_role: &[],
+    errors: &[&INVALID_PREFIX_LIST_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: true,
+    idempotency_token: None,
+    pagination: Some(Pagination {
+        input_token: "NextToken",
+        output_token: "NextToken",
+        limit_key: Some("MaxResults"),
+        result_keys: &["Entries"],
+        more_results: None,
+    }),
+    waiter: false,
+    unsigned: false,
+});
+
 pub static IMPORT_KEY_PAIR: Operation<ImportKeyPairRequest, ImportKeyPairResult> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "ImportKeyPair",
@@ -2061,6 +2239,33 @@ pub static MODIFY_LAUNCH_TEMPLATE: Operation<ModifyLaunchTemplateRequest, Modify
         unsigned: false,
     });
 
+pub static MODIFY_MANAGED_PREFIX_LIST: Operation<ModifyManagedPrefixListRequest, ModifyManagedPrefixListResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ModifyManagedPrefixList",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::MODIFY_MANAGED_PREFIX_LIST_REQUEST,
+        output: &schema::MODIFY_MANAGED_PREFIX_LIST_RESULT,
+        action: "ec2:ModifyManagedPrefixList",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:prefix-list/{PrefixListId}"],
+        pass_role: &[],
+        errors: &[
+            &INVALID_PREFIX_LIST_ID_NOT_FOUND,
+            &PREFIX_LIST_MAX_ENTRIES_EXCEEDED,
+            &PREFIX_LIST_VERSION_MISMATCH,
+            &UNSUPPORTED,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static MODIFY_NETWORK_INTERFACE_ATTRIBUTE: Operation<ModifyNetworkInterfaceAttributeRequest, ()> =
     Operation::new(AnyOperation {
         service: &SERVICE,
@@ -2108,6 +2313,7 @@ pub static MODIFY_SECURITY_GROUP_RULES: Operation<ModifySecurityGroupRulesReques
             &INVALID_PERMISSION_DUPLICATE,
             &INVALID_PREFIX_LIST_ID_NOT_FOUND,
             &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
+            &RULES_PER_SECURITY_GROUP_LIMIT_EXCEEDED,
             &UNSUPPORTED,
         ],
         invalid: Code::Common(Common::Validation),
@@ -2265,6 +2471,7 @@ pub static REPLACE_ROUTE: Operation<ReplaceRouteRequest, ()> = Operation::new(An
         &INVALID_INSTANCE_ID_NOT_FOUND,
         &INVALID_NAT_GATEWAY_ID_NOT_FOUND,
         &INVALID_NETWORK_INTERFACE_ID_NOT_FOUND,
+        &INVALID_PREFIX_LIST_ID_NOT_FOUND,
         &INVALID_ROUTE_NOT_FOUND,
         &INVALID_ROUTE_TABLE_ID_NOT_FOUND,
         &ROUTE_ALREADY_EXISTS,
@@ -2294,6 +2501,30 @@ pub static REPLACE_ROUTE_TABLE_ASSOCIATION: Operation<
     resources: &["arn:aws:ec2:{region}:{account}:route-table/{RouteTableId}"],
     pass_role: &[],
     errors: &[&INVALID_ASSOCIATION_ID_NOT_FOUND, &INVALID_ROUTE_TABLE_ID_NOT_FOUND],
+    invalid: Code::Common(Common::Validation),
+    readonly: false,
+    idempotency_token: None,
+    pagination: None,
+    waiter: false,
+    unsigned: false,
+});
+
+pub static RESTORE_MANAGED_PREFIX_LIST_VERSION: Operation<
+    RestoreManagedPrefixListVersionRequest,
+    RestoreManagedPrefixListVersionResult,
+> = Operation::new(AnyOperation {
+    service: &SERVICE,
+    name: "RestoreManagedPrefixListVersion",
+    method: "POST",
+    uri: "/",
+    status: 200,
+    input: &schema::RESTORE_MANAGED_PREFIX_LIST_VERSION_REQUEST,
+    output: &schema::RESTORE_MANAGED_PREFIX_LIST_VERSION_RESULT,
+    action: "ec2:RestoreManagedPrefixListVersion",
+    open: false,
+    resources: &["arn:aws:ec2:{region}:{account}:prefix-list/{PrefixListId}"],
+    pass_role: &[],
+    errors: &[&INVALID_PREFIX_LIST_ID_NOT_FOUND, &PREFIX_LIST_MAX_ENTRIES_EXCEEDED, &PREFIX_LIST_VERSION_MISMATCH],
     invalid: Code::Common(Common::Validation),
     readonly: false,
     idempotency_token: None,
@@ -2734,6 +2965,12 @@ pub static NETWORK_INTERFACE_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("Net
 
 pub static OPERATION_NOT_PERMITTED: ErrorShape = ErrorShape::plain("OperationNotPermitted", 400);
 
+pub static PREFIX_LIST_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("PrefixListLimitExceeded", 400);
+
+pub static PREFIX_LIST_MAX_ENTRIES_EXCEEDED: ErrorShape = ErrorShape::plain("PrefixListMaxEntriesExceeded", 400);
+
+pub static PREFIX_LIST_VERSION_MISMATCH: ErrorShape = ErrorShape::plain("PrefixListVersionMismatch", 400);
+
 pub static PRIVATE_IP_ADDRESS_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("PrivateIpAddressLimitExceeded", 400);
 
 pub static RESOURCE_ALREADY_ASSOCIATED: ErrorShape = ErrorShape::plain("Resource.AlreadyAssociated", 400);
@@ -2821,6 +3058,14 @@ pub struct AccountAttributeValue {
 }
 
 shape!(AccountAttributeValue = schema::ACCOUNT_ATTRIBUTE_VALUE { attribute_value: "AttributeValue" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct AddPrefixListEntry {
+    pub cidr: String,
+    pub description: Option<String>,
+}
+
+shape!(AddPrefixListEntry = schema::ADD_PREFIX_LIST_ENTRY { cidr: "Cidr", description: "Description" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct Address {
@@ -3689,6 +3934,36 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct CreateManagedPrefixListRequest {
+    pub dry_run: Option<bool>,
+    pub prefix_list_name: String,
+    pub entries: Option<Vec<AddPrefixListEntry>>,
+    pub max_entries: i32,
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub address_family: String,
+    pub client_token: Option<String>,
+}
+
+shape!(
+    CreateManagedPrefixListRequest = schema::CREATE_MANAGED_PREFIX_LIST_REQUEST {
+        dry_run: "DryRun",
+        prefix_list_name: "PrefixListName",
+        entries: "Entries",
+        max_entries: "MaxEntries",
+        tag_specifications: "TagSpecifications",
+        address_family: "AddressFamily",
+        client_token: "ClientToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateManagedPrefixListResult {
+    pub prefix_list: Option<ManagedPrefixList>,
+}
+
+shape!(CreateManagedPrefixListResult = schema::CREATE_MANAGED_PREFIX_LIST_RESULT { prefix_list: "PrefixList" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct CreateNatGatewayRequest {
     pub availability_mode: Option<AvailabilityMode>,
     pub allocation_id: Option<String>,
@@ -4135,6 +4410,24 @@ pub struct DeleteLaunchTemplateResult {
 }
 
 shape!(DeleteLaunchTemplateResult = schema::DELETE_LAUNCH_TEMPLATE_RESULT { launch_template: "LaunchTemplate" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteManagedPrefixListRequest {
+    pub dry_run: Option<bool>,
+    pub prefix_list_id: String,
+}
+
+shape!(
+    DeleteManagedPrefixListRequest =
+        schema::DELETE_MANAGED_PREFIX_LIST_REQUEST { dry_run: "DryRun", prefix_list_id: "PrefixListId" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteManagedPrefixListResult {
+    pub prefix_list: Option<ManagedPrefixList>,
+}
+
+shape!(DeleteManagedPrefixListResult = schema::DELETE_MANAGED_PREFIX_LIST_RESULT { prefix_list: "PrefixList" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DeleteNatGatewayRequest {
@@ -4684,6 +4977,36 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct DescribeManagedPrefixListsRequest {
+    pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub prefix_list_ids: Option<Vec<String>>,
+}
+
+shape!(
+    DescribeManagedPrefixListsRequest = schema::DESCRIBE_MANAGED_PREFIX_LISTS_REQUEST {
+        dry_run: "DryRun",
+        filters: "Filters",
+        max_results: "MaxResults",
+        next_token: "NextToken",
+        prefix_list_ids: "PrefixListIds",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribeManagedPrefixListsResult {
+    pub next_token: Option<String>,
+    pub prefix_lists: Option<Vec<ManagedPrefixList>>,
+}
+
+shape!(
+    DescribeManagedPrefixListsResult =
+        schema::DESCRIBE_MANAGED_PREFIX_LISTS_RESULT { next_token: "NextToken", prefix_lists: "PrefixLists" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct DescribeNatGatewaysRequest {
     pub dry_run: Option<bool>,
     pub filter: Option<Vec<Filter>>,
@@ -4773,6 +5096,36 @@ pub struct DescribeNetworkInterfacesResult {
 shape!(
     DescribeNetworkInterfacesResult =
         schema::DESCRIBE_NETWORK_INTERFACES_RESULT { network_interfaces: "NetworkInterfaces", next_token: "NextToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribePrefixListsRequest {
+    pub dry_run: Option<bool>,
+    pub filters: Option<Vec<Filter>>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+    pub prefix_list_ids: Option<Vec<String>>,
+}
+
+shape!(
+    DescribePrefixListsRequest = schema::DESCRIBE_PREFIX_LISTS_REQUEST {
+        dry_run: "DryRun",
+        filters: "Filters",
+        max_results: "MaxResults",
+        next_token: "NextToken",
+        prefix_list_ids: "PrefixListIds",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DescribePrefixListsResult {
+    pub next_token: Option<String>,
+    pub prefix_lists: Option<Vec<PrefixList>>,
+}
+
+shape!(
+    DescribePrefixListsResult =
+        schema::DESCRIBE_PREFIX_LISTS_RESULT { next_token: "NextToken", prefix_lists: "PrefixLists" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -5630,6 +5983,66 @@ pub struct GetConsoleOutputResult {
 shape!(
     GetConsoleOutputResult =
         schema::GET_CONSOLE_OUTPUT_RESULT { instance_id: "InstanceId", timestamp: "Timestamp", output: "Output" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetManagedPrefixListAssociationsRequest {
+    pub dry_run: Option<bool>,
+    pub prefix_list_id: String,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    GetManagedPrefixListAssociationsRequest = schema::GET_MANAGED_PREFIX_LIST_ASSOCIATIONS_REQUEST {
+        dry_run: "DryRun",
+        prefix_list_id: "PrefixListId",
+        max_results: "MaxResults",
+        next_token: "NextToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetManagedPrefixListAssociationsResult {
+    pub prefix_list_associations: Option<Vec<PrefixListAssociation>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    GetManagedPrefixListAssociationsResult = schema::GET_MANAGED_PREFIX_LIST_ASSOCIATIONS_RESULT {
+        prefix_list_associations: "PrefixListAssociations",
+        next_token: "NextToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetManagedPrefixListEntriesRequest {
+    pub dry_run: Option<bool>,
+    pub prefix_list_id: String,
+    pub target_version: Option<i64>,
+    pub max_results: Option<i32>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    GetManagedPrefixListEntriesRequest = schema::GET_MANAGED_PREFIX_LIST_ENTRIES_REQUEST {
+        dry_run: "DryRun",
+        prefix_list_id: "PrefixListId",
+        target_version: "TargetVersion",
+        max_results: "MaxResults",
+        next_token: "NextToken",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct GetManagedPrefixListEntriesResult {
+    pub entries: Option<Vec<PrefixListEntry>>,
+    pub next_token: Option<String>,
+}
+
+shape!(
+    GetManagedPrefixListEntriesResult =
+        schema::GET_MANAGED_PREFIX_LIST_ENTRIES_RESULT { entries: "Entries", next_token: "NextToken" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -7862,6 +8275,39 @@ string_enum!(LocalStorageType { Hdd = "hdd", Ssd = "ssd",  });
 
 string_enum!(LocationType { Region = "region", AvailabilityZone = "availability-zone", AvailabilityZoneId = "availability-zone-id", Outpost = "outpost",  });
 
+#[derive(Clone, Default, PartialEq)]
+pub struct ManagedPrefixList {
+    pub prefix_list_id: Option<String>,
+    pub address_family: Option<String>,
+    pub state: Option<PrefixListState>,
+    pub state_message: Option<String>,
+    pub prefix_list_arn: Option<String>,
+    pub prefix_list_name: Option<String>,
+    pub max_entries: Option<i32>,
+    pub version: Option<i64>,
+    pub tags: Option<Vec<Tag>>,
+    pub owner_id: Option<String>,
+    pub ipam_prefix_list_resolver_target_id: Option<String>,
+    pub ipam_prefix_list_resolver_sync_enabled: Option<bool>,
+}
+
+shape!(
+    ManagedPrefixList = schema::MANAGED_PREFIX_LIST {
+        prefix_list_id: "PrefixListId",
+        address_family: "AddressFamily",
+        state: "State",
+        state_message: "StateMessage",
+        prefix_list_arn: "PrefixListArn",
+        prefix_list_name: "PrefixListName",
+        max_entries: "MaxEntries",
+        version: "Version",
+        tags: "Tags",
+        owner_id: "OwnerId",
+        ipam_prefix_list_resolver_target_id: "IpamPrefixListResolverTargetId",
+        ipam_prefix_list_resolver_sync_enabled: "IpamPrefixListResolverSyncEnabled",
+    }
+);
+
 string_enum!(MarketType { Spot = "spot", CapacityBlock = "capacity-block", InterruptibleCapacityReservation = "interruptible-capacity-reservation", OnDemand = "on-demand",  });
 
 #[derive(Clone, Default, PartialEq)]
@@ -8010,6 +8456,38 @@ pub struct ModifyLaunchTemplateResult {
 }
 
 shape!(ModifyLaunchTemplateResult = schema::MODIFY_LAUNCH_TEMPLATE_RESULT { launch_template: "LaunchTemplate" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ModifyManagedPrefixListRequest {
+    pub dry_run: Option<bool>,
+    pub prefix_list_id: String,
+    pub current_version: Option<i64>,
+    pub prefix_list_name: Option<String>,
+    pub add_entries: Option<Vec<AddPrefixListEntry>>,
+    pub remove_entries: Option<Vec<RemovePrefixListEntry>>,
+    pub max_entries: Option<i32>,
+    pub ipam_prefix_list_resolver_sync_enabled: Option<bool>,
+}
+
+shape!(
+    ModifyManagedPrefixListRequest = schema::MODIFY_MANAGED_PREFIX_LIST_REQUEST {
+        dry_run: "DryRun",
+        prefix_list_id: "PrefixListId",
+        current_version: "CurrentVersion",
+        prefix_list_name: "PrefixListName",
+        add_entries: "AddEntries",
+        remove_entries: "RemoveEntries",
+        max_entries: "MaxEntries",
+        ipam_prefix_list_resolver_sync_enabled: "IpamPrefixListResolverSyncEnabled",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ModifyManagedPrefixListResult {
+    pub prefix_list: Option<ManagedPrefixList>,
+}
+
+shape!(ModifyManagedPrefixListResult = schema::MODIFY_MANAGED_PREFIX_LIST_RESULT { prefix_list: "PrefixList" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct ModifyNetworkInterfaceAttributeRequest {
@@ -8753,12 +9231,45 @@ pub struct PortRange {
 shape!(PortRange = schema::PORT_RANGE { from: "From", to: "To" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct PrefixList {
+    pub cidrs: Option<Vec<String>>,
+    pub prefix_list_id: Option<String>,
+    pub prefix_list_name: Option<String>,
+}
+
+shape!(
+    PrefixList =
+        schema::PREFIX_LIST { cidrs: "Cidrs", prefix_list_id: "PrefixListId", prefix_list_name: "PrefixListName" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PrefixListAssociation {
+    pub resource_id: Option<String>,
+    pub resource_owner: Option<String>,
+}
+
+shape!(
+    PrefixListAssociation =
+        schema::PREFIX_LIST_ASSOCIATION { resource_id: "ResourceId", resource_owner: "ResourceOwner" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct PrefixListEntry {
+    pub cidr: Option<String>,
+    pub description: Option<String>,
+}
+
+shape!(PrefixListEntry = schema::PREFIX_LIST_ENTRY { cidr: "Cidr", description: "Description" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct PrefixListId {
     pub description: Option<String>,
     pub prefix_list_id: Option<String>,
 }
 
 shape!(PrefixListId = schema::PREFIX_LIST_ID { description: "Description", prefix_list_id: "PrefixListId" });
+
+string_enum!(PrefixListState { CreateInProgress = "create-in-progress", CreateComplete = "create-complete", CreateFailed = "create-failed", ModifyInProgress = "modify-in-progress", ModifyComplete = "modify-complete", ModifyFailed = "modify-failed", RestoreInProgress = "restore-in-progress", RestoreComplete = "restore-complete", RestoreFailed = "restore-failed", DeleteInProgress = "delete-in-progress", DeleteComplete = "delete-complete", DeleteFailed = "delete-failed",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct PrivateDnsDetails {
@@ -8962,6 +9473,13 @@ shape!(
         dry_run: "DryRun",
     }
 );
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RemovePrefixListEntry {
+    pub cidr: String,
+}
+
+shape!(RemovePrefixListEntry = schema::REMOVE_PREFIX_LIST_ENTRY { cidr: "Cidr" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct ReplaceNetworkAclAssociationRequest {
@@ -9263,6 +9781,33 @@ shape!(
         network_performance_options: "NetworkPerformanceOptions",
         secondary_interfaces: "SecondaryInterfaces",
     }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RestoreManagedPrefixListVersionRequest {
+    pub dry_run: Option<bool>,
+    pub prefix_list_id: String,
+    pub previous_version: i64,
+    pub current_version: i64,
+}
+
+shape!(
+    RestoreManagedPrefixListVersionRequest = schema::RESTORE_MANAGED_PREFIX_LIST_VERSION_REQUEST {
+        dry_run: "DryRun",
+        prefix_list_id: "PrefixListId",
+        previous_version: "PreviousVersion",
+        current_version: "CurrentVersion",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct RestoreManagedPrefixListVersionResult {
+    pub prefix_list: Option<ManagedPrefixList>,
+}
+
+shape!(
+    RestoreManagedPrefixListVersionResult =
+        schema::RESTORE_MANAGED_PREFIX_LIST_VERSION_RESULT { prefix_list: "PrefixList" }
 );
 
 #[derive(Clone, Default, PartialEq)]
@@ -10746,6 +11291,14 @@ mod schema {
         &List::of(Member::new("member", &ACCOUNT_ATTRIBUTE_VALUE).named("item")),
     );
 
+    pub static ADD_PREFIX_LIST_ENTRIES: Schema =
+        Schema::list("AddPrefixListEntries", &List::of(Member::new("member", &ADD_PREFIX_LIST_ENTRY))).min(0).max(100);
+
+    pub static ADD_PREFIX_LIST_ENTRY: Schema = Schema::structure(
+        "AddPrefixListEntry",
+        &Structure::new(&[Member::new("Cidr", &STRING).required(), Member::new("Description", &STRING)]),
+    );
+
     pub static ADDITIONAL_FLEXIBLE_NETWORK_INTERFACES: Schema =
         Schema::new("AdditionalFlexibleNetworkInterfaces", Kind::Integer);
 
@@ -11211,6 +11764,8 @@ mod schema {
     pub static BOOT_MODE_VALUES: Schema =
         Schema::string("BootModeValues").one_of(&["legacy-bios", "uefi", "uefi-preferred"]);
 
+    pub static BOXED_BOOLEAN: Schema = Schema::new("BoxedBoolean", Kind::Boolean);
+
     pub static BURSTABLE_PERFORMANCE: Schema =
         Schema::string("BurstablePerformance").one_of(&["included", "required", "excluded"]);
 
@@ -11407,6 +11962,24 @@ mod schema {
             Member::new("LaunchTemplateVersion", &LAUNCH_TEMPLATE_VERSION).named("launchTemplateVersion"),
             Member::new("Warning", &VALIDATION_WARNING).named("warning"),
         ]),
+    );
+
+    pub static CREATE_MANAGED_PREFIX_LIST_REQUEST: Schema = Schema::structure(
+        "CreateManagedPrefixListRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("PrefixListName", &STRING).required(),
+            Member::new("Entries", &ADD_PREFIX_LIST_ENTRIES).named("Entry"),
+            Member::new("MaxEntries", &INTEGER).required(),
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("AddressFamily", &STRING).required(),
+            Member::new("ClientToken", &STRING).idempotency_token(),
+        ]),
+    );
+
+    pub static CREATE_MANAGED_PREFIX_LIST_RESULT: Schema = Schema::structure(
+        "CreateManagedPrefixListResult",
+        &Structure::new(&[Member::new("PrefixList", &MANAGED_PREFIX_LIST).named("prefixList")]),
     );
 
     pub static CREATE_NAT_GATEWAY_REQUEST: Schema = Schema::structure(
@@ -11701,6 +12274,19 @@ mod schema {
     pub static DELETE_LAUNCH_TEMPLATE_RESULT: Schema = Schema::structure(
         "DeleteLaunchTemplateResult",
         &Structure::new(&[Member::new("LaunchTemplate", &LAUNCH_TEMPLATE).named("launchTemplate")]),
+    );
+
+    pub static DELETE_MANAGED_PREFIX_LIST_REQUEST: Schema = Schema::structure(
+        "DeleteManagedPrefixListRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("PrefixListId", &PREFIX_LIST_RESOURCE_ID).required(),
+        ]),
+    );
+
+    pub static DELETE_MANAGED_PREFIX_LIST_RESULT: Schema = Schema::structure(
+        "DeleteManagedPrefixListResult",
+        &Structure::new(&[Member::new("PrefixList", &MANAGED_PREFIX_LIST).named("prefixList")]),
     );
 
     pub static DELETE_NAT_GATEWAY_REQUEST: Schema = Schema::structure(
@@ -12062,6 +12648,25 @@ mod schema {
         ]),
     );
 
+    pub static DESCRIBE_MANAGED_PREFIX_LISTS_REQUEST: Schema = Schema::structure(
+        "DescribeManagedPrefixListsRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+            Member::new("MaxResults", &PREFIX_LIST_MAX_RESULTS),
+            Member::new("NextToken", &NEXT_TOKEN),
+            Member::new("PrefixListIds", &VALUE_STRING_LIST).named("PrefixListId"),
+        ]),
+    );
+
+    pub static DESCRIBE_MANAGED_PREFIX_LISTS_RESULT: Schema = Schema::structure(
+        "DescribeManagedPrefixListsResult",
+        &Structure::new(&[
+            Member::new("NextToken", &NEXT_TOKEN).named("nextToken"),
+            Member::new("PrefixLists", &MANAGED_PREFIX_LIST_SET).named("prefixListSet"),
+        ]),
+    );
+
     pub static DESCRIBE_NAT_GATEWAYS_MAX_RESULTS: Schema =
         Schema::new("DescribeNatGatewaysMaxResults", Kind::Integer).min(5).max(1000);
 
@@ -12126,6 +12731,25 @@ mod schema {
         &Structure::new(&[
             Member::new("NetworkInterfaces", &NETWORK_INTERFACE_LIST).named("networkInterfaceSet"),
             Member::new("NextToken", &STRING).named("nextToken"),
+        ]),
+    );
+
+    pub static DESCRIBE_PREFIX_LISTS_REQUEST: Schema = Schema::structure(
+        "DescribePrefixListsRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("Filters", &FILTER_LIST).named("Filter"),
+            Member::new("MaxResults", &INTEGER),
+            Member::new("NextToken", &STRING),
+            Member::new("PrefixListIds", &PREFIX_LIST_RESOURCE_ID_STRING_LIST).named("PrefixListId"),
+        ]),
+    );
+
+    pub static DESCRIBE_PREFIX_LISTS_RESULT: Schema = Schema::structure(
+        "DescribePrefixListsResult",
+        &Structure::new(&[
+            Member::new("NextToken", &STRING).named("nextToken"),
+            Member::new("PrefixLists", &PREFIX_LIST_SET).named("prefixListSet"),
         ]),
     );
 
@@ -12836,6 +13460,46 @@ mod schema {
             Member::new("InstanceId", &STRING).named("instanceId"),
             Member::new("Timestamp", &DATE_TIME).named("timestamp"),
             Member::new("Output", &STRING).named("output"),
+        ]),
+    );
+
+    pub static GET_MANAGED_PREFIX_LIST_ASSOCIATIONS_MAX_RESULTS: Schema =
+        Schema::new("GetManagedPrefixListAssociationsMaxResults", Kind::Integer).min(5).max(255);
+
+    pub static GET_MANAGED_PREFIX_LIST_ASSOCIATIONS_REQUEST: Schema = Schema::structure(
+        "GetManagedPrefixListAssociationsRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("PrefixListId", &PREFIX_LIST_RESOURCE_ID).required(),
+            Member::new("MaxResults", &GET_MANAGED_PREFIX_LIST_ASSOCIATIONS_MAX_RESULTS),
+            Member::new("NextToken", &NEXT_TOKEN),
+        ]),
+    );
+
+    pub static GET_MANAGED_PREFIX_LIST_ASSOCIATIONS_RESULT: Schema = Schema::structure(
+        "GetManagedPrefixListAssociationsResult",
+        &Structure::new(&[
+            Member::new("PrefixListAssociations", &PREFIX_LIST_ASSOCIATION_SET).named("prefixListAssociationSet"),
+            Member::new("NextToken", &STRING).named("nextToken"),
+        ]),
+    );
+
+    pub static GET_MANAGED_PREFIX_LIST_ENTRIES_REQUEST: Schema = Schema::structure(
+        "GetManagedPrefixListEntriesRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("PrefixListId", &PREFIX_LIST_RESOURCE_ID).required(),
+            Member::new("TargetVersion", &LONG),
+            Member::new("MaxResults", &PREFIX_LIST_MAX_RESULTS),
+            Member::new("NextToken", &NEXT_TOKEN),
+        ]),
+    );
+
+    pub static GET_MANAGED_PREFIX_LIST_ENTRIES_RESULT: Schema = Schema::structure(
+        "GetManagedPrefixListEntriesResult",
+        &Structure::new(&[
+            Member::new("Entries", &PREFIX_LIST_ENTRY_SET).named("entrySet"),
+            Member::new("NextToken", &NEXT_TOKEN).named("nextToken"),
         ]),
     );
 
@@ -16016,6 +16680,27 @@ mod schema {
 
     pub static LONG: Schema = Schema::new("Long", Kind::Long);
 
+    pub static MANAGED_PREFIX_LIST: Schema = Schema::structure(
+        "ManagedPrefixList",
+        &Structure::new(&[
+            Member::new("PrefixListId", &PREFIX_LIST_RESOURCE_ID).named("prefixListId"),
+            Member::new("AddressFamily", &STRING).named("addressFamily"),
+            Member::new("State", &PREFIX_LIST_STATE).named("state"),
+            Member::new("StateMessage", &STRING).named("stateMessage"),
+            Member::new("PrefixListArn", &RESOURCE_ARN).named("prefixListArn"),
+            Member::new("PrefixListName", &STRING).named("prefixListName"),
+            Member::new("MaxEntries", &INTEGER).named("maxEntries"),
+            Member::new("Version", &LONG).named("version"),
+            Member::new("Tags", &TAG_LIST).named("tagSet"),
+            Member::new("OwnerId", &STRING).named("ownerId"),
+            Member::new("IpamPrefixListResolverTargetId", &STRING).named("ipamPrefixListResolverTargetId"),
+            Member::new("IpamPrefixListResolverSyncEnabled", &BOOLEAN).named("ipamPrefixListResolverSyncEnabled"),
+        ]),
+    );
+
+    pub static MANAGED_PREFIX_LIST_SET: Schema =
+        Schema::list("ManagedPrefixListSet", &List::of(Member::new("member", &MANAGED_PREFIX_LIST).named("item")));
+
     pub static MARKET_TYPE: Schema = Schema::string("MarketType").one_of(&[
         "spot",
         "capacity-block",
@@ -16159,6 +16844,25 @@ mod schema {
     pub static MODIFY_LAUNCH_TEMPLATE_RESULT: Schema = Schema::structure(
         "ModifyLaunchTemplateResult",
         &Structure::new(&[Member::new("LaunchTemplate", &LAUNCH_TEMPLATE).named("launchTemplate")]),
+    );
+
+    pub static MODIFY_MANAGED_PREFIX_LIST_REQUEST: Schema = Schema::structure(
+        "ModifyManagedPrefixListRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("PrefixListId", &PREFIX_LIST_RESOURCE_ID).required(),
+            Member::new("CurrentVersion", &LONG),
+            Member::new("PrefixListName", &STRING),
+            Member::new("AddEntries", &ADD_PREFIX_LIST_ENTRIES).named("AddEntry"),
+            Member::new("RemoveEntries", &REMOVE_PREFIX_LIST_ENTRIES).named("RemoveEntry"),
+            Member::new("MaxEntries", &INTEGER),
+            Member::new("IpamPrefixListResolverSyncEnabled", &BOXED_BOOLEAN),
+        ]),
+    );
+
+    pub static MODIFY_MANAGED_PREFIX_LIST_RESULT: Schema = Schema::structure(
+        "ModifyManagedPrefixListResult",
+        &Structure::new(&[Member::new("PrefixList", &MANAGED_PREFIX_LIST).named("prefixList")]),
     );
 
     pub static MODIFY_NETWORK_INTERFACE_ATTRIBUTE_REQUEST: Schema = Schema::structure(
@@ -16799,6 +17503,39 @@ mod schema {
         &Structure::new(&[Member::new("From", &INTEGER).named("from"), Member::new("To", &INTEGER).named("to")]),
     );
 
+    pub static PREFIX_LIST: Schema = Schema::structure(
+        "PrefixList",
+        &Structure::new(&[
+            Member::new("Cidrs", &VALUE_STRING_LIST).named("cidrSet"),
+            Member::new("PrefixListId", &STRING).named("prefixListId"),
+            Member::new("PrefixListName", &STRING).named("prefixListName"),
+        ]),
+    );
+
+    pub static PREFIX_LIST_ASSOCIATION: Schema = Schema::structure(
+        "PrefixListAssociation",
+        &Structure::new(&[
+            Member::new("ResourceId", &STRING).named("resourceId"),
+            Member::new("ResourceOwner", &STRING).named("resourceOwner"),
+        ]),
+    );
+
+    pub static PREFIX_LIST_ASSOCIATION_SET: Schema = Schema::list(
+        "PrefixListAssociationSet",
+        &List::of(Member::new("member", &PREFIX_LIST_ASSOCIATION).named("item")),
+    );
+
+    pub static PREFIX_LIST_ENTRY: Schema = Schema::structure(
+        "PrefixListEntry",
+        &Structure::new(&[
+            Member::new("Cidr", &STRING).named("cidr"),
+            Member::new("Description", &STRING).named("description"),
+        ]),
+    );
+
+    pub static PREFIX_LIST_ENTRY_SET: Schema =
+        Schema::list("PrefixListEntrySet", &List::of(Member::new("member", &PREFIX_LIST_ENTRY).named("item")));
+
     pub static PREFIX_LIST_ID: Schema = Schema::structure(
         "PrefixListId",
         &Structure::new(&[
@@ -16810,7 +17547,32 @@ mod schema {
     pub static PREFIX_LIST_ID_LIST: Schema =
         Schema::list("PrefixListIdList", &List::of(Member::new("member", &PREFIX_LIST_ID).named("item")));
 
+    pub static PREFIX_LIST_MAX_RESULTS: Schema = Schema::new("PrefixListMaxResults", Kind::Integer).min(1).max(100);
+
     pub static PREFIX_LIST_RESOURCE_ID: Schema = Schema::string("PrefixListResourceId");
+
+    pub static PREFIX_LIST_RESOURCE_ID_STRING_LIST: Schema = Schema::list(
+        "PrefixListResourceIdStringList",
+        &List::of(Member::new("member", &PREFIX_LIST_RESOURCE_ID).named("item")),
+    );
+
+    pub static PREFIX_LIST_SET: Schema =
+        Schema::list("PrefixListSet", &List::of(Member::new("member", &PREFIX_LIST).named("item")));
+
+    pub static PREFIX_LIST_STATE: Schema = Schema::string("PrefixListState").one_of(&[
+        "create-in-progress",
+        "create-complete",
+        "create-failed",
+        "modify-in-progress",
+        "modify-complete",
+        "modify-failed",
+        "restore-in-progress",
+        "restore-complete",
+        "restore-failed",
+        "delete-in-progress",
+        "delete-complete",
+        "delete-failed",
+    ]);
 
     pub static PRIVATE_DNS_DETAILS: Schema = Schema::structure(
         "PrivateDnsDetails",
@@ -16983,6 +17745,14 @@ mod schema {
         ]),
     );
 
+    pub static REMOVE_PREFIX_LIST_ENTRIES: Schema =
+        Schema::list("RemovePrefixListEntries", &List::of(Member::new("member", &REMOVE_PREFIX_LIST_ENTRY)))
+            .min(0)
+            .max(100);
+
+    pub static REMOVE_PREFIX_LIST_ENTRY: Schema =
+        Schema::structure("RemovePrefixListEntry", &Structure::new(&[Member::new("Cidr", &STRING).required()]));
+
     pub static REPLACE_NETWORK_ACL_ASSOCIATION_REQUEST: Schema = Schema::structure(
         "ReplaceNetworkAclAssociationRequest",
         &Structure::new(&[
@@ -17122,6 +17892,8 @@ mod schema {
 
     pub static RESERVATION_LIST: Schema =
         Schema::list("ReservationList", &List::of(Member::new("member", &RESERVATION).named("item")));
+
+    pub static RESOURCE_ARN: Schema = Schema::string("ResourceArn").min(1).max(1283);
 
     pub static RESOURCE_CONFIGURATION_ARN: Schema = Schema::string("ResourceConfigurationArn");
 
@@ -17302,6 +18074,21 @@ mod schema {
 
     pub static RESTORABLE_BY_STRING_LIST: Schema =
         Schema::list("RestorableByStringList", &List::of(Member::new("member", &STRING)));
+
+    pub static RESTORE_MANAGED_PREFIX_LIST_VERSION_REQUEST: Schema = Schema::structure(
+        "RestoreManagedPrefixListVersionRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("PrefixListId", &PREFIX_LIST_RESOURCE_ID).required(),
+            Member::new("PreviousVersion", &LONG).required(),
+            Member::new("CurrentVersion", &LONG).required(),
+        ]),
+    );
+
+    pub static RESTORE_MANAGED_PREFIX_LIST_VERSION_RESULT: Schema = Schema::structure(
+        "RestoreManagedPrefixListVersionResult",
+        &Structure::new(&[Member::new("PrefixList", &MANAGED_PREFIX_LIST).named("prefixList")]),
+    );
 
     pub static REVOKE_SECURITY_GROUP_EGRESS_REQUEST: Schema = Schema::structure(
         "RevokeSecurityGroupEgressRequest",

@@ -3,6 +3,7 @@
 pub mod address;
 mod asked;
 pub mod availability_zone;
+pub mod block;
 mod describe;
 mod dhcp_options;
 pub mod image;
@@ -15,6 +16,7 @@ pub mod nat_gateway;
 pub mod network_acl;
 pub mod network_interface;
 pub(crate) mod offered;
+pub mod prefix_list;
 mod region;
 pub mod route_table;
 pub mod security_group;
@@ -89,6 +91,14 @@ pub fn service() -> Service {
         .write(&api::REPLACE_NETWORK_ACL_ENTRY, network_acl::ops::replace_entry)
         .write(&api::DELETE_NETWORK_ACL_ENTRY, network_acl::ops::delete_entry)
         .write(&api::REPLACE_NETWORK_ACL_ASSOCIATION, network_acl::ops::replace_association)
+        .write(&api::CREATE_MANAGED_PREFIX_LIST, prefix_list::ops::create)
+        .read(&api::DESCRIBE_MANAGED_PREFIX_LISTS, prefix_list::ops::describe)
+        .read(&api::GET_MANAGED_PREFIX_LIST_ENTRIES, prefix_list::ops::entries)
+        .read(&api::GET_MANAGED_PREFIX_LIST_ASSOCIATIONS, prefix_list::ops::associations)
+        .write(&api::MODIFY_MANAGED_PREFIX_LIST, prefix_list::ops::modify)
+        .write(&api::RESTORE_MANAGED_PREFIX_LIST_VERSION, prefix_list::ops::restore)
+        .write(&api::DELETE_MANAGED_PREFIX_LIST, prefix_list::ops::delete)
+        .read(&api::DESCRIBE_PREFIX_LISTS, prefix_list::ops::describe_of_services)
         .read(&api::DESCRIBE_DHCP_OPTIONS, dhcp_options::describe)
         .read(&api::DESCRIBE_REGIONS, region::describe)
         .read(&api::DESCRIBE_ACCOUNT_ATTRIBUTES, region::account_attributes)

@@ -1,6 +1,7 @@
 //! Borders of subnets: what network ACLs come to.
 
-use crate::ec2::network_acl::{self, Block, Entry, NetworkAcl};
+use crate::ec2::block::Block;
+use crate::ec2::network_acl::{self, Entry, NetworkAcl};
 use crate::ec2::security_group_rule::Direction;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::vpc::Vpc;

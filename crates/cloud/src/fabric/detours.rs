@@ -10,7 +10,7 @@ use roadstead_types::Cidr;
 
 /// A VPC's detours, in order.
 pub(super) fn of(read: &impl Read, vpc: &Vpc) -> Vec<Detour> {
-    let leads = |table: &RouteTable| table.routes.values().any(|target| matches!(target, Target::Interface(_)));
+    let leads = |table: &RouteTable| table.targets().any(|target| matches!(target, Target::Interface(_)));
     // Nearly no VPC has any: only one that has reads its subnets.
     if !route_table::of_vpc(read, &vpc.id).iter().any(|table| leads(&table.body)) {
         return Vec::new();
@@ -24,7 +24,7 @@ pub(super) fn of(read: &impl Read, vpc: &Vpc) -> Vec<Detour> {
 fn of_subnet(read: &impl Read, vpc: &Vpc, subnet: &Subnet) -> Vec<Detour> {
     let Some(table) = route_table::of_subnet(read, &vpc.id, &subnet.id) else { return Vec::new() };
     let mut detours = vec![];
-    for (block, target) in table.body.leads() {
+    for (block, target) in table.body.leads(read) {
         let Target::Interface(id) = target else { continue };
         let by = forwarder(read, id);
         let detour = |to| Detour { from: subnet.cidr, to, by: by.clone() };

@@ -57,7 +57,7 @@ impl<R: Read> View<'_, R> {
 
     fn exits(&self, subnet: &Subnet, public: &Public) -> Vec<Exit> {
         let Some(table) = route_table::of_subnet(self.read, &subnet.vpc, &subnet.id) else { return Vec::new() };
-        let leads = table.body.leads();
+        let leads = table.body.leads(self.read);
         let exits = leads.into_iter().flat_map(|(to, target)| match target {
             Target::InternetGateway(id) if *id == self.gateway => {
                 let here = public.iter().filter(|(of, _)| *of == subnet.id);
@@ -92,8 +92,8 @@ impl<R: Read> View<'_, R> {
             .collect()
     }
 
-    fn to_the_internet<'t>(&self, table: &'t RouteTable) -> impl Iterator<Item = Cidr> + 't {
+    fn to_the_internet<'t>(&self, table: &'t RouteTable) -> impl Iterator<Item = Cidr> + use<'t, R> {
         let gateway = Target::InternetGateway(self.gateway.clone());
-        table.leads().into_iter().filter(move |(_, target)| **target == gateway).map(|(block, _)| block)
+        table.leads(self.read).into_iter().filter(move |(_, target)| **target == gateway).map(|(block, _)| block)
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::ec2::network_acl;
 use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::prefix_list;
 use crate::ec2::route_table;
 use crate::ec2::security_group::{self, SecurityGroup};
 use crate::ec2::security_group_rule::{self, Direction, Peer, Permission, Traffic};
@@ -133,7 +134,7 @@ impl Planner for SecurityGroupPlanner {
         let rules = security_group_rule::of_group(tx, &group.id);
         let permissions = |direction| {
             let of = rules.iter().filter(|rule| rule.body.direction == direction);
-            of.filter_map(|rule| let_through(&rule.body.permission)).collect()
+            of.flat_map(|rule| let_through(tx, &group.account, &rule.body.permission)).collect()
         };
         let (ingress, egress) = (permissions(Direction::Ingress), permissions(Direction::Egress));
         let (id, network) = (group.id.clone(), group.vpc.clone());
@@ -142,14 +143,16 @@ impl Planner for SecurityGroupPlanner {
     }
 }
 
-/// What a rule lets through; nothing if that is IPv6, which no VPC has.
-fn let_through(permission: &Permission) -> Option<hostspec::Permission> {
-    let peer = match &permission.peer {
-        Peer::Ipv4(block) => hostspec::Peer::Block(*block),
-        Peer::Group(id) => hostspec::Peer::Group(id.clone()),
-        Peer::Ipv6(_) => return None,
+/// What a rule lets through, peer by peer; nothing if that is IPv6, which no VPC has.
+fn let_through(read: &impl Read, account: &str, permission: &Permission) -> Vec<hostspec::Permission> {
+    let peers = match &permission.peer {
+        Peer::Ipv4(block) => vec![hostspec::Peer::Block(*block)],
+        Peer::Group(id) => vec![hostspec::Peer::Group(id.clone())],
+        Peer::PrefixList(id) => prefix_list::blocks(read, account, id).into_iter().map(hostspec::Peer::Block).collect(),
+        Peer::Ipv6(_) => vec![],
     };
-    Some(hostspec::Permission { traffic: traffic(permission.traffic)?, peer })
+    let Some(traffic) = traffic(permission.traffic) else { return vec![] };
+    peers.into_iter().map(|peer| hostspec::Permission { traffic, peer }).collect()
 }
 
 /// Traffic as hosts number it.

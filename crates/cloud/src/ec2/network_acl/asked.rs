@@ -1,9 +1,9 @@
 //! What requests name: a rule's number and direction, and what the rule says.
 
-use super::{Block, Entry};
-use crate::ec2::security_group_rule::{Direction, Traffic, ipv6_block, kind_and_code, ports};
+use super::Entry;
+use crate::ec2::block::{self, Block};
+use crate::ec2::security_group_rule::{Direction, Traffic, kind_and_code, ports};
 use roadstead_shapes::ec2 as api;
-use roadstead_types::{Cidr, CidrError};
 use roadstead_wire::fault::{Common, Fault};
 
 /// A rule as requests name it.
@@ -20,8 +20,8 @@ impl Named {
     /// What the rule says.
     pub fn entry(self) -> Result<Entry, Fault> {
         let block = match (&self.block, &self.ipv6_block) {
-            (Some(text), None) => Block::Ipv4(ipv4(text)?),
-            (None, Some(text)) => Block::Ipv6(ipv6_block(text).ok_or_else(|| malformed("ipv6CidrBlock", text))?),
+            (Some(text), None) => Block::Ipv4(block::ipv4(text).ok_or_else(|| malformed("cidrBlock", text))?),
+            (None, Some(text)) => Block::Ipv6(block::ipv6(text).ok_or_else(|| malformed("ipv6CidrBlock", text))?),
             (None, None) => {
                 return Err(Common::MissingParameter.fault("The request must contain the parameter cidrBlock"));
             }
@@ -74,14 +74,6 @@ pub(super) fn number(asked: i32) -> Result<u16, Fault> {
 
 pub(super) fn direction(egress: bool) -> Direction {
     if egress { Direction::Egress } else { Direction::Ingress }
-}
-
-/// A block in canonical form, whatever host bits were given (API reference, CreateNetworkAclEntry).
-fn ipv4(text: &str) -> Result<Cidr, Fault> {
-    match text.parse::<Cidr>() {
-        Ok(block) | Err(CidrError::HostBits(_, block)) => Ok(block),
-        Err(CidrError::Syntax(_)) => Err(malformed("cidrBlock", text)),
-    }
 }
 
 fn malformed(parameter: &str, text: &str) -> Fault {

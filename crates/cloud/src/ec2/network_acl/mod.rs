@@ -6,8 +6,9 @@ mod model;
 pub mod ops;
 mod view;
 
-pub use model::{Association, Block, Entry, NetworkAcl, default_association};
+pub use model::{Association, Entry, NetworkAcl, default_association};
 
+use crate::ec2::block::Block;
 use crate::ec2::security_group_rule::Traffic;
 use crate::ec2::vpc::Vpc;
 use roadstead_store::{Index, Read, Record, Tx};

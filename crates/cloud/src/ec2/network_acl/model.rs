@@ -1,6 +1,7 @@
+use crate::ec2::block::Block;
 use crate::ec2::security_group_rule::{Direction, Traffic};
 use roadstead_store::{Key, Object};
-use roadstead_types::{Cidr, Tags};
+use roadstead_types::Tags;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,15 +32,6 @@ pub struct Entry {
     pub block: Block,
     /// Whether it passes.
     pub allows: bool,
-}
-
-/// A block of addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Block {
-    /// Of IPv4.
-    Ipv4(Cidr),
-    /// Of IPv6, in canonical form. No VPC has any, so it matches nothing.
-    Ipv6(String),
 }
 
 /// A subnet's association with an ACL.

@@ -4,12 +4,15 @@ mod model;
 pub mod ops;
 mod view;
 
-pub use model::{RouteTable, Target};
+pub use model::{Destination, RouteTable, Target};
 
 use crate::ec2::vpc::Vpc;
 use roadstead_store::{Index, Read, Record, Tx};
 use roadstead_types::Tags;
 use std::collections::BTreeMap;
+
+/// EC2 quota "routes per route table".
+pub(super) const ROUTES_MAX: usize = 500;
 
 /// Makes a VPC's main table, if it has none.
 pub fn ensure_main(tx: &mut Tx, vpc: &Vpc) {
@@ -27,6 +30,7 @@ fn insert(tx: &mut Tx, vpc: &Vpc, main: Option<String>, tags: Tags) -> RouteTabl
         main,
         subnets: BTreeMap::new(),
         routes: BTreeMap::new(),
+        lists: BTreeMap::new(),
         tags,
     };
     tx.create(RouteTable::key(&table.account, &table.id), None, table.clone());

@@ -1,24 +1,22 @@
 //! The route table operations.
 
-use super::{RouteTable, Target, view};
+use super::{Destination, ROUTES_MAX, RouteTable, Target, view};
 use crate::ec2::asked::{no_association, required};
 use crate::ec2::describe::{Query, select};
 use crate::ec2::internet_gateway::InternetGateway;
 use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_interface::{self, NetworkInterface};
 use crate::ec2::offered::{nothing_left, unsupported};
-use crate::ec2::{instance, subnet, tags, vpc};
+use crate::ec2::{block, instance, prefix_list, subnet, tags, vpc};
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
 use roadstead_store::{Index, Read, Record, Tx, View};
-use roadstead_types::{Cidr, CidrError};
+use roadstead_types::Cidr;
 use roadstead_wire::fault::{Common, Fault};
 use std::mem::take;
 
 /// EC2 quota "route tables per VPC".
 const TABLES_MAX: usize = 200;
-/// EC2 quota "routes per route table".
-const ROUTES_MAX: usize = 500;
 
 /// EC2 CreateRouteTable.
 pub fn create(
@@ -147,7 +145,8 @@ pub fn replace_association(
 /// The route that a request names, checked, and whether it is dry: two types with the same members.
 macro_rules! route {
     ($tx:ident, $table:expr, $input:ident) => {{
-        let to = destination($input.destination_cidr_block.take())?;
+        let named = ($input.destination_cidr_block.take(), $input.destination_prefix_list_id.take());
+        let to = destination($tx, &$table, named)?;
         let named = Named {
             gateway: $input.gateway_id.take(),
             nat_gateway: $input.nat_gateway_id.take(),
@@ -157,7 +156,7 @@ macro_rules! route {
         let dry_run = $input.dry_run.take();
         nothing_left(&$input, "A route")?;
         let target = named.target($tx, &$table)?;
-        check_destination($tx, &$table, to, &target)?;
+        check_destination($tx, &$table, &to, &target)?;
         (to, target, dry_run)
     }};
 }
@@ -170,14 +169,18 @@ pub fn create_route(
 ) -> Result<api::CreateRouteResult, Fault> {
     let mut record = find(tx, &caller.identity.account, &take(&mut input.route_table_id))?;
     let (to, target, dry_run) = route!(tx, record.body, input);
-    if record.body.routes.contains_key(&to) {
-        return Err(already(to));
+    if record.body.target(&to).is_some() {
+        return Err(already(&to));
     }
-    if record.body.routes.len() >= ROUTES_MAX {
+    let more = match &to {
+        Destination::Block(_) => 1,
+        Destination::List(id) => prefix_list::weight(tx, &record.body.account, id),
+    };
+    if record.body.weight(tx) + more > ROUTES_MAX {
         return Err(api::ROUTE_LIMIT_EXCEEDED.fault("The maximum number of routes has been reached."));
     }
     tags::not_dry(dry_run)?;
-    record.body.routes.insert(to, target);
+    record.body.lead(to, target);
     tx.put(record);
     Ok(api::CreateRouteResult { r#return: Some(true) })
 }
@@ -186,11 +189,11 @@ pub fn create_route(
 pub fn replace_route(tx: &mut Tx, caller: &Caller, mut input: api::ReplaceRouteRequest) -> Result<(), Fault> {
     let mut record = find(tx, &caller.identity.account, &take(&mut input.route_table_id))?;
     let (to, target, dry_run) = route!(tx, record.body, input);
-    if !record.body.routes.contains_key(&to) {
-        return Err(no_route(&record.body, to));
+    if record.body.target(&to).is_none() {
+        return Err(no_route(&record.body, &to));
     }
     tags::not_dry(dry_run)?;
-    record.body.routes.insert(to, target);
+    record.body.lead(to, target);
     tx.put(record);
     Ok(())
 }
@@ -198,42 +201,53 @@ pub fn replace_route(tx: &mut Tx, caller: &Caller, mut input: api::ReplaceRouteR
 /// EC2 DeleteRoute.
 pub fn delete_route(tx: &mut Tx, caller: &Caller, mut input: api::DeleteRouteRequest) -> Result<(), Fault> {
     let mut record = find(tx, &caller.identity.account, &take(&mut input.route_table_id))?;
-    let to = destination(input.destination_cidr_block.take())?;
+    let named = (input.destination_cidr_block.take(), input.destination_prefix_list_id.take());
+    let to = destination(tx, &record.body, named)?;
     let dry_run = input.dry_run.take();
     nothing_left(&input, "A route")?;
-    if blocks_of(tx, &record.body).contains(&to) {
+    if is_local(tx, &record.body, &to) {
         let why = format!("cannot remove local route {to} in route table {}", record.body.id);
         return Err(Common::InvalidParameterValue.fault(why));
     }
-    if record.body.routes.remove(&to).is_none() {
-        return Err(no_route(&record.body, to));
+    if record.body.forget(&to).is_none() {
+        return Err(no_route(&record.body, &to));
     }
     tags::not_dry(dry_run)?;
     tx.put(record);
     Ok(())
 }
 
-/// A block in canonical form, whatever host bits were given (API reference, CreateRoute).
-fn destination(text: Option<String>) -> Result<Cidr, Fault> {
-    let text = required(text, "destinationCidrBlock")?;
-    match text.parse::<Cidr>() {
-        Ok(block) | Err(CidrError::HostBits(_, block)) => Ok(block),
-        Err(CidrError::Syntax(_)) => {
-            let why = format!(
-                "Value ({text}) for parameter destinationCidrBlock is invalid. This is not a valid CIDR block."
-            );
-            Err(Common::InvalidParameterValue.fault(why))
+/// A block, or a prefix list of the table's account.
+fn destination(
+    read: &impl Read,
+    table: &RouteTable,
+    named: (Option<String>, Option<String>),
+) -> Result<Destination, Fault> {
+    let text = match named {
+        (Some(_), Some(_)) => {
+            let why = "The parameter destinationCidrBlock cannot be used with the parameter destinationPrefixListId";
+            return Err(Common::InvalidParameterCombination.fault(why));
         }
-    }
+        (None, Some(id)) => {
+            return Ok(Destination::List(prefix_list::ops::find(read, &table.account, &id)?.body.id));
+        }
+        (text, None) => required(text, "destinationCidrBlock")?,
+    };
+    block::ipv4(&text).map(Destination::Block).ok_or_else(|| {
+        let why =
+            format!("Value ({text}) for parameter destinationCidrBlock is invalid. This is not a valid CIDR block.");
+        Common::InvalidParameterValue.fault(why)
+    })
 }
 
 /// Inside the VPC's own blocks a route leads to an interface, or nowhere: the VPC knows the way there.
-fn check_destination(read: &impl Read, table: &RouteTable, to: Cidr, target: &Target) -> Result<(), Fault> {
-    let own = blocks_of(read, table);
-    if own.contains(&to) {
+fn check_destination(read: &impl Read, table: &RouteTable, to: &Destination, target: &Target) -> Result<(), Fault> {
+    if is_local(read, table, to) {
         return Err(already(to));
     }
-    if own.iter().any(|own| own.contains_cidr(to)) && !matches!(target, Target::Interface(_)) {
+    let Destination::Block(block) = to else { return Ok(()) };
+    let is_inside = blocks_of(read, table).iter().any(|own| own.contains_cidr(*block));
+    if is_inside && !matches!(target, Target::Interface(_)) {
         let why = format!(
             "The destination CIDR block {to} is equal to or more specific than one of this VPC's CIDR blocks. This \
              route can target only an interface or an instance."
@@ -241,6 +255,11 @@ fn check_destination(read: &impl Read, table: &RouteTable, to: Cidr, target: &Ta
         return Err(Common::InvalidParameterValue.fault(why));
     }
     Ok(())
+}
+
+/// Whether it is one of the VPC's own blocks.
+fn is_local(read: &impl Read, table: &RouteTable, to: &Destination) -> bool {
+    matches!(to, Destination::Block(block) if blocks_of(read, table).contains(block))
 }
 
 fn blocks_of(read: &impl Read, table: &RouteTable) -> Vec<Cidr> {
@@ -338,12 +357,16 @@ fn associated(read: &impl Read, account: &str, id: &str) -> Result<Record<RouteT
     { tables }.find(|table| table.body.account == account).ok_or_else(|| no_association(id))
 }
 
-fn already(to: Cidr) -> Fault {
+fn already(to: &Destination) -> Fault {
     api::ROUTE_ALREADY_EXISTS.fault(format!("The route identified by {to} already exists."))
 }
 
-fn no_route(table: &RouteTable, to: Cidr) -> Fault {
-    let why = format!("no route with destination-cidr-block {to} in route table {}", table.id);
+fn no_route(table: &RouteTable, to: &Destination) -> Fault {
+    let name = match to {
+        Destination::Block(_) => "destination-cidr-block",
+        Destination::List(_) => "destination-prefix-list-id",
+    };
+    let why = format!("no route with {name} {to} in route table {}", table.id);
     api::INVALID_ROUTE_NOT_FOUND.fault(why)
 }
 

@@ -53,16 +53,21 @@ fn routes(read: &impl Read, table: &RouteTable) -> Vec<api::Route> {
         state: Some(api::RouteState::Active),
         ..Default::default()
     };
-    let added = table.routes.iter().map(|(to, target)| route(read, table, *to, target));
+    let of_blocks = table
+        .routes
+        .iter()
+        .map(|(to, target)| api::Route { destination_cidr_block: Some(to.to_string()), ..route(read, table, target) });
+    let of_lists = table.lists.iter().map(|(list, target)| api::Route {
+        destination_prefix_list_id: Some(list.clone()),
+        ..route(read, table, target)
+    });
+    let added = of_blocks.chain(of_lists);
     vpc.iter().flat_map(|vpc| vpc.body.blocks()).map(local).chain(added).collect()
 }
 
-fn route(read: &impl Read, table: &RouteTable, to: Cidr, target: &Target) -> api::Route {
-    let mut route = api::Route {
-        destination_cidr_block: Some(to.to_string()),
-        origin: Some(api::RouteOrigin::CreateRoute),
-        ..Default::default()
-    };
+/// A route but for what it is for.
+fn route(read: &impl Read, table: &RouteTable, target: &Target) -> api::Route {
+    let mut route = api::Route { origin: Some(api::RouteOrigin::CreateRoute), ..Default::default() };
     let leads = match target {
         Target::InternetGateway(id) => {
             route.gateway_id = Some(id.clone());
@@ -106,6 +111,7 @@ pub(super) fn values(read: &impl Read, table: &RouteTable, filter: &str) -> Opti
         "association.subnet-id" => of_associations(|association| association.subnet_id),
         "association.gateway-id" => of_associations(|association| association.gateway_id),
         "route.destination-cidr-block" => of_routes(|route| route.destination_cidr_block),
+        "route.destination-prefix-list-id" => of_routes(|route| route.destination_prefix_list_id),
         "route.gateway-id" => of_routes(|route| route.gateway_id),
         "route.instance-id" => of_routes(|route| route.instance_id),
         "route.nat-gateway-id" => of_routes(|route| route.nat_gateway_id),

@@ -94,7 +94,9 @@ fn values_of_rules(read: &impl Read, group: &SecurityGroup, direction: Direction
         "ipv6-cidr" => |rule| matches!(rule.permission.peer, Peer::Ipv6(_)).then(|| rule.permission.peer.to_string()),
         "group-id" => |rule| matches!(rule.permission.peer, Peer::Group(_)).then(|| rule.permission.peer.to_string()),
         "user-id" => |rule| matches!(rule.permission.peer, Peer::Group(_)).then(|| rule.account.clone()),
-        "prefix-list-id" => |_| None,
+        "prefix-list-id" => {
+            |rule| matches!(rule.permission.peer, Peer::PrefixList(_)).then(|| rule.permission.peer.to_string())
+        }
         _ => return None,
     };
     let rules = rule::of_group(read, &group.id).into_iter();

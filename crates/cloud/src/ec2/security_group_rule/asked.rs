@@ -1,14 +1,14 @@
 //! What requests name: a group, and rules of it.
 
 use super::model::{Peer, Permission, Traffic};
+use crate::ec2::block;
 use crate::ec2::offered::unsupported;
+use crate::ec2::prefix_list;
 use crate::ec2::security_group::{self, SecurityGroup};
 use roadstead_shapes::ec2 as api;
 use roadstead_store::Read;
-use roadstead_types::{Cidr, CidrError};
 use roadstead_wire::fault::{Common, Fault};
 use std::collections::BTreeSet;
-use std::net::Ipv6Addr;
 
 /// A rule that is asked for.
 pub(super) struct Asked {
@@ -94,8 +94,8 @@ fn rules_of(read: &impl Read, group: &SecurityGroup, of: api::IpPermission) -> R
         let description = pair.description.clone();
         peers.push((group_of(read, group, &pair)?, description));
     }
-    if let Some(list) = of.prefix_list_ids.unwrap_or_default().first() {
-        return Err(no_prefix_list(list.prefix_list_id.as_deref()));
+    for list in of.prefix_list_ids.unwrap_or_default() {
+        peers.push((list_of(read, group, list.prefix_list_id)?, list.description));
     }
     if peers.is_empty() {
         let why = "The request must contain the parameter ipRanges, ipv6Ranges, groups or prefixListIds";
@@ -117,7 +117,7 @@ pub(super) fn changed(
         (Some(cidr), None, None, None) => ipv4(Some(&cidr))?,
         (None, Some(cidr), None, None) => ipv6(Some(&cidr))?,
         (None, None, Some(id), None) => group_of(read, group, &pair(id))?,
-        (None, None, None, Some(list)) => return Err(no_prefix_list(Some(&list))),
+        (None, None, None, Some(list)) => list_of(read, group, Some(list))?,
         _ => {
             let why = "Specify exactly one of CidrIpv4, CidrIpv6, PrefixListId and ReferencedGroupId";
             return Err(Common::InvalidParameterCombination.fault(why));
@@ -172,27 +172,14 @@ pub(in crate::ec2) fn kind_and_code(kind: i32, code: i32) -> Result<(i32, i32), 
     Ok((kind, code))
 }
 
-/// A block in canonical form, whatever host bits were given (API reference, AuthorizeSecurityGroupIngress).
 fn ipv4(text: Option<&str>) -> Result<Peer, Fault> {
     let text = text.unwrap_or_default();
-    match text.parse::<Cidr>() {
-        Ok(block) | Err(CidrError::HostBits(_, block)) => Ok(Peer::Ipv4(block)),
-        Err(CidrError::Syntax(_)) => Err(malformed(text)),
-    }
+    block::ipv4(text).map(Peer::Ipv4).ok_or_else(|| malformed(text))
 }
 
 fn ipv6(text: Option<&str>) -> Result<Peer, Fault> {
     let text = text.unwrap_or_default();
-    ipv6_block(text).map(Peer::Ipv6).ok_or_else(|| malformed(text))
-}
-
-/// A block of IPv6 in canonical form, whatever host bits were given; none if it is no such block.
-pub(in crate::ec2) fn ipv6_block(text: &str) -> Option<String> {
-    let (address, prefix) = text.split_once('/')?;
-    let (address, prefix) = (address.parse::<Ipv6Addr>().ok()?, prefix.parse::<u8>().ok()?);
-    let host = 128_u32.checked_sub(u32::from(prefix))?;
-    let mask = u128::MAX.checked_shl(host).unwrap_or(0);
-    Some(format!("{}/{prefix}", Ipv6Addr::from(u128::from(address) & mask)))
+    block::ipv6(text).map(Peer::Ipv6).ok_or_else(|| malformed(text))
 }
 
 fn malformed(text: &str) -> Fault {
@@ -214,10 +201,9 @@ fn group_of(read: &impl Read, of: &SecurityGroup, pair: &api::UserIdGroupPair) -
     Ok(Peer::Group(named.id))
 }
 
-/// What is said of prefix lists is true of any: there are none.
-fn no_prefix_list(id: Option<&str>) -> Fault {
-    let id = id.unwrap_or_default();
-    api::INVALID_PREFIX_LIST_ID_NOT_FOUND.fault(format!("The prefix list ID '{id}' does not exist"))
+fn list_of(read: &impl Read, of: &SecurityGroup, id: Option<String>) -> Result<Peer, Fault> {
+    let list = prefix_list::ops::find(read, &of.account, &id.unwrap_or_default())?;
+    Ok(Peer::PrefixList(list.body.id))
 }
 
 /// What may be said of a rule (API reference, IpRange).

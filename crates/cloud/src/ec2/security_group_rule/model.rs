@@ -59,14 +59,18 @@ pub enum Peer {
     Ipv6(String),
     /// Who has this group of the same VPC.
     Group(String),
+    /// Every address of this prefix list.
+    PrefixList(String),
 }
 
 impl Object for SecurityGroupRule {
     const KIND: &'static str = "ec2/security-group-rule";
     fn index(&self) -> Vec<(&'static str, String)> {
         let mut index = vec![("group", self.group.clone())];
-        if let Peer::Group(named) = &self.permission.peer {
-            index.push(("peer", named.clone()));
+        match &self.permission.peer {
+            Peer::Group(named) => index.push(("peer", named.clone())),
+            Peer::PrefixList(named) => index.push(("prefix-list", named.clone())),
+            Peer::Ipv4(_) | Peer::Ipv6(_) => {}
         }
         index
     }
@@ -120,7 +124,7 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Peer::Ipv4(block) => block.fmt(f),
-            Peer::Ipv6(name) | Peer::Group(name) => name.fmt(f),
+            Peer::Ipv6(name) | Peer::Group(name) | Peer::PrefixList(name) => name.fmt(f),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The security group rule operations.
 
 use super::asked::{self, Asked, Named};
-use super::{Direction, Permission, SecurityGroupRule, view};
+use super::{Direction, Permission, RULES_MAX, SecurityGroupRule, view};
 use crate::ec2::describe::{Query, select, tag_values};
 use crate::ec2::security_group::{self, SecurityGroup};
 use crate::ec2::tags;
@@ -11,9 +11,6 @@ use roadstead_shapes::ec2 as api;
 use roadstead_store::{Index, Read, Record, Tx, View};
 use roadstead_wire::fault::{Common, Fault};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// EC2 quota "rules per security group", of each direction: what AWS raises it to at most.
-const RULES_MAX: usize = 1000;
 
 /// The rules that a request of either direction names: four types with the same members.
 macro_rules! named {
@@ -77,10 +74,8 @@ fn authorize(
     if let Some(twice) = asked.iter().find(|asked| known.contains(&asked.permission)) {
         return Err(duplicate(&twice.permission));
     }
-    if known.len() + asked.len() > RULES_MAX {
-        let why = "The maximum number of rules per security group has been reached.";
-        return Err(api::RULES_PER_SECURITY_GROUP_LIMIT_EXCEEDED.fault(why));
-    }
+    let more = asked.iter().map(|asked| super::weight_of(tx, &group.account, &asked.permission.peer));
+    fit(super::weight(tx, &group.id, direction) + more.sum::<usize>())?;
     tags::not_dry(wish.dry_run)?;
     let mut made = vec![];
     for Asked { permission, description } in asked {
@@ -238,6 +233,10 @@ pub fn modify(
     if let Some(twice) = all.values().find(|rule| !seen.insert((rule.body.direction, &rule.body.permission))) {
         return Err(duplicate(&twice.body.permission));
     }
+    for direction in [Direction::Ingress, Direction::Egress] {
+        let rules = all.values().filter(|rule| rule.body.direction == direction);
+        fit(rules.map(|rule| super::weight_of(tx, &group.account, &rule.body.permission.peer)).sum())?;
+    }
     tags::not_dry(input.dry_run)?;
     all.into_values().filter(|rule| ids.contains(&rule.body.id)).for_each(|rule| tx.put(rule));
     Ok(api::ModifySecurityGroupRulesResult { r#return: Some(true) })
@@ -321,6 +320,15 @@ fn distinct(ids: &[String]) -> Result<(), Fault> {
             Err(Common::InvalidParameterValue.fault(why))
         }
     }
+}
+
+/// Checks that a group may have rules that count for so many, in one direction.
+fn fit(count: usize) -> Result<(), Fault> {
+    if count > RULES_MAX {
+        let why = "The maximum number of rules per security group has been reached.";
+        return Err(api::RULES_PER_SECURITY_GROUP_LIMIT_EXCEEDED.fault(why));
+    }
+    Ok(())
 }
 
 fn no_such_rule() -> Fault {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// A rule, as DescribeSecurityGroupRules has it.
 pub(super) fn show(region: &str, rule: &SecurityGroupRule) -> api::SecurityGroupRule {
     let arn = Arn::new("ec2", region, &rule.account, format!("security-group-rule/{}", rule.id));
-    let Peers { ipv4, ipv6, group } = peers(&rule.permission.peer);
+    let Peers { ipv4, ipv6, group, list } = peers(&rule.permission.peer);
     let referenced = group.map(|id| api::ReferencedSecurityGroup {
         group_id: Some(id),
         user_id: Some(rule.account.clone()),
@@ -26,16 +26,16 @@ pub(super) fn show(region: &str, rule: &SecurityGroupRule) -> api::SecurityGroup
         to_port: Some(rule.permission.traffic.to),
         cidr_ipv4: ipv4,
         cidr_ipv6: ipv6,
+        prefix_list_id: list,
         referenced_group_info: referenced,
         description: rule.description.clone(),
         tags: tags::shown(&rule.tags),
-        ..Default::default()
     }
 }
 
 /// A rule, as the answer to its removal has it.
 pub(super) fn show_revoked(rule: &SecurityGroupRule) -> api::RevokedSecurityGroupRule {
-    let Peers { ipv4, ipv6, group } = peers(&rule.permission.peer);
+    let Peers { ipv4, ipv6, group, list } = peers(&rule.permission.peer);
     api::RevokedSecurityGroupRule {
         security_group_rule_id: Some(rule.id.clone()),
         group_id: Some(rule.group.clone()),
@@ -45,9 +45,9 @@ pub(super) fn show_revoked(rule: &SecurityGroupRule) -> api::RevokedSecurityGrou
         to_port: Some(rule.permission.traffic.to),
         cidr_ipv4: ipv4,
         cidr_ipv6: ipv6,
+        prefix_list_id: list,
         referenced_group_id: group,
         description: rule.description.clone(),
-        ..Default::default()
     }
 }
 
@@ -55,14 +55,16 @@ struct Peers {
     ipv4: Option<String>,
     ipv6: Option<String>,
     group: Option<String>,
+    list: Option<String>,
 }
 
 fn peers(peer: &Peer) -> Peers {
-    let none = Peers { ipv4: None, ipv6: None, group: None };
+    let none = Peers { ipv4: None, ipv6: None, group: None, list: None };
     match peer {
         Peer::Ipv4(block) => Peers { ipv4: Some(block.to_string()), ..none },
         Peer::Ipv6(block) => Peers { ipv6: Some(block.clone()), ..none },
         Peer::Group(id) => Peers { group: Some(id.clone()), ..none },
+        Peer::PrefixList(id) => Peers { list: Some(id.clone()), ..none },
     }
 }
 
@@ -88,6 +90,10 @@ pub(crate) fn permissions<'a>(
                 let (group_id, user_id) = (Some(id.clone()), Some(account.to_owned()));
                 let pair = api::UserIdGroupPair { group_id, user_id, description, ..Default::default() };
                 shown.user_id_group_pairs.get_or_insert_default().push(pair);
+            }
+            Peer::PrefixList(id) => {
+                let list = api::PrefixListId { prefix_list_id: Some(id.clone()), description };
+                shown.prefix_list_ids.get_or_insert_default().push(list);
             }
         }
     }

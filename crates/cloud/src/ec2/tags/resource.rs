@@ -8,6 +8,7 @@ use crate::ec2::launch_template::LaunchTemplate;
 use crate::ec2::nat_gateway::NatGateway;
 use crate::ec2::network_acl::NetworkAcl;
 use crate::ec2::network_interface::NetworkInterface;
+use crate::ec2::prefix_list::PrefixList;
 use crate::ec2::route_table::RouteTable;
 use crate::ec2::security_group::SecurityGroup;
 use crate::ec2::security_group_rule::SecurityGroupRule;
@@ -158,6 +159,20 @@ impl Tagged for Address {
     }
 }
 
+impl Tagged for PrefixList {
+    const TYPE: api::ResourceType = api::ResourceType::PrefixList;
+    const MISSING: &'static ErrorShape = &api::INVALID_PREFIX_LIST_ID_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<PrefixList> {
+        PrefixList::key(account, id)
+    }
+    fn all(account: &str) -> Index<PrefixList> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
 impl Tagged for KeyPair {
     const TYPE: api::ResourceType = api::ResourceType::KeyPair;
     const MISSING: &'static ErrorShape = &api::INVALID_KEY_PAIR_NOT_FOUND;
@@ -239,6 +254,7 @@ macro_rules! by_prefix {
             Some("sgr") => $function::<SecurityGroupRule>($($argument),*),
             Some("rtb") => $function::<RouteTable>($($argument),*),
             Some("acl") => $function::<NetworkAcl>($($argument),*),
+            Some("pl") => $function::<PrefixList>($($argument),*),
             Some("igw") => $function::<InternetGateway>($($argument),*),
             Some("nat") => $function::<NatGateway>($($argument),*),
             Some("eipalloc") => $function::<Address>($($argument),*),
@@ -315,6 +331,7 @@ pub(super) fn rows(read: &impl Read, account: &str) -> Vec<Row> {
     rows.extend(rows_of::<SecurityGroupRule>(read, account));
     rows.extend(rows_of::<RouteTable>(read, account));
     rows.extend(rows_of::<NetworkAcl>(read, account));
+    rows.extend(rows_of::<PrefixList>(read, account));
     rows.extend(rows_of::<InternetGateway>(read, account));
     rows.extend(rows_of::<NatGateway>(read, account));
     rows.extend(rows_of::<Address>(read, account));

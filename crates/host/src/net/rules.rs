@@ -92,15 +92,20 @@ const HOOKED: [(&str, &str); 3] = [
     (detours::LED, " { type filter hook forward priority -2; policy accept; }"),
 ];
 
-/// The chains that are the same in every router.
+/// The chains that are the same in every router. What comes from or goes to somewhere else than a port is told apart by
+/// one lookup, since all that ports say to each other passes here, too.
 const CHAINS: &str = r#"
+  chain from-callers {
+    ip daddr . ip saddr @callers accept
+    drop
+  }
+  chain from-beyond {
+    ip saddr != @inside ip daddr @ours accept
+    drop
+  }
   chain admit {
     type filter hook prerouting priority raw; policy accept;
-    iifname "lo" accept
-    iifname "uplink" ip daddr . ip saddr @callers accept
-    iifname "uplink" drop
-    iifname "outside" ip saddr != @inside ip daddr @ours accept
-    iifname "outside" drop
+    iifname vmap { "lo" : accept, "uplink" : goto from-callers, "outside" : goto from-beyond }
     ip daddr 127.0.0.0/8 drop
     fib saddr . iif oif missing iifname != @forwarders drop
     ip daddr @inside accept
@@ -127,22 +132,33 @@ const CHAINS: &str = r#"
     meta l4proto tcp reject with tcp reset
     reject with icmp port-unreachable
   }
+  chain to-callers {
+    ct direction reply ct status dnat ct state established,related accept
+    drop
+  }
+  chain by-callers {
+    oifname != "uplink" ct status dnat accept
+    ct state new ip daddr . tcp dport @dialled drop
+    meta l4proto tcp reject with tcp reset
+    drop
+  }
+  chain by-beyond {
+    oifname "uplink" goto to-callers
+    ct state established,related accept
+    ct status dnat oifname vmap @receivers
+    ct status dnat accept
+    drop
+  }
+  chain to-beyond {
+    ct state invalid drop
+  }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname "uplink" oifname != "uplink" ct status dnat accept
-    iifname "uplink" ct state new ip daddr . tcp dport @dialled drop
-    iifname "uplink" meta l4proto tcp reject with tcp reset
-    iifname "uplink" drop
-    oifname "uplink" ct direction reply ct status dnat ct state established,related accept
-    oifname "uplink" drop
-    iifname "outside" ct state established,related accept
-    iifname "outside" ct status dnat oifname vmap @receivers
-    iifname "outside" ct status dnat accept
-    iifname "outside" drop
+    iifname vmap { "uplink" : goto by-callers, "outside" : goto by-beyond }
+    oifname vmap { "uplink" : goto to-callers, "outside" : jump to-beyond }
     ip daddr . tcp dport @refused reject with tcp reset
     ct state new ct status dnat fib daddr . iif oif exists ct mark set 1
-    oifname "outside" ct state invalid drop
-    oifname != "outside" ip daddr != @inside meta mark < 0x100 reject with icmp admin-prohibited
+    ip daddr != @inside meta mark < 0x100 oifname != "outside" reject with icmp admin-prohibited
     ct state established,related accept
     iifname vmap @senders
     oifname vmap @receivers

@@ -8,6 +8,8 @@
 //! client ─eth0─▶ to the node itself (NodePort)? connection gets mark 0x80 … reply of the pod gets it, too ─▶ eth0
 //! ```
 //!
+//! What most packets are not is asked first: names of interfaces are the dearest to compare.
+//!
 //! Link-local addresses are outside the VPC, so a pod that asks the metadata service comes from the node's address, one
 //! hop farther: the instance's hop limit decides.
 
@@ -50,16 +52,17 @@ impl Ruleset<'_> {
         if self.node_port {
             // Before kube-proxy gives the packet another destination.
             line("  chain arrival {\n    type filter hook prerouting priority mangle; policy accept;".into());
-            line(format!("    iifname \"{primary}\" fib daddr type local ct mark set ct mark or {MARK:#x}\n  }}"));
+            let new = "ct state new iifname";
+            line(format!("    {new} \"{primary}\" fib daddr type local ct mark set ct mark or {MARK:#x}\n  }}"));
         }
         // After kube-proxy has: a service inside the VPC is inside.
         line("  chain departure {\n    type filter hook prerouting priority -90; policy accept;".into());
         if self.snat != Snat::External {
-            let outside = "ct state new ip daddr != @inside fib daddr type != local";
-            line(format!("    iifname \"{prefix}*\" {outside} ct mark set ct mark or {MARK:#x}"));
+            let outside = "ip daddr != @inside fib daddr type != local";
+            line(format!("    ct state new iifname \"{prefix}*\" {outside} ct mark set ct mark or {MARK:#x}"));
         }
         line(format!(
-            "    iifname \"{prefix}*\" ct mark and {MARK:#x} == {MARK:#x} meta mark set meta mark or {MARK:#x}\n  }}"
+            "    ct mark and {MARK:#x} == {MARK:#x} iifname \"{prefix}*\" meta mark set meta mark or {MARK:#x}\n  }}"
         ));
         let how = match self.snat {
             Snat::External => None,
@@ -119,7 +122,7 @@ pub fn ports<'a>(leases: impl IntoIterator<Item = &'a Lease>) -> String {
   }}
   chain guard {{
     type filter hook prerouting priority raw; policy accept;
-    iifname != \"lo\" ip daddr 127.0.0.0/8 drop
+    ip daddr 127.0.0.0/8 iifname != \"lo\" drop
   }}
   chain arrival {{
     type nat hook prerouting priority dstnat; policy accept;
@@ -190,6 +193,6 @@ mod tests {
         let script = ports([&lease]);
         assert!(script.contains("elements = { tcp . 80 : 10.0.0.9 . 8080 }"), "{script}");
         assert!(script.contains("elements = { 10.0.1.5 . tcp . 80 : 10.0.0.9 . 8080 }"), "{script}");
-        assert!(script.contains("iifname != \"lo\" ip daddr 127.0.0.0/8 drop"), "{script}");
+        assert!(script.contains("ip daddr 127.0.0.0/8 iifname != \"lo\" drop"), "{script}");
     }
 }

@@ -18,7 +18,7 @@ const ROOM_BYTES: usize = 256 << 10;
 
 /// A journal in a data directory: `journal.log` and, beside it, `lock` and `acknowledged`.
 ///
-/// A batch is appended with one write and one sync (ADR 20). A snapshot begins a new file, which takes the old one's
+/// A batch is appended with one write and one sync (ADR 19). A snapshot begins a new file, which takes the old one's
 /// place once it is durable.
 pub struct File<S> {
     name: String,

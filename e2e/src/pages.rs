@@ -15,11 +15,12 @@ pub struct List {
     id: &'static str,
     sizes: (Option<u64>, Option<u64>),
     items: usize,
+    times: u64,
 }
 
 /// `list("ec2", "describe_vpcs", 6)`: one that shows at least so many items now.
 pub fn list(service: &'static str, operation: &'static str, items: usize) -> List {
-    List { service, operation, input: json!({}), other: None, id: "", sizes: (None, None), items }
+    List { service, operation, input: json!({}), other: None, id: "", sizes: (None, None), items, times: 1 }
 }
 
 impl List {
@@ -41,6 +42,13 @@ impl List {
     #[must_use]
     pub fn by(mut self, id: &'static str) -> List {
         self.id = id;
+        self
+    }
+
+    /// Each of its items is in so many lists of a page, and counts in each.
+    #[must_use]
+    pub fn listed(mut self, times: u64) -> List {
+        self.times = times;
         self
     }
 
@@ -172,7 +180,7 @@ impl Swept<'_> {
         let pages = walk.clone().value();
         let pages = pages.as_array().cloned().unwrap_or_default();
         let sizes: Vec<usize> = pages.chunks(1).map(|page| self.model.items(page, "").len()).collect();
-        let fits = |n: usize| u64::try_from(n).is_ok_and(|n| n <= self.least);
+        let fits = |n: usize| u64::try_from(n).is_ok_and(|n| n <= self.least * self.list.times);
         owe(sizes.iter().all(|n| fits(*n)), "pages no larger than asked", &sizes);
         owe(fits(items.len()) || pages.len() > 1, "more pages than one", &sizes);
         let walked: Vec<Value> = self.model.items(&pages, self.list.id);

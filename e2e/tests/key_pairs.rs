@@ -1,5 +1,4 @@
-//! Key pairs for SSH, and what tools ask for besides before they launch nodes, of which there is none: snapshots, endpoints
-//! of services in a VPC.
+//! Key pairs for SSH, and what tools ask for besides before they launch nodes, of which there is none: snapshots.
 
 use e2e::{Call, Region, call, merged, refusal, steps, text};
 use serde_json::{Value, json};
@@ -16,7 +15,6 @@ fn key_pairs_are_made_imported_found_and_deleted() {
         an_instance_has_a_key_pair_that_there_is,
         key_pairs_are_tagged_and_deleted,
         there_are_no_snapshots,
-        there_are_no_endpoints_of_services,
     );
 }
 
@@ -148,19 +146,4 @@ fn there_are_no_snapshots(region: &Region) {
         ("InvalidSnapshot.NotFound", ec2("describe_snapshots", json!({"SnapshotIds": ["snap-1"]}))),
     ]);
     assert_eq!(answers[0].clone().value()["Snapshots"], json!([]));
-}
-
-fn there_are_no_endpoints_of_services(region: &Region) {
-    let of_s3 = "com.amazonaws.us-east-1.s3";
-    let named = json!({"Filters": [{"Name": "service-name", "Values": [of_s3]}]});
-    let answers = region.gets(vec![
-        ("OK", ec2("describe_vpc_endpoints", json!({"Filters": [{"Name": "vpc-id", "Values": ["vpc-1"]}]}))),
-        ("InvalidVpcEndpointId.NotFound", ec2("describe_vpc_endpoints", json!({"VpcEndpointIds": ["vpce-1"]}))),
-        ("OK", ec2("describe_vpc_endpoint_services", named)),
-        ("InvalidServiceName", ec2("describe_vpc_endpoint_services", json!({"ServiceNames": [of_s3]}))),
-    ]);
-    assert_eq!(answers[0].clone().value()["VpcEndpoints"], json!([]));
-    assert_eq!(answers[2].clone().value()["ServiceDetails"], json!([]));
-    let refused = format!("The Vpc Endpoint Service '{of_s3}' does not exist");
-    assert_eq!(answers[3].refusal(), refusal("InvalidServiceName", &refused));
 }

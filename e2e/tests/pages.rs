@@ -149,8 +149,8 @@ fn of_ec2(made: &Made) -> Vec<List> {
         ec2("describe_subnets", 9).unlike(in_vpc()),
         ec2("describe_tags", 6).unlike(only("key", "n")).sized(5, None),
         ec2("describe_volumes", 6).unlike(only("size", "20")).by("VolumeId").sized(5, None),
-        ec2("describe_vpc_endpoint_services", 0).sized(1, None),
-        ec2("describe_vpc_endpoints", 0).sized(1, None),
+        ec2("describe_vpc_endpoint_services", 18).listed(2).unlike(only("service-name", "*.ec2")).sized(1, None),
+        ec2("describe_vpc_endpoints", 6).unlike(in_vpc()).sized(1, None),
         ec2("describe_vpcs", 7).unlike(only("tag-key", "n")),
         ec2("get_managed_prefix_list_associations", 7).of(blocks()),
         ec2("get_managed_prefix_list_entries", 3).of(blocks()).unlike(json!({"TargetVersion": 1})),
@@ -194,6 +194,10 @@ impl Made {
         // There is no internet gateway in their VPC: they fail, and cost nothing.
         let nat = json!({"SubnetId": home, "AllocationId": address["AllocationId"]});
         ok(SIX.map(|_| call("ec2", "create_nat_gateway", nat.clone())).into());
+        // They are in no subnet: nobody answers at them, and they cost nothing.
+        let endpoint = json!({"VpcEndpointType": "Interface", "VpcId": vpc, "ServiceName": "com.amazonaws.us-east-1.ec2",
+            "PrivateDnsEnabled": false});
+        ok(SIX.map(|_| call("ec2", "create_vpc_endpoint", endpoint.clone())).into());
         let name = "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/x86_64/standard/recommended/image_id";
         let image = ok(vec![call("ssm", "get_parameter", json!({"Name": name}))]).remove(0);
         let data = json!({"ImageId": image["Parameter"]["Value"], "InstanceType": "t3.medium"});

@@ -152,6 +152,8 @@ fn of_ec2(region: &Region) -> Vec<Create> {
     let described = || json!({"Description": "another"});
     let in_vpc = |more: Value| merged(json!({ "VpcId": vpc }), &more);
     let (of_vpc, tagged) = (in_vpc(json!({})), vpc.clone());
+    let endpoint = in_vpc(json!({"VpcEndpointType": "Interface", "ServiceName": "com.amazonaws.us-east-1.ec2",
+        "PrivateDnsEnabled": false}));
     let interface = json!({ "SubnetId": subnet });
     let run = json!({"ImageId": image, "InstanceType": "t3.medium", "MinCount": 1, "MaxCount": 1, "SubnetId": subnet});
     let (group, cut) = (of_vpc.clone(), of_vpc.clone());
@@ -227,6 +229,8 @@ fn of_ec2(region: &Region) -> Vec<Create> {
             Box::new(move |name| json!({"Resources": [tagged], "Tags": [{"Key": name, "Value": "v"}]})),
         ),
         ec2("create_vpc", Second::Another, Box::new(|_| json!({"CidrBlock": "10.8.0.0/16"}))),
+        ec2("create_vpc_endpoint", Second::Another, Box::new(move |_| endpoint.clone()))
+            .unlike(json!({"ServiceName": "com.amazonaws.us-east-1.sts"})),
         ec2("run_instances", Second::Another, Box::new(move |_| run.clone()))
             .unlike(json!({"InstanceType": "t3.small"})),
     ]

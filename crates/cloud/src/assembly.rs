@@ -18,6 +18,7 @@ use crate::ec2::security_group_rule::SecurityGroupRule;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
+use crate::ec2::vpc_endpoint::VpcEndpoint;
 use crate::ecr::image::{Image, Manifest};
 use crate::ecr::layer::{Layer, LayerPlanner};
 use crate::ecr::repository::Repository;
@@ -81,6 +82,7 @@ pub fn registry() -> Registry {
     registry.add::<SecurityGroupRule>();
     registry.add::<NetworkInterface>();
     registry.add::<HeldAddress>();
+    registry.add::<VpcEndpoint>();
     registry.add::<Volume>();
     registry.add::<Instance>();
     registry.add::<ConsoleOutput>();
@@ -120,6 +122,7 @@ pub fn registry() -> Registry {
     host_item::<hostspec::Machine>(&mut registry);
     host_item::<hostspec::Metadata>(&mut registry);
     host_item::<hostspec::Balancer>(&mut registry);
+    host_item::<hostspec::Endpoint>(&mut registry);
     host_item::<hostspec::Quorum>(&mut registry);
     host_item::<hostspec::Credential>(&mut registry);
     host_item::<hostspec::Reviewer>(&mut registry);
@@ -150,6 +153,7 @@ pub fn planners() -> Planners {
         .add(fabric::PortPlanner)
         .add(fabric::SecurityGroupPlanner)
         .add(fabric::NatGatewayPlanner)
+        .add(fabric::EndpointPlanner)
         .add(fabric::DiskPlanner)
         .add(fabric::MachinePlanner)
         .add(fabric::BalancerPlanner)

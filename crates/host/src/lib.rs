@@ -7,6 +7,7 @@ mod config;
 pub mod dial;
 pub mod disk;
 pub mod doctor;
+pub mod endpoint;
 pub mod images;
 pub mod link_local;
 pub mod logs;

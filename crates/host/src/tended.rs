@@ -1,7 +1,7 @@
 //! Items of a network that each have a task of their own, which is told of every newer body.
 
 use crate::lock;
-use roadstead_hostspec::{Balancer, Network, Quorum, Reviewer};
+use roadstead_hostspec::{Balancer, Endpoint, Network, Quorum, Reviewer};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tokio::sync::watch;
@@ -17,6 +17,16 @@ pub(crate) trait InNetwork {
 }
 
 impl InNetwork for Balancer {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn network(&self) -> &str {
+        &self.network
+    }
+}
+
+impl InNetwork for Endpoint {
     fn id(&self) -> &str {
         &self.id
     }

@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rig::{LONG, Machine, Rig, eventually, ip, lines, network, port};
+use roadstead_host::endpoint::Names;
 use roadstead_host::link_local::LinkLocal;
 use roadstead_host::net::{Nets, Part, Setup, netns, router_namespace};
 use roadstead_hostspec::link_local::{API, METADATA, RESOLVER};
@@ -54,7 +55,7 @@ async fn world() -> World {
     let rig = Rig::new();
     let nets = rig.nets();
     Vault::open_or_create(&rig.config.root_key).unwrap();
-    let link_local = LinkLocal::new(rig.config.clone(), nets.clone());
+    let link_local = LinkLocal::new(rig.config.clone(), nets.clone(), Names::default());
     link_local.put_network(1, &vpc()).await;
     nets.put_network(1, vpc()).await;
     nets.put_port(1, port("eni-a", "vpc-1", "10.0.1.0/24", "10.0.1.5")).await;
@@ -256,7 +257,7 @@ async fn another_agent_keeps_what_it_finds_and_takes_the_tokens_of_the_first() {
     // As an agent's end does.
     drop((link_local, nets));
     let nets = rig.nets();
-    let link_local = LinkLocal::new(rig.config.clone(), nets.clone());
+    let link_local = LinkLocal::new(rig.config.clone(), nets.clone(), Names::default());
     let eni = port("eni-a", "vpc-1", "10.0.1.0/24", "10.0.1.5");
     nets.adopt("vpc-1", Part::Port(eni.clone())).await;
     link_local.adopt(&vpc()).await;

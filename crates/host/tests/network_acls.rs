@@ -112,7 +112,7 @@ async fn inside_a_subnet_and_at_the_router_s_services_nobody_is_asked() {
     let _servers = (near.serve(80), b.serve(80));
     let clients = vec!["10.0.0.0/16".parse().unwrap()];
     let (address, transport) = (link_local::METADATA, Transport::Tcp);
-    let service = Service { id: "metadata".into(), address, transport, port: 80, clients };
+    let service = Service { id: "metadata".into(), address, transport, port: 80, clients, groups: Vec::new() };
     let listener = nets.listen("vpc-1", service).await.unwrap();
     nets.put_network(2, bordered(&[border(1, Some(&[]), Some(&[])), border(2, Some(&[]), Some(&[]))])).await;
     assert_eq!(a.dial((ip("10.0.1.6"), 80)).await.unwrap().server, "i-near");

@@ -1,7 +1,7 @@
 //! The contract between a region and a host: what a host must look like, and what it says it saw. Types only.
 //!
 //! The region never calls the host to *do* something. It tells it a set of small **items** (networks, ports, security
-//! groups, disks, machines, balancers, credentials, reviewers), each with a generation; the host makes Linux look like them, keeps it
+//! groups, disks, machines, balancers, endpoints, credentials, reviewers), each with a generation; the host makes Linux look like them, keeps it
 //! so while the region is away, and streams a [`Status`] for each item whenever what it sees changes.
 //!
 //! ```text
@@ -12,6 +12,7 @@
 
 mod balancer;
 mod border;
+mod endpoint;
 mod identity;
 mod image;
 mod machine;
@@ -25,6 +26,7 @@ pub use balancer::{
     Balancer, BalancerStatus, HealthCheck, HealthProtocol, Listener, PublicAddress, Server, Target, TargetHealth,
 };
 pub use border::{Border, Entry};
+pub use endpoint::{Endpoint, EndpointStatus};
 pub use identity::{Credential, Mapping, Principal, Reviewer, ReviewerStatus, RoleSession};
 pub use image::SystemImage;
 pub use machine::{

@@ -1,8 +1,8 @@
 //! The conversation between region and host: JSON frames over a stream, each a big-endian u32 length and a body.
 
 use crate::{
-    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Machine, MachineStatus, Metadata, Network, NetworkStatus,
-    Port, PortStatus, Quorum, Reviewer, ReviewerStatus, SecurityGroup,
+    Balancer, BalancerStatus, Credential, Disk, DiskStatus, Endpoint, EndpointStatus, Machine, MachineStatus, Metadata,
+    Network, NetworkStatus, Port, PortStatus, Quorum, Reviewer, ReviewerStatus, SecurityGroup,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -23,6 +23,7 @@ pub enum Item {
     Machine(Machine),
     Metadata(Metadata),
     Balancer(Balancer),
+    Endpoint(Endpoint),
     Quorum(Quorum),
     Credential(Credential),
     Reviewer(Reviewer),
@@ -40,6 +41,7 @@ pub enum ItemKind {
     Machine,
     Metadata,
     Balancer,
+    Endpoint,
     Quorum,
     Credential,
     Reviewer,
@@ -71,6 +73,7 @@ impl Item {
             Item::Machine(x) => (ItemKind::Machine, &x.id),
             Item::Metadata(x) => (ItemKind::Metadata, &x.id),
             Item::Balancer(x) => (ItemKind::Balancer, &x.id),
+            Item::Endpoint(x) => (ItemKind::Endpoint, &x.id),
             Item::Quorum(x) => (ItemKind::Quorum, &x.id),
             Item::Credential(x) => (ItemKind::Credential, &x.access_key_id),
             Item::Reviewer(x) => (ItemKind::Reviewer, &x.id),
@@ -98,6 +101,7 @@ pub enum Status {
     Disk(DiskStatus),
     Machine(MachineStatus),
     Balancer(BalancerStatus),
+    Endpoint(EndpointStatus),
     Reviewer(ReviewerStatus),
 }
 

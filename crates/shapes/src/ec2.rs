@@ -44,6 +44,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     CREATE_SUBNET.any(),
     CREATE_TAGS.any(),
     CREATE_VPC.any(),
+    CREATE_VPC_ENDPOINT.any(),
     DELETE_INTERNET_GATEWAY.any(),
     DELETE_KEY_PAIR.any(),
     DELETE_LAUNCH_TEMPLATE.any(),
@@ -58,6 +59,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     DELETE_SUBNET.any(),
     DELETE_TAGS.any(),
     DELETE_VPC.any(),
+    DELETE_VPC_ENDPOINTS.any(),
     DESCRIBE_ACCOUNT_ATTRIBUTES.any(),
     DESCRIBE_ADDRESSES.any(),
     DESCRIBE_AVAILABILITY_ZONES.any(),
@@ -105,6 +107,7 @@ pub static OPERATIONS: &[&AnyOperation] = &[
     MODIFY_SECURITY_GROUP_RULES.any(),
     MODIFY_SUBNET_ATTRIBUTE.any(),
     MODIFY_VPC_ATTRIBUTE.any(),
+    MODIFY_VPC_ENDPOINT.any(),
     REBOOT_INSTANCES.any(),
     RELEASE_ADDRESS.any(),
     REPLACE_NETWORK_ACL_ASSOCIATION.any(),
@@ -753,6 +756,7 @@ pub static CREATE_TAGS: Operation<CreateTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
         &INVALID_SUBNET_ID_NOT_FOUND,
         &INVALID_VOLUME_NOT_FOUND,
+        &INVALID_VPC_ENDPOINT_ID_NOT_FOUND,
         &INVALID_VPC_ID_NOT_FOUND,
         &NAT_GATEWAY_NOT_FOUND,
         &TAG_LIMIT_EXCEEDED,
@@ -785,6 +789,46 @@ pub static CREATE_VPC: Operation<CreateVpcRequest, CreateVpcResult> = Operation:
     waiter: false,
     unsigned: false,
 });
+
+pub static CREATE_VPC_ENDPOINT: Operation<CreateVpcEndpointRequest, CreateVpcEndpointResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "CreateVpcEndpoint",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::CREATE_VPC_ENDPOINT_REQUEST,
+        output: &schema::CREATE_VPC_ENDPOINT_RESULT,
+        action: "ec2:CreateVpcEndpoint",
+        open: false,
+        resources: &[
+            "arn:aws:ec2:{region}:{account}:vpc/{VpcId}",
+            "arn:aws:ec2:{region}:{account}:vpc-endpoint/*",
+            "arn:aws:ec2:{region}:{account}:subnet/{SubnetIds}",
+            "arn:aws:ec2:{region}:{account}:security-group/{SecurityGroupIds}",
+        ],
+        pass_role: &[],
+        errors: &[
+            &DUPLICATE_SUBNETS_IN_SAME_ZONE,
+            &INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET,
+            &INVALID_GROUP_NOT_FOUND,
+            &INVALID_PARAMETER,
+            &INVALID_POLICY_DOCUMENT,
+            &INVALID_SERVICE_NAME,
+            &INVALID_SUBNET_ID_NOT_FOUND,
+            &INVALID_VPC_ID_NOT_FOUND,
+            &SECURITY_GROUPS_PER_INTERFACE_LIMIT_EXCEEDED,
+            &TAG_LIMIT_EXCEEDED,
+            &UNSUPPORTED,
+            &VPC_ENDPOINT_LIMIT_EXCEEDED,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static DELETE_INTERNET_GATEWAY: Operation<DeleteInternetGatewayRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
@@ -1084,6 +1128,7 @@ pub static DELETE_TAGS: Operation<DeleteTagsRequest, ()> = Operation::new(AnyOpe
         &INVALID_SECURITY_GROUP_RULE_ID_NOT_FOUND,
         &INVALID_SUBNET_ID_NOT_FOUND,
         &INVALID_VOLUME_NOT_FOUND,
+        &INVALID_VPC_ENDPOINT_ID_NOT_FOUND,
         &INVALID_VPC_ID_NOT_FOUND,
         &NAT_GATEWAY_NOT_FOUND,
     ],
@@ -1115,6 +1160,28 @@ pub static DELETE_VPC: Operation<DeleteVpcRequest, ()> = Operation::new(AnyOpera
     waiter: false,
     unsigned: false,
 });
+
+pub static DELETE_VPC_ENDPOINTS: Operation<DeleteVpcEndpointsRequest, DeleteVpcEndpointsResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "DeleteVpcEndpoints",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::DELETE_VPC_ENDPOINTS_REQUEST,
+        output: &schema::DELETE_VPC_ENDPOINTS_RESULT,
+        action: "ec2:DeleteVpcEndpoints",
+        open: false,
+        resources: &["arn:aws:ec2:{region}:{account}:vpc-endpoint/{VpcEndpointIds}"],
+        pass_role: &[],
+        errors: &[&INVALID_VPC_ENDPOINT_ID_MALFORMED],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
 
 pub static DESCRIBE_ACCOUNT_ATTRIBUTES: Operation<DescribeAccountAttributesRequest, DescribeAccountAttributesResult> =
     Operation::new(AnyOperation {
@@ -2366,6 +2433,43 @@ pub static MODIFY_VPC_ATTRIBUTE: Operation<ModifyVpcAttributeRequest, ()> = Oper
     unsigned: false,
 });
 
+pub static MODIFY_VPC_ENDPOINT: Operation<ModifyVpcEndpointRequest, ModifyVpcEndpointResult> =
+    Operation::new(AnyOperation {
+        service: &SERVICE,
+        name: "ModifyVpcEndpoint",
+        method: "POST",
+        uri: "/",
+        status: 200,
+        input: &schema::MODIFY_VPC_ENDPOINT_REQUEST,
+        output: &schema::MODIFY_VPC_ENDPOINT_RESULT,
+        action: "ec2:ModifyVpcEndpoint",
+        open: false,
+        resources: &[
+            "arn:aws:ec2:{region}:{account}:vpc-endpoint/{VpcEndpointId}",
+            "arn:aws:ec2:{region}:{account}:subnet/{AddSubnetIds}",
+            "arn:aws:ec2:{region}:{account}:security-group/{AddSecurityGroupIds}",
+        ],
+        pass_role: &[],
+        errors: &[
+            &DUPLICATE_SUBNETS_IN_SAME_ZONE,
+            &INCORRECT_STATE,
+            &INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET,
+            &INVALID_GROUP_NOT_FOUND,
+            &INVALID_PARAMETER,
+            &INVALID_POLICY_DOCUMENT,
+            &INVALID_SUBNET_ID_NOT_FOUND,
+            &INVALID_VPC_ENDPOINT_ID_NOT_FOUND,
+            &SECURITY_GROUPS_PER_INTERFACE_LIMIT_EXCEEDED,
+            &UNSUPPORTED,
+        ],
+        invalid: Code::Common(Common::Validation),
+        readonly: false,
+        idempotency_token: None,
+        pagination: None,
+        waiter: false,
+        unsigned: false,
+    });
+
 pub static REBOOT_INSTANCES: Operation<RebootInstancesRequest, ()> = Operation::new(AnyOperation {
     service: &SERVICE,
     name: "RebootInstances",
@@ -2818,6 +2922,8 @@ pub static CIDR_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("CidrLimitExceede
 
 pub static DEPENDENCY_VIOLATION: ErrorShape = ErrorShape::plain("DependencyViolation", 400);
 
+pub static DUPLICATE_SUBNETS_IN_SAME_ZONE: ErrorShape = ErrorShape::plain("DuplicateSubnetsInSameZone", 400);
+
 pub static GATEWAY_NOT_ATTACHED: ErrorShape = ErrorShape::plain("Gateway.NotAttached", 400);
 
 pub static INCORRECT_INSTANCE_STATE: ErrorShape = ErrorShape::plain("IncorrectInstanceState", 400);
@@ -2913,9 +3019,13 @@ pub static INVALID_NETWORK_INTERFACE_IN_USE: ErrorShape = ErrorShape::plain("Inv
 pub static INVALID_NETWORK_INTERFACE_ID_NOT_FOUND: ErrorShape =
     ErrorShape::plain("InvalidNetworkInterfaceID.NotFound", 400);
 
+pub static INVALID_PARAMETER: ErrorShape = ErrorShape::plain("InvalidParameter", 400);
+
 pub static INVALID_PERMISSION_DUPLICATE: ErrorShape = ErrorShape::plain("InvalidPermission.Duplicate", 400);
 
 pub static INVALID_PERMISSION_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidPermission.NotFound", 400);
+
+pub static INVALID_POLICY_DOCUMENT: ErrorShape = ErrorShape::plain("InvalidPolicyDocument", 400);
 
 pub static INVALID_PREFIX_LIST_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidPrefixListID.NotFound", 400);
 
@@ -2944,6 +3054,8 @@ pub static INVALID_VPC_RANGE: ErrorShape = ErrorShape::plain("InvalidVpc.Range",
 
 pub static INVALID_VPC_CIDR_BLOCK_ASSOCIATION_ID_NOT_FOUND: ErrorShape =
     ErrorShape::plain("InvalidVpcCidrBlockAssociationID.NotFound", 400);
+
+pub static INVALID_VPC_ENDPOINT_ID_MALFORMED: ErrorShape = ErrorShape::plain("InvalidVpcEndpointId.Malformed", 400);
 
 pub static INVALID_VPC_ENDPOINT_ID_NOT_FOUND: ErrorShape = ErrorShape::plain("InvalidVpcEndpointId.NotFound", 400);
 
@@ -2998,6 +3110,8 @@ pub static UNSUPPORTED: ErrorShape = ErrorShape::plain("Unsupported", 400);
 pub static UNSUPPORTED_OPERATION: ErrorShape = ErrorShape::plain("UnsupportedOperation", 400);
 
 pub static VERSION_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("VersionLimitExceeded", 400);
+
+pub static VPC_ENDPOINT_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("VpcEndpointLimitExceeded", 400);
 
 pub static VPC_LIMIT_EXCEEDED: ErrorShape = ErrorShape::plain("VpcLimitExceeded", 400);
 
@@ -4288,6 +4402,60 @@ pub struct CreateTagsRequest {
 shape!(CreateTagsRequest = schema::CREATE_TAGS_REQUEST { dry_run: "DryRun", resources: "Resources", tags: "Tags" });
 
 #[derive(Clone, Default, PartialEq)]
+pub struct CreateVpcEndpointRequest {
+    pub dry_run: Option<bool>,
+    pub vpc_endpoint_type: Option<VpcEndpointType>,
+    pub vpc_id: String,
+    pub service_name: Option<String>,
+    pub policy_document: Option<String>,
+    pub route_table_ids: Option<Vec<String>>,
+    pub subnet_ids: Option<Vec<String>>,
+    pub security_group_ids: Option<Vec<String>>,
+    pub ip_address_type: Option<IpAddressType>,
+    pub dns_options: Option<DnsOptionsSpecification>,
+    pub client_token: Option<String>,
+    pub private_dns_enabled: Option<bool>,
+    pub tag_specifications: Option<Vec<TagSpecification>>,
+    pub subnet_configurations: Option<Vec<SubnetConfiguration>>,
+    pub service_network_arn: Option<String>,
+    pub resource_configuration_arn: Option<String>,
+    pub service_region: Option<String>,
+}
+
+shape!(
+    CreateVpcEndpointRequest = schema::CREATE_VPC_ENDPOINT_REQUEST {
+        dry_run: "DryRun",
+        vpc_endpoint_type: "VpcEndpointType",
+        vpc_id: "VpcId",
+        service_name: "ServiceName",
+        policy_document: "PolicyDocument",
+        route_table_ids: "RouteTableIds",
+        subnet_ids: "SubnetIds",
+        security_group_ids: "SecurityGroupIds",
+        ip_address_type: "IpAddressType",
+        dns_options: "DnsOptions",
+        client_token: "ClientToken",
+        private_dns_enabled: "PrivateDnsEnabled",
+        tag_specifications: "TagSpecifications",
+        subnet_configurations: "SubnetConfigurations",
+        service_network_arn: "ServiceNetworkArn",
+        resource_configuration_arn: "ResourceConfigurationArn",
+        service_region: "ServiceRegion",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct CreateVpcEndpointResult {
+    pub vpc_endpoint: Option<VpcEndpoint>,
+    pub client_token: Option<String>,
+}
+
+shape!(
+    CreateVpcEndpointResult =
+        schema::CREATE_VPC_ENDPOINT_RESULT { vpc_endpoint: "VpcEndpoint", client_token: "ClientToken" }
+);
+
+#[derive(Clone, Default, PartialEq)]
 pub struct CreateVpcRequest {
     pub cidr_block: Option<String>,
     pub ipv6_pool: Option<String>,
@@ -4549,6 +4717,24 @@ pub struct DeleteTagsRequest {
 }
 
 shape!(DeleteTagsRequest = schema::DELETE_TAGS_REQUEST { dry_run: "DryRun", resources: "Resources", tags: "Tags" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteVpcEndpointsRequest {
+    pub dry_run: Option<bool>,
+    pub vpc_endpoint_ids: Vec<String>,
+}
+
+shape!(
+    DeleteVpcEndpointsRequest =
+        schema::DELETE_VPC_ENDPOINTS_REQUEST { dry_run: "DryRun", vpc_endpoint_ids: "VpcEndpointIds" }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DeleteVpcEndpointsResult {
+    pub unsuccessful: Option<Vec<UnsuccessfulItem>>,
+}
+
+shape!(DeleteVpcEndpointsResult = schema::DELETE_VPC_ENDPOINTS_RESULT { unsuccessful: "Unsuccessful" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct DeleteVpcRequest {
@@ -5615,6 +5801,23 @@ pub struct DnsOptions {
 
 shape!(
     DnsOptions = schema::DNS_OPTIONS {
+        dns_record_ip_type: "DnsRecordIpType",
+        private_dns_only_for_inbound_resolver_endpoint: "PrivateDnsOnlyForInboundResolverEndpoint",
+        private_dns_preference: "PrivateDnsPreference",
+        private_dns_specified_domains: "PrivateDnsSpecifiedDomains",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct DnsOptionsSpecification {
+    pub dns_record_ip_type: Option<DnsRecordIpType>,
+    pub private_dns_only_for_inbound_resolver_endpoint: Option<bool>,
+    pub private_dns_preference: Option<String>,
+    pub private_dns_specified_domains: Option<Vec<String>>,
+}
+
+shape!(
+    DnsOptionsSpecification = schema::DNS_OPTIONS_SPECIFICATION {
         dns_record_ip_type: "DnsRecordIpType",
         private_dns_only_for_inbound_resolver_endpoint: "PrivateDnsOnlyForInboundResolverEndpoint",
         private_dns_preference: "PrivateDnsPreference",
@@ -8591,6 +8794,50 @@ shape!(
 );
 
 #[derive(Clone, Default, PartialEq)]
+pub struct ModifyVpcEndpointRequest {
+    pub dry_run: Option<bool>,
+    pub vpc_endpoint_id: String,
+    pub reset_policy: Option<bool>,
+    pub policy_document: Option<String>,
+    pub add_route_table_ids: Option<Vec<String>>,
+    pub remove_route_table_ids: Option<Vec<String>>,
+    pub add_subnet_ids: Option<Vec<String>>,
+    pub remove_subnet_ids: Option<Vec<String>>,
+    pub add_security_group_ids: Option<Vec<String>>,
+    pub remove_security_group_ids: Option<Vec<String>>,
+    pub ip_address_type: Option<IpAddressType>,
+    pub dns_options: Option<DnsOptionsSpecification>,
+    pub private_dns_enabled: Option<bool>,
+    pub subnet_configurations: Option<Vec<SubnetConfiguration>>,
+}
+
+shape!(
+    ModifyVpcEndpointRequest = schema::MODIFY_VPC_ENDPOINT_REQUEST {
+        dry_run: "DryRun",
+        vpc_endpoint_id: "VpcEndpointId",
+        reset_policy: "ResetPolicy",
+        policy_document: "PolicyDocument",
+        add_route_table_ids: "AddRouteTableIds",
+        remove_route_table_ids: "RemoveRouteTableIds",
+        add_subnet_ids: "AddSubnetIds",
+        remove_subnet_ids: "RemoveSubnetIds",
+        add_security_group_ids: "AddSecurityGroupIds",
+        remove_security_group_ids: "RemoveSecurityGroupIds",
+        ip_address_type: "IpAddressType",
+        dns_options: "DnsOptions",
+        private_dns_enabled: "PrivateDnsEnabled",
+        subnet_configurations: "SubnetConfigurations",
+    }
+);
+
+#[derive(Clone, Default, PartialEq)]
+pub struct ModifyVpcEndpointResult {
+    pub r#return: Option<bool>,
+}
+
+shape!(ModifyVpcEndpointResult = schema::MODIFY_VPC_ENDPOINT_RESULT { r#return: "Return" });
+
+#[derive(Clone, Default, PartialEq)]
 pub struct Monitoring {
     pub metric_category_ids: Option<Vec<String>>,
     pub state: Option<MonitoringState>,
@@ -10492,7 +10739,7 @@ pub struct StartInstancesResult {
 
 shape!(StartInstancesResult = schema::START_INSTANCES_RESULT { starting_instances: "StartingInstances" });
 
-string_enum!(State { PendingAcceptance = "PendingAcceptance", Pending = "Pending", Available = "Available", Deleting = "Deleting", Deleted = "Deleted", Rejected = "Rejected", Failed = "Failed", Expired = "Expired", Partial = "Partial",  });
+string_enum!(State { PendingAcceptance = "PendingAcceptance", Deleted = "Deleted", Rejected = "Rejected", Expired = "Expired", Partial = "Partial", Available = "available", Deleting = "deleting", Failed = "failed", Pending = "pending",  });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct StateReason {
@@ -10598,6 +10845,15 @@ pub struct SubnetCidrBlockState {
 shape!(SubnetCidrBlockState = schema::SUBNET_CIDR_BLOCK_STATE { state: "State", status_message: "StatusMessage" });
 
 string_enum!(SubnetCidrBlockStateCode { Associating = "associating", Associated = "associated", Disassociating = "disassociating", Disassociated = "disassociated", Failing = "failing", Failed = "failed",  });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct SubnetConfiguration {
+    pub subnet_id: Option<String>,
+    pub ipv4: Option<String>,
+    pub ipv6: Option<String>,
+}
+
+shape!(SubnetConfiguration = schema::SUBNET_CONFIGURATION { subnet_id: "SubnetId", ipv4: "Ipv4", ipv6: "Ipv6" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct SubnetIpPrefixes {
@@ -10725,6 +10981,22 @@ shape!(
         private_ip_addresses: "PrivateIpAddresses",
     }
 );
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UnsuccessfulItem {
+    pub error: Option<UnsuccessfulItemError>,
+    pub resource_id: Option<String>,
+}
+
+shape!(UnsuccessfulItem = schema::UNSUCCESSFUL_ITEM { error: "Error", resource_id: "ResourceId" });
+
+#[derive(Clone, Default, PartialEq)]
+pub struct UnsuccessfulItemError {
+    pub code: Option<String>,
+    pub message: Option<String>,
+}
+
+shape!(UnsuccessfulItemError = schema::UNSUCCESSFUL_ITEM_ERROR { code: "Code", message: "Message" });
 
 #[derive(Clone, Default, PartialEq)]
 pub struct UpdateSecurityGroupRuleDescriptionsEgressRequest {
@@ -12172,6 +12444,37 @@ mod schema {
         ]),
     );
 
+    pub static CREATE_VPC_ENDPOINT_REQUEST: Schema = Schema::structure(
+        "CreateVpcEndpointRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("VpcEndpointType", &VPC_ENDPOINT_TYPE),
+            Member::new("VpcId", &VPC_ID).required(),
+            Member::new("ServiceName", &STRING),
+            Member::new("PolicyDocument", &STRING),
+            Member::new("RouteTableIds", &VPC_ENDPOINT_ROUTE_TABLE_ID_LIST).named("RouteTableId"),
+            Member::new("SubnetIds", &VPC_ENDPOINT_SUBNET_ID_LIST).named("SubnetId"),
+            Member::new("SecurityGroupIds", &VPC_ENDPOINT_SECURITY_GROUP_ID_LIST).named("SecurityGroupId"),
+            Member::new("IpAddressType", &IP_ADDRESS_TYPE),
+            Member::new("DnsOptions", &DNS_OPTIONS_SPECIFICATION),
+            Member::new("ClientToken", &STRING),
+            Member::new("PrivateDnsEnabled", &BOOLEAN),
+            Member::new("TagSpecifications", &TAG_SPECIFICATION_LIST).named("TagSpecification"),
+            Member::new("SubnetConfigurations", &SUBNET_CONFIGURATIONS_LIST).named("SubnetConfiguration"),
+            Member::new("ServiceNetworkArn", &SERVICE_NETWORK_ARN),
+            Member::new("ResourceConfigurationArn", &RESOURCE_CONFIGURATION_ARN),
+            Member::new("ServiceRegion", &STRING),
+        ]),
+    );
+
+    pub static CREATE_VPC_ENDPOINT_RESULT: Schema = Schema::structure(
+        "CreateVpcEndpointResult",
+        &Structure::new(&[
+            Member::new("VpcEndpoint", &VPC_ENDPOINT).named("vpcEndpoint"),
+            Member::new("ClientToken", &STRING).named("clientToken"),
+        ]),
+    );
+
     pub static CREATE_VPC_REQUEST: Schema = Schema::structure(
         "CreateVpcRequest",
         &Structure::new(&[
@@ -12376,6 +12679,19 @@ mod schema {
             Member::new("Resources", &RESOURCE_ID_LIST).required().named("resourceId"),
             Member::new("Tags", &TAG_LIST).named("tag"),
         ]),
+    );
+
+    pub static DELETE_VPC_ENDPOINTS_REQUEST: Schema = Schema::structure(
+        "DeleteVpcEndpointsRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("VpcEndpointIds", &VPC_ENDPOINT_ID_LIST).required().named("VpcEndpointId"),
+        ]),
+    );
+
+    pub static DELETE_VPC_ENDPOINTS_RESULT: Schema = Schema::structure(
+        "DeleteVpcEndpointsResult",
+        &Structure::new(&[Member::new("Unsuccessful", &UNSUCCESSFUL_ITEM_SET).named("unsuccessful")]),
     );
 
     pub static DELETE_VPC_REQUEST: Schema = Schema::structure(
@@ -13124,6 +13440,17 @@ mod schema {
             Member::new("PrivateDnsPreference", &STRING).named("privateDnsPreference"),
             Member::new("PrivateDnsSpecifiedDomains", &PRIVATE_DNS_SPECIFIED_DOMAIN_SET)
                 .named("privateDnsSpecifiedDomainSet"),
+        ]),
+    );
+
+    pub static DNS_OPTIONS_SPECIFICATION: Schema = Schema::structure(
+        "DnsOptionsSpecification",
+        &Structure::new(&[
+            Member::new("DnsRecordIpType", &DNS_RECORD_IP_TYPE),
+            Member::new("PrivateDnsOnlyForInboundResolverEndpoint", &BOOLEAN),
+            Member::new("PrivateDnsPreference", &STRING),
+            Member::new("PrivateDnsSpecifiedDomains", &PRIVATE_DNS_SPECIFIED_DOMAIN_SET)
+                .named("PrivateDnsSpecifiedDomain"),
         ]),
     );
 
@@ -16923,6 +17250,31 @@ mod schema {
         ]),
     );
 
+    pub static MODIFY_VPC_ENDPOINT_REQUEST: Schema = Schema::structure(
+        "ModifyVpcEndpointRequest",
+        &Structure::new(&[
+            Member::new("DryRun", &BOOLEAN),
+            Member::new("VpcEndpointId", &VPC_ENDPOINT_ID).required(),
+            Member::new("ResetPolicy", &BOOLEAN),
+            Member::new("PolicyDocument", &STRING),
+            Member::new("AddRouteTableIds", &VPC_ENDPOINT_ROUTE_TABLE_ID_LIST).named("AddRouteTableId"),
+            Member::new("RemoveRouteTableIds", &VPC_ENDPOINT_ROUTE_TABLE_ID_LIST).named("RemoveRouteTableId"),
+            Member::new("AddSubnetIds", &VPC_ENDPOINT_SUBNET_ID_LIST).named("AddSubnetId"),
+            Member::new("RemoveSubnetIds", &VPC_ENDPOINT_SUBNET_ID_LIST).named("RemoveSubnetId"),
+            Member::new("AddSecurityGroupIds", &VPC_ENDPOINT_SECURITY_GROUP_ID_LIST).named("AddSecurityGroupId"),
+            Member::new("RemoveSecurityGroupIds", &VPC_ENDPOINT_SECURITY_GROUP_ID_LIST).named("RemoveSecurityGroupId"),
+            Member::new("IpAddressType", &IP_ADDRESS_TYPE),
+            Member::new("DnsOptions", &DNS_OPTIONS_SPECIFICATION),
+            Member::new("PrivateDnsEnabled", &BOOLEAN),
+            Member::new("SubnetConfigurations", &SUBNET_CONFIGURATIONS_LIST).named("SubnetConfiguration"),
+        ]),
+    );
+
+    pub static MODIFY_VPC_ENDPOINT_RESULT: Schema = Schema::structure(
+        "ModifyVpcEndpointResult",
+        &Structure::new(&[Member::new("Return", &BOOLEAN).named("return")]),
+    );
+
     pub static MONITORING: Schema = Schema::structure(
         "Monitoring",
         &Structure::new(&[
@@ -18617,14 +18969,14 @@ mod schema {
 
     pub static STATE: Schema = Schema::string("State").one_of(&[
         "PendingAcceptance",
-        "Pending",
-        "Available",
-        "Deleting",
         "Deleted",
         "Rejected",
-        "Failed",
         "Expired",
         "Partial",
+        "available",
+        "deleting",
+        "failed",
+        "pending",
     ]);
 
     pub static STATE_REASON: Schema = Schema::structure(
@@ -18709,6 +19061,18 @@ mod schema {
         "failing",
         "failed",
     ]);
+
+    pub static SUBNET_CONFIGURATION: Schema = Schema::structure(
+        "SubnetConfiguration",
+        &Structure::new(&[
+            Member::new("SubnetId", &SUBNET_ID),
+            Member::new("Ipv4", &STRING),
+            Member::new("Ipv6", &STRING),
+        ]),
+    );
+
+    pub static SUBNET_CONFIGURATIONS_LIST: Schema =
+        Schema::list("SubnetConfigurationsList", &List::of(Member::new("member", &SUBNET_CONFIGURATION).named("item")));
 
     pub static SUBNET_ID: Schema = Schema::string("SubnetId");
 
@@ -18867,6 +19231,25 @@ mod schema {
             Member::new("PrivateIpAddresses", &PRIVATE_IP_ADDRESS_STRING_LIST).named("privateIpAddress"),
         ]),
     );
+
+    pub static UNSUCCESSFUL_ITEM: Schema = Schema::structure(
+        "UnsuccessfulItem",
+        &Structure::new(&[
+            Member::new("Error", &UNSUCCESSFUL_ITEM_ERROR).named("error"),
+            Member::new("ResourceId", &STRING).named("resourceId"),
+        ]),
+    );
+
+    pub static UNSUCCESSFUL_ITEM_ERROR: Schema = Schema::structure(
+        "UnsuccessfulItemError",
+        &Structure::new(&[
+            Member::new("Code", &STRING).named("code"),
+            Member::new("Message", &STRING).named("message"),
+        ]),
+    );
+
+    pub static UNSUCCESSFUL_ITEM_SET: Schema =
+        Schema::list("UnsuccessfulItemSet", &List::of(Member::new("member", &UNSUCCESSFUL_ITEM).named("item")));
 
     pub static UNSUPPORTED_INSTANCE_TYPE_SET: Schema =
         Schema::list("UnsupportedInstanceTypeSet", &List::of(Member::new("member", &INSTANCE_TYPE_ITEM).named("item")));
@@ -19211,8 +19594,19 @@ mod schema {
     pub static VPC_ENDPOINT_ID_LIST: Schema =
         Schema::list("VpcEndpointIdList", &List::of(Member::new("member", &VPC_ENDPOINT_ID).named("item")));
 
+    pub static VPC_ENDPOINT_ROUTE_TABLE_ID_LIST: Schema =
+        Schema::list("VpcEndpointRouteTableIdList", &List::of(Member::new("member", &ROUTE_TABLE_ID).named("item")));
+
+    pub static VPC_ENDPOINT_SECURITY_GROUP_ID_LIST: Schema = Schema::list(
+        "VpcEndpointSecurityGroupIdList",
+        &List::of(Member::new("member", &SECURITY_GROUP_ID).named("item")),
+    );
+
     pub static VPC_ENDPOINT_SET: Schema =
         Schema::list("VpcEndpointSet", &List::of(Member::new("member", &VPC_ENDPOINT).named("item")));
+
+    pub static VPC_ENDPOINT_SUBNET_ID_LIST: Schema =
+        Schema::list("VpcEndpointSubnetIdList", &List::of(Member::new("member", &SUBNET_ID).named("item")));
 
     pub static VPC_ENDPOINT_TYPE: Schema = Schema::string("VpcEndpointType").one_of(&[
         "Interface",

@@ -260,6 +260,9 @@ fn answer(view: &View, key: &AnyKey, now: Millis) -> Option<Observation> {
         }),
         hostspec::Machine::WANT => saw::<hostspec::Machine>(view, &name, |machine| Some(running(machine, START))),
         hostspec::Balancer::WANT => saw::<hostspec::Balancer>(view, &name, |balancer| Some(healthy(balancer))),
+        hostspec::Endpoint::WANT => {
+            saw::<hostspec::Endpoint>(view, &name, |_| Some(hostspec::EndpointStatus { ready: true, why: None }))
+        }
         hostspec::Reviewer::WANT => {
             saw::<hostspec::Reviewer>(view, &name, |_| Some(hostspec::ReviewerStatus { ready: true, why: None }))
         }

@@ -77,6 +77,7 @@ fn generate(ops: &ops::Ops, models: &source::Models, root: &Path) -> Result<BTre
         let mut model = models.read(&service.model)?;
         for (shape, values) in &service.values {
             let known = model.shapes.get_mut(shape).with_context(|| format!("{name} has no shape {shape}"))?;
+            known.values.retain(|known| values.iter().all(|ours| names::variant(ours) != names::variant(known)));
             known.values.extend(values.iter().cloned());
         }
         let text = emit::service(name, service, &model).with_context(|| format!("generating {name}"))?;

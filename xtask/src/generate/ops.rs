@@ -47,7 +47,7 @@ pub struct Service {
     /// Shapes that hold secrets, beside those that the model says.
     #[serde(default)]
     pub sensitive: BTreeSet<String>,
-    /// By shape: values that AWS answers and its model does not know.
+    /// By shape: values that AWS answers and its model does not know, or spells otherwise.
     #[serde(default)]
     pub values: BTreeMap<String, Vec<String>>,
     /// The operations.

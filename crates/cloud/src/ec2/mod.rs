@@ -26,7 +26,7 @@ pub mod subnet;
 pub mod tags;
 pub mod volume;
 pub mod vpc;
-mod vpc_endpoint;
+pub mod vpc_endpoint;
 
 use roadstead_kernel::Service;
 use roadstead_shapes::ec2 as api;
@@ -136,8 +136,11 @@ pub fn service() -> Service {
         .read(&api::GET_CONSOLE_OUTPUT, instance::ops::console_output)
         .read(&api::DESCRIBE_VOLUMES, volume::ops::describe)
         .read(&api::DESCRIBE_SNAPSHOTS, snapshot::describe)
-        .read(&api::DESCRIBE_VPC_ENDPOINTS, vpc_endpoint::describe)
-        .read(&api::DESCRIBE_VPC_ENDPOINT_SERVICES, vpc_endpoint::describe_services)
+        .write(&api::CREATE_VPC_ENDPOINT, vpc_endpoint::ops::create)
+        .read(&api::DESCRIBE_VPC_ENDPOINTS, vpc_endpoint::ops::describe)
+        .read(&api::DESCRIBE_VPC_ENDPOINT_SERVICES, vpc_endpoint::ops::describe_services)
+        .write(&api::MODIFY_VPC_ENDPOINT, vpc_endpoint::ops::modify)
+        .write(&api::DELETE_VPC_ENDPOINTS, vpc_endpoint::ops::delete)
         .write(&api::CREATE_TAGS, tags::ops::create)
         .write(&api::DELETE_TAGS, tags::ops::delete)
         .read(&api::DESCRIBE_TAGS, tags::ops::describe)

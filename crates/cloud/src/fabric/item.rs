@@ -77,6 +77,7 @@ host_item!(SecurityGroup, (), id, "host/security-group", "host/security-group-st
 host_item!(Disk, hostspec::DiskStatus, id, "host/disk", "host/disk-status", hostspec::Status::Disk(s) => Some(s));
 host_item!(Machine, hostspec::MachineStatus, id, "host/machine", "host/machine-status", hostspec::Status::Machine(s) => Some(s));
 host_item!(Balancer, hostspec::BalancerStatus, id, "host/balancer", "host/balancer-status", hostspec::Status::Balancer(s) => Some(s));
+host_item!(Endpoint, hostspec::EndpointStatus, id, "host/endpoint", "host/endpoint-status", hostspec::Status::Endpoint(s) => Some(s));
 host_item!(Reviewer, hostspec::ReviewerStatus, id, "host/reviewer", "host/reviewer-status", hostspec::Status::Reviewer(s) => Some(s));
 host_item!(Metadata, (), id, "host/metadata", "host/metadata-status", _ => None);
 host_item!(Quorum, (), id, "host/quorum", "host/quorum-status", _ => None);

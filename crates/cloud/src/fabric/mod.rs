@@ -6,6 +6,7 @@
 
 mod borders;
 mod detours;
+mod endpoint;
 mod item;
 mod machine;
 mod metadata;
@@ -13,6 +14,7 @@ mod nat_gateway;
 mod outside;
 mod plan;
 
+pub use endpoint::EndpointPlanner;
 pub use item::{HostItem, Saw, Want};
 pub use machine::MachinePlanner;
 pub use nat_gateway::NatGatewayPlanner;

@@ -89,6 +89,9 @@ impl Planner for PortPlanner {
         if eni.balancer {
             return Next::settled("a balancer answers for it");
         }
+        if eni.endpoint {
+            return Next::settled("an endpoint answers for it");
+        }
         if !is_wanted::<hostspec::Network>(tx, &eni.vpc) {
             return Next::settled("waits for its network");
         }

@@ -2,6 +2,7 @@
 
 use crate::balancer::Balancers;
 use crate::disk::Disks;
+use crate::endpoint::Endpoints;
 use crate::link_local::LinkLocal;
 use crate::machine::Machines;
 use crate::net::{Nets, Part};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub(super) struct Areas {
     nets: Nets,
     balancers: Balancers,
+    endpoints: Endpoints,
     quorums: Quorums,
     disks: Disks,
     machines: Machines,
@@ -31,9 +33,10 @@ impl Areas {
         let machines = Machines::new(config.clone(), saw.clone(), nets.clone(), disks.clone())?;
         let balancers = Balancers::new(config.clone(), saw.clone(), nets.clone(), machines.roster());
         let quorums = Quorums::new(nets.clone(), machines.roster());
-        let reviewers = Reviewers::new(config.clone(), saw, nets.clone());
-        let link_local = LinkLocal::new(config, nets.clone());
-        Ok(Areas { nets, balancers, quorums, disks, machines, reviewers, link_local })
+        let reviewers = Reviewers::new(config.clone(), saw.clone(), nets.clone());
+        let endpoints = Endpoints::new(config.clone(), saw, nets.clone());
+        let link_local = LinkLocal::new(config, nets.clone(), endpoints.names());
+        Ok(Areas { nets, balancers, endpoints, quorums, disks, machines, reviewers, link_local })
     }
 
     /// Makes the item as it is wanted.
@@ -46,6 +49,7 @@ impl Areas {
             Item::Port(spec) => self.nets.put_port(*generation, spec).await,
             Item::SecurityGroup(spec) => self.nets.put_group(spec).await,
             Item::Balancer(spec) => self.balancers.put(*generation, spec).await,
+            Item::Endpoint(spec) => self.endpoints.put(*generation, spec).await,
             Item::Quorum(spec) => self.quorums.put(*generation, spec).await,
             Item::Disk(spec) => self.disks.put(*generation, spec),
             Item::Machine(spec) => self.machines.put(*generation, spec),
@@ -65,6 +69,7 @@ impl Areas {
             ItemKind::Port => self.nets.remove_port(&key.id).await,
             ItemKind::SecurityGroup => self.nets.remove_group(&key.id).await,
             ItemKind::Balancer => self.balancers.remove(&key.id).await,
+            ItemKind::Endpoint => self.endpoints.remove(&key.id).await,
             ItemKind::Quorum => self.quorums.remove(&key.id).await,
             ItemKind::Disk => self.disks.remove(&key.id).await,
             ItemKind::Machine => self.machines.remove(&key.id).await,
@@ -81,6 +86,7 @@ impl Areas {
             Item::Port(spec) => self.nets.adopt(&spec.network, Part::Port(spec.clone())).await,
             Item::SecurityGroup(spec) => self.nets.adopt(&spec.network, Part::Group(spec.clone())).await,
             Item::Balancer(spec) => self.balancers.adopt(spec).await,
+            Item::Endpoint(spec) => self.endpoints.adopt(spec).await,
             Item::Reviewer(spec) => self.reviewers.adopt(spec).await,
             _ => {}
         }

@@ -5,6 +5,7 @@ use super::resolver::Zone;
 use super::{Door, api, metadata, resolver};
 use crate::Config;
 use crate::backoff::Backoff;
+use crate::endpoint::Names;
 use crate::net::{Life, Nets};
 use crate::tended::Told;
 use anyhow::{Context as _, Result};
@@ -23,12 +24,13 @@ pub(super) struct Actor {
     config: Arc<Config>,
     nets: Nets,
     instances: Arc<Instances>,
+    names: Names,
     told: Told<Network>,
 }
 
 impl Actor {
-    pub fn new(config: Arc<Config>, nets: Nets, instances: Arc<Instances>, told: Told<Network>) -> Actor {
-        Actor { config, nets, instances, told }
+    pub fn new(config: Arc<Config>, nets: Nets, instances: Arc<Instances>, names: Names, told: Told<Network>) -> Actor {
+        Actor { config, nets, instances, names, told }
     }
 
     /// Until the area drops the other end of `told`, or aborts.
@@ -71,7 +73,7 @@ impl Actor {
     /// A task per door, which ends only when it cannot go on.
     async fn open(&self, network: &Network) -> Result<JoinSet<Result<()>>> {
         let (id, instances) = (network.id.clone(), self.instances.clone());
-        let zone = Arc::new(Zone::new(&self.config.region, &network.cidrs));
+        let zone = Arc::new(Zone::new(&self.config.region, network, self.names.clone()));
         let mut doors = JoinSet::new();
         doors.spawn(metadata::serve(self.listen(Door::Metadata, network).await?, id, instances));
         let datagrams = self.nets.receive(&network.id, Door::Names.service(network)).await?;

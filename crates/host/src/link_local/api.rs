@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Passes on whoever connects. `address` is the file that says where the region listens; it is read for each, since a
 /// region that was restarted may be elsewhere.
-pub(super) async fn serve(listener: TcpListener, address: PathBuf) -> Result<()> {
+pub(crate) async fn serve(listener: TcpListener, address: PathBuf) -> Result<()> {
     let address: Arc<Path> = address.into();
     let each = |client, peer| {
         let address = address.clone();

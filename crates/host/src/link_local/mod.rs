@@ -11,13 +11,14 @@
 //! same doors again; the data path of everything else knows nothing of them.
 
 mod actor;
-mod api;
+pub(crate) mod api;
 mod attend;
 mod metadata;
 mod resolver;
 
 use crate::Config;
 use crate::backoff::Backoff;
+use crate::endpoint::Names;
 use crate::net::{Nets, Part, Service, Transport};
 use crate::tended::{Tended, Told};
 use actor::Actor;
@@ -35,6 +36,7 @@ struct Inner {
     config: Arc<Config>,
     nets: Nets,
     instances: Arc<Instances>,
+    names: Names,
     tended: Tended<Network>,
 }
 
@@ -58,15 +60,16 @@ impl Door {
             Door::NamesByTcp => ("link-local.names-tcp", RESOLVER, Transport::Tcp, 53),
             Door::Api => ("link-local.api", API, Transport::Tcp, 80),
         };
-        Service { id: id.to_owned(), address, transport, port, clients: network.cidrs.clone() }
+        Service { id: id.to_owned(), address, transport, port, clients: network.cidrs.clone(), groups: Vec::new() }
     }
 }
 
 impl LinkLocal {
-    /// Starts without touching anything. The root key is read when a secret is first needed.
-    pub fn new(config: Arc<Config>, nets: Nets) -> LinkLocal {
+    /// Starts without touching anything. The root key is read when a secret is first needed. `names` are known besides those
+    /// of addresses.
+    pub fn new(config: Arc<Config>, nets: Nets, names: Names) -> LinkLocal {
         let instances = Arc::new(Instances::new(&config.root_key));
-        LinkLocal(Arc::new(Inner { config, nets, instances, tended: Tended::new() }))
+        LinkLocal(Arc::new(Inner { config, nets, instances, names, tended: Tended::new() }))
     }
 
     /// Has a task of its own answer in the network, if it has link-local addresses.
@@ -109,7 +112,7 @@ impl LinkLocal {
     }
 
     fn start(&self, told: Told<Network>) -> JoinHandle<()> {
-        let Inner { config, nets, instances, .. } = &*self.0;
-        tokio::spawn(Actor::new(config.clone(), nets.clone(), instances.clone(), told).run())
+        let Inner { config, nets, instances, names, .. } = &*self.0;
+        tokio::spawn(Actor::new(config.clone(), nets.clone(), instances.clone(), names.clone(), told).run())
     }
 }

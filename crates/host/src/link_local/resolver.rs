@@ -1,4 +1,4 @@
-//! The VPC's resolver: the names that EC2 gives to private addresses, and back.
+//! The VPC's resolver: the names that EC2 gives to private addresses, and back, and those of the VPC's endpoints.
 //!
 //! Nothing else has a name here. Any other question is answered at once that there is no such name, so that nobody waits
 //! for what cannot come: the embedded default reaches nothing outside, and public names of AWS would need certificates
@@ -6,7 +6,9 @@
 //! after that one.
 
 use super::attend::attend;
+use crate::endpoint::Names;
 use anyhow::Result;
+use roadstead_hostspec::Network;
 use roadstead_types::Cidr;
 use simple_dns::rdata::{A, OPT, PTR, RData};
 use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, RCODE, ResourceRecord, TYPE};
@@ -28,17 +30,18 @@ const TTL: u32 = 60;
 const DATAGRAM: u16 = 1232;
 
 /// The names of a network.
-#[derive(Debug)]
 pub(super) struct Zone {
     /// `ec2.internal`, `us-west-2.compute.internal`: VPC user guide, "DNS attributes for your VPC".
     domain: String,
+    network: String,
     blocks: Vec<Cidr>,
+    names: Names,
 }
 
 /// What a question gets.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
-    Address(Ipv4Addr),
+    Addresses(Vec<Ipv4Addr>),
     Name(String),
     /// The name exists, and has nothing of the kind.
     Nothing,
@@ -46,13 +49,13 @@ enum Found {
 }
 
 impl Zone {
-    /// That of a network with these blocks.
-    pub fn new(region: &str, blocks: &[Cidr]) -> Zone {
+    /// That of a network.
+    pub fn new(region: &str, network: &Network, names: Names) -> Zone {
         let domain = match region {
             "us-east-1" => "ec2.internal".to_owned(),
             other => format!("{other}.compute.internal"),
         };
-        Zone { domain, blocks: blocks.to_vec() }
+        Zone { domain, network: network.id.clone(), blocks: network.cidrs.clone(), names }
     }
 
     /// The answer to a message; none if it is not a question at all.
@@ -75,30 +78,31 @@ impl Zone {
         reply.name_servers.clear();
         reply.additional_records.clear();
         *reply.opt_mut() = edns.then(|| OPT { opt_codes: Vec::new(), udp_packet_size: DATAGRAM, version: 0 });
-        let (code, record) = self.look_up(opcode, &reply);
+        let (code, records) = self.look_up(opcode, &reply);
         *reply.rcode_mut() = code;
-        reply.answers.extend(record);
+        reply.answers.extend(records);
         reply.build_bytes_vec_compressed().ok()
     }
 
-    fn look_up(&self, opcode: OPCODE, asked: &Packet<'_>) -> (RCODE, Option<ResourceRecord<'static>>) {
+    fn look_up(&self, opcode: OPCODE, asked: &Packet<'_>) -> (RCODE, Vec<ResourceRecord<'static>>) {
         if opcode != OPCODE::StandardQuery {
-            return (RCODE::NotImplemented, None);
+            return (RCODE::NotImplemented, Vec::new());
         }
-        let [question] = asked.questions.as_slice() else { return (RCODE::FormatError, None) };
+        let [question] = asked.questions.as_slice() else { return (RCODE::FormatError, Vec::new()) };
         if !matches!(question.qclass, QCLASS::CLASS(CLASS::IN) | QCLASS::ANY) {
-            return (RCODE::Refused, None);
+            return (RCODE::Refused, Vec::new());
         }
         let name = question.qname.clone().into_owned();
-        let record = |data| Some(ResourceRecord::new(name.clone(), CLASS::IN, TTL, data));
+        let record = |data| ResourceRecord::new(name.clone(), CLASS::IN, TTL, data);
+        let leads_to = |address: Ipv4Addr| record(RData::A(A { address: address.into() }));
         match self.find(&name.to_string().to_ascii_lowercase(), question.qtype) {
-            Found::Address(address) => (RCODE::NoError, record(RData::A(A { address: address.into() }))),
+            Found::Addresses(all) => (RCODE::NoError, all.into_iter().map(leads_to).collect()),
             Found::Name(to) => match Name::new(&to) {
-                Ok(to) => (RCODE::NoError, record(RData::PTR(PTR(to.into_owned())))),
-                Err(_) => (RCODE::ServerFailure, None),
+                Ok(to) => (RCODE::NoError, vec![record(RData::PTR(PTR(to.into_owned())))]),
+                Err(_) => (RCODE::ServerFailure, Vec::new()),
             },
-            Found::Nothing => (RCODE::NoError, None),
-            Found::NoSuchName => (RCODE::NameError, None),
+            Found::Nothing => (RCODE::NoError, Vec::new()),
+            Found::NoSuchName => (RCODE::NameError, Vec::new()),
         }
     }
 
@@ -107,8 +111,9 @@ impl Zone {
         if name == self.domain {
             return Found::Nothing;
         }
-        if let Some(address) = self.address(name) {
-            return if is(TYPE::A) { Found::Address(address) } else { Found::Nothing };
+        let addresses = self.address(name).map(|address| vec![address]);
+        if let Some(addresses) = addresses.or_else(|| self.names.find(&self.network, name)) {
+            return if is(TYPE::A) { Found::Addresses(addresses) } else { Found::Nothing };
         }
         match self.reversed(name) {
             Some(address) if is(TYPE::PTR) => Found::Name(self.name(address)),
@@ -204,7 +209,8 @@ mod tests {
     use simple_dns::Question;
 
     fn zone(region: &str) -> Zone {
-        Zone::new(region, &["10.0.0.0/16".parse().unwrap(), "100.64.0.0/24".parse().unwrap()])
+        let cidrs = vec!["10.0.0.0/16".parse().unwrap(), "100.64.0.0/24".parse().unwrap()];
+        Zone::new(region, &Network { id: "vpc-1".into(), cidrs, ..Network::default() }, Names::default())
     }
 
     fn question(name: &str, kind: TYPE) -> Vec<u8> {

@@ -101,6 +101,8 @@ pub struct Service {
     pub port: u16,
     /// Who may speak to it.
     pub clients: Vec<Cidr>,
+    /// Security groups whose members its address is. With some, they and those of who speaks to it decide instead.
+    pub groups: Vec<String>,
 }
 
 /// How a [`Service`] is spoken to.

@@ -297,6 +297,12 @@ impl Nets {
         Ok(socket)
     }
 
+    /// Opens the service's address to who may speak to it, and gives it its groups, without listening there.
+    pub async fn offer(&self, network: &str, service: Service) -> Result<()> {
+        let edit = move |layout: &mut Layout| drop(layout.services.insert(service.id.clone(), service));
+        self.change(network, edit).await?.of_network()
+    }
+
     async fn open<S: Send + 'static>(
         &self,
         network: &str,
@@ -304,8 +310,7 @@ impl Nets {
         bind: fn((Ipv4Addr, u16)) -> io::Result<S>,
     ) -> Result<S> {
         let at = (service.address, service.port);
-        let edit = move |layout: &mut Layout| drop(layout.services.insert(service.id.clone(), service));
-        self.change(network, edit).await?.of_network()?;
+        self.offer(network, service).await?;
         let namespace = router_namespace(&self.0.config, network);
         let bound = blocking(move || netns::run_in(&namespace, || bind(at)).flatten()).await;
         bound.with_context(|| format!("listen on {}:{} in network {network}", at.0, at.1))
@@ -314,6 +319,14 @@ impl Nets {
     /// Closes the service's address. Fine if the network is gone.
     pub async fn unlisten(&self, network: &str, id: &str) -> Result<()> {
         self.release(network, id, |layout, id| drop(layout.services.remove(id))).await
+    }
+
+    /// Closes the addresses of the services whose ids begin so, but for those to keep. Fine if the network is gone.
+    pub async fn unlisten_others(&self, network: &str, begin: &str, keep: BTreeSet<String>) -> Result<()> {
+        let goes = move |layout: &mut Layout, begin: &str| {
+            layout.services.retain(|id, _| !id.starts_with(begin) || keep.contains(id));
+        };
+        self.release(network, begin, goes).await
     }
 
     /// Remembers what an earlier agent made, without touching the kernel. Everything that was there must be adopted

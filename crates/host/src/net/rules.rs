@@ -48,13 +48,15 @@ pub(super) struct Rules {
 }
 
 /// Every set and map: what it is called, what it is.
-pub(super) const SETS: [(&str, &str); 19] = [
+pub(super) const SETS: [(&str, &str); 20] = [
     // Blocks of the network, and the router's own addresses.
     ("inside", "set inside { type ipv4_addr; flags interval; }"),
     // Public address . who may dial it.
     ("callers", "set callers { type ipv4_addr . ipv4_addr; flags interval; }"),
     // Client . the router's own address . transport . port.
     ("services", "set services { type ipv4_addr . ipv4_addr . inet_proto . inet_service; flags interval; }"),
+    // The router's own address that has security groups.
+    ("guarded", "map guarded { type ipv4_addr : verdict; }"),
     // Dialled address: who the balancer is to a target that dials itself.
     ("faces", "map faces { type ipv4_addr : ipv4_addr; }"),
     // Public address: who its balancer is to targets.
@@ -126,6 +128,7 @@ const CHAINS: &str = r#"
     type filter hook input priority filter; policy accept;
     iifname "lo" accept
     ct state established,related accept
+    ip daddr vmap @guarded
     ip saddr . ip daddr . meta l4proto . th dport @services accept
     icmp type echo-request accept
     ct state new ip daddr . tcp dport @dialled drop
@@ -260,7 +263,11 @@ impl Rules {
         self.add("reached", outside.reached.iter().map(|(public, private)| format!("{public} : {private}")));
     }
 
-    fn add_service(&mut self, Service { address, transport, port, clients, .. }: &Service) {
+    /// Who may speak to a service. [`security`] says so of one that has groups.
+    fn add_service(&mut self, Service { address, transport, port, clients, groups, .. }: &Service) {
+        if !groups.is_empty() {
+            return;
+        }
         let transport = match transport {
             Transport::Tcp => "tcp",
             Transport::Udp => "udp",

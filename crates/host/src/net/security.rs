@@ -4,6 +4,7 @@
 //! forward: known connections ─▶ accept
 //!          iifname vmap @senders   ─jump─▶ out.GROUPS: may it send this there?  return │ drop
 //!          oifname vmap @receivers ─goto─▶ in.GROUPS:  may it get this?         accept │ drop
+//! input:   ip daddr vmap @guarded  ─goto─▶ at.GROUPS:  both, for an address of the router that has groups
 //! ```
 //!
 //! A pair of chains for each combination of groups that ports have, so a port is one element of each map, and a pod's
@@ -12,7 +13,8 @@
 //!
 //! What a machine sends through a balancer is judged by the address that it dialled, what a machine gets by who dialled.
 //! What comes from outside through a balancer has been judged by that one's sources, and what the router itself sends
-//! (checks of health, answers of its services) is nobody's.
+//! (checks of health, answers of its services) is nobody's. What is sent to an address of the router's that has groups is
+//! judged as what is sent to a port that has them.
 
 use super::layout::{Layout, Plug};
 use super::rules::{Rules, outermost};
@@ -26,16 +28,22 @@ const MEMBERS: &str = "of.";
 
 /// Adds what enforces the layout's groups.
 pub(super) fn add(rules: &mut Rules, layout: &Layout) {
-    let guarded = layout.ports.values().map(|plug| &plug.port).filter(|port| !port.groups.is_empty());
-    let (mut combinations, mut named) = (BTreeSet::new(), BTreeSet::new());
-    for port in guarded {
-        let (link, groups) = (link_name(&port.id), port.groups.iter().map(String::as_str).collect::<BTreeSet<_>>());
-        let name = groups.iter().copied().collect::<Vec<_>>().join(".");
+    let (mut combinations, mut named) = (BTreeMap::new(), BTreeSet::new());
+    for port in layout.ports.values().map(|plug| &plug.port).filter(|port| !port.groups.is_empty()) {
+        let (link, groups) = (link_name(&port.id), combination(&port.groups));
+        let name = chain_name(&groups);
         rules.add("senders", [format!("\"{link}\" : jump out.{name}")]);
         rules.add("receivers", [format!("\"{link}\" : goto in.{name}")]);
-        if !combinations.insert(name.clone()) {
-            continue;
-        }
+        combinations.insert(name, groups);
+    }
+    for service in layout.services.values().filter(|service| !service.groups.is_empty()) {
+        let groups = combination(&service.groups);
+        let name = chain_name(&groups);
+        rules.add("guarded", [format!("{} : goto at.{name}", service.address)]);
+        rules.add_chain(format!("at.{name}"), vec!["iifname vmap @senders".to_owned(), format!("goto in.{name}")]);
+        combinations.insert(name, groups);
+    }
+    for (name, groups) in combinations {
         // One that the host does not know lets nothing through.
         let known: Vec<_> = groups.iter().filter_map(|id| layout.groups.get(*id)).collect();
         for (chain, side, permissions) in [
@@ -54,12 +62,23 @@ pub(super) fn add(rules: &mut Rules, layout: &Layout) {
     }
 }
 
+/// Groups in the order in which chains are named after them.
+fn combination(groups: &[String]) -> BTreeSet<&str> {
+    groups.iter().map(String::as_str).collect()
+}
+
+/// What the chains of a combination have in common.
+fn chain_name(groups: &BTreeSet<&str>) -> String {
+    groups.iter().copied().collect::<Vec<_>>().join(".")
+}
+
 /// The addresses of those that have the group.
 fn members<'a>(layout: &'a Layout, group: &'a str) -> impl Iterator<Item = std::net::Ipv4Addr> + 'a {
     let has = move |groups: &[String]| groups.iter().any(|id| id == group);
     let ports = layout.ports.values().filter(move |plug| has(&plug.port.groups)).flat_map(Plug::addresses);
     let balancers = layout.frontends.values().filter(move |frontend| has(&frontend.groups));
-    ports.chain(balancers.flat_map(|frontend| frontend.addresses.iter().copied()))
+    let services = layout.services.values().filter(move |service| has(&service.groups)).map(|service| service.address);
+    ports.chain(balancers.flat_map(|frontend| frontend.addresses.iter().copied())).chain(services)
 }
 
 /// How rules of a direction are written.

@@ -121,7 +121,17 @@ fn layouts() -> impl Strategy<Value = Layout> {
         let service = |n| {
             let id = format!("svc-{n}");
             let clients = vec![cidr("10.0.0.0/24")];
-            (id.clone(), Service { id, address: address(250 + n), transport: Transport::Tcp, port: 443, clients })
+            (
+                id.clone(),
+                Service {
+                    id,
+                    address: address(250 + n),
+                    transport: Transport::Tcp,
+                    port: 443,
+                    clients,
+                    groups: vec![format!("sg-{n}")],
+                },
+            )
         };
         let plug = |(n, groups): (u8, Vec<String>)| {
             (format!("eni-{n}"), Plug { port: Port { groups, ..port(n) }, socket: Socket::Unknown })

@@ -27,7 +27,7 @@ pub(super) struct Door {
 /// What the router must do for a reviewer.
 pub(super) fn service(spec: &Reviewer) -> Service {
     let (id, transport, clients) = (spec.id.clone(), Transport::Tcp, vec![spec.clients]);
-    Service { id, address: spec.address, transport, port: spec.port, clients }
+    Service { id, address: spec.address, transport, port: spec.port, clients, groups: Vec::new() }
 }
 
 impl Door {

@@ -48,7 +48,7 @@ macro_rules! kinds {
     };
 }
 
-kinds!(Network Port SecurityGroup Disk Machine Metadata Balancer Quorum Credential Reviewer);
+kinds!(Network Port SecurityGroup Disk Machine Metadata Balancer Endpoint Quorum Credential Reviewer);
 
 /// The session with the host agent.
 pub struct HostLink {

@@ -3,9 +3,9 @@
 use super::etcd::Cluster;
 use super::machine::{Phase, State};
 use roadstead_hostspec::{
-    Balancer, BalancerStatus, Console, Credential, Disk, DiskStatus, Item, ItemKey, ItemKind, Machine, MachineStatus,
-    Metadata, Network, NetworkStatus, Port, PortStatus, ProcessState, Profile, Quorum, Reviewer, ReviewerStatus,
-    SecurityGroup, Status, TargetHealth, Versioned,
+    Balancer, BalancerStatus, Console, Credential, Disk, DiskStatus, Endpoint, EndpointStatus, Item, ItemKey, ItemKind,
+    Machine, MachineStatus, Metadata, Network, NetworkStatus, Port, PortStatus, ProcessState, Profile, Quorum,
+    Reviewer, ReviewerStatus, SecurityGroup, Status, TargetHealth, Versioned,
 };
 use roadstead_types::Millis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,6 +86,7 @@ pub struct Items {
     pub machines: Shelf<Machine, State>,
     pub metadata: Shelf<Metadata, Place>,
     pub balancers: Shelf<Balancer, BalancerStatus>,
+    pub endpoints: Shelf<Endpoint, Place>,
     pub reviewers: Shelf<Reviewer, Place>,
     pub quorums: Shelf<Quorum, Place>,
     pub credentials: Shelf<Credential, Place>,
@@ -129,6 +130,7 @@ impl Items {
             Item::Balancer(spec) => {
                 take(&mut self.balancers, key.id, life, spec, |spec, state| keep_targets(spec, state, now))
             }
+            Item::Endpoint(spec) => take(&mut self.endpoints, key.id, life, spec, |_, place| place.ready = false),
             Item::Reviewer(spec) => take(&mut self.reviewers, key.id, life, spec, |_, place| place.ready = false),
             Item::Metadata(spec) => take(&mut self.metadata, key.id, life, spec, |_, _| {}),
             Item::Quorum(spec) => take(&mut self.quorums, key.id, life, spec, |_, _| {}),
@@ -148,6 +150,7 @@ impl Items {
             ItemKind::Machine => self.machines.get_mut(id).map(|held| &mut held.life),
             ItemKind::Metadata => self.metadata.get_mut(id).map(|held| &mut held.life),
             ItemKind::Balancer => self.balancers.get_mut(id).map(|held| &mut held.life),
+            ItemKind::Endpoint => self.endpoints.get_mut(id).map(|held| &mut held.life),
             ItemKind::Reviewer => self.reviewers.get_mut(id).map(|held| &mut held.life),
             ItemKind::Quorum => self.quorums.get_mut(id).map(|held| &mut held.life),
             ItemKind::Credential => self.credentials.get_mut(id).map(|held| &mut held.life),
@@ -165,6 +168,7 @@ impl Items {
             ItemKind::Machine => drop(self.machines.remove(id)),
             ItemKind::Metadata => drop(self.metadata.remove(id)),
             ItemKind::Balancer => drop(self.balancers.remove(id)),
+            ItemKind::Endpoint => drop(self.endpoints.remove(id)),
             ItemKind::Reviewer => drop(self.reviewers.remove(id)),
             ItemKind::Quorum => drop(self.quorums.remove(id)),
             ItemKind::Credential => drop(self.credentials.remove(id)),
@@ -181,6 +185,7 @@ impl Items {
             (ItemKind::Machine, self.machines.keys().collect()),
             (ItemKind::Metadata, self.metadata.keys().collect()),
             (ItemKind::Balancer, self.balancers.keys().collect()),
+            (ItemKind::Endpoint, self.endpoints.keys().collect()),
             (ItemKind::Reviewer, self.reviewers.keys().collect()),
             (ItemKind::Quorum, self.quorums.keys().collect()),
             (ItemKind::Credential, self.credentials.keys().collect()),
@@ -200,6 +205,7 @@ impl Items {
         collect_unwanted(&mut found, ItemKind::Machine, &self.machines);
         collect_unwanted(&mut found, ItemKind::Metadata, &self.metadata);
         collect_unwanted(&mut found, ItemKind::Balancer, &self.balancers);
+        collect_unwanted(&mut found, ItemKind::Endpoint, &self.endpoints);
         collect_unwanted(&mut found, ItemKind::Reviewer, &self.reviewers);
         collect_unwanted(&mut found, ItemKind::Quorum, &self.quorums);
         collect_unwanted(&mut found, ItemKind::Credential, &self.credentials);
@@ -221,6 +227,9 @@ impl Items {
             ItemKind::Disk => status_of(self.disks.get(id)?, |disk| Status::Disk(disk_status(disk))),
             ItemKind::Machine => status_of(self.machines.get(id)?, |state| Status::Machine(machine_status(state))),
             ItemKind::Balancer => status_of(self.balancers.get(id)?, |state| Status::Balancer(state.clone())),
+            ItemKind::Endpoint => status_of(self.endpoints.get(id)?, |place| {
+                Status::Endpoint(EndpointStatus { ready: place.ready, why: not_ready(place.ready) })
+            }),
             ItemKind::Reviewer => status_of(self.reviewers.get(id)?, |place| {
                 Status::Reviewer(ReviewerStatus { ready: place.ready, why: not_ready(place.ready) })
             }),
@@ -233,6 +242,7 @@ impl Items {
         self.networks.values_mut().for_each(|held| held.state.ready = false);
         self.ports.values_mut().for_each(|held| held.state.ready = false);
         self.disks.values_mut().for_each(|held| held.state.ready = false);
+        self.endpoints.values_mut().for_each(|held| held.state.ready = false);
         self.reviewers.values_mut().for_each(|held| held.state.ready = false);
         self.machines.values_mut().for_each(|held| held.state = State::of(&held.spec, now));
         self.balancers.values_mut().for_each(|held| {

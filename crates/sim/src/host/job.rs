@@ -148,6 +148,7 @@ impl Items {
         jobs.extend(unmade(ItemKind::Network, &self.networks, |place| place.ready, |_| true));
         jobs.extend(unmade(ItemKind::Disk, &self.disks, |disk| disk.ready || disk.lost, |_| true));
         jobs.extend(unmade(ItemKind::Port, &self.ports, |place| place.ready, |port| has(&port.network)));
+        jobs.extend(unmade(ItemKind::Endpoint, &self.endpoints, |place| place.ready, |e| has(&e.network)));
         jobs.extend(unmade(ItemKind::Reviewer, &self.reviewers, |place| place.ready, |r| has(&r.network)));
         jobs.extend(unmade(ItemKind::Balancer, &self.balancers, |balancer| balancer.ready, |b| has(&b.network)));
     }
@@ -225,6 +226,7 @@ impl Items {
             }
             ItemKind::Network => in_network(&self.ports, |port| port.network == id)
                 .or_else(|| in_network(&self.balancers, |balancer| balancer.network == id))
+                .or_else(|| in_network(&self.endpoints, |endpoint| endpoint.network == id))
                 .or_else(|| in_network(&self.reviewers, |reviewer| reviewer.network == id)),
             _ => None,
         }

@@ -562,6 +562,7 @@ impl Host {
                 &mut made.ready
             }),
             ItemKind::Balancer => items.balancers.get_mut(id).map(|held| &mut held.state.ready),
+            ItemKind::Endpoint => items.endpoints.get_mut(id).map(|held| &mut held.state.ready),
             ItemKind::Reviewer => items.reviewers.get_mut(id).map(|held| &mut held.state.ready),
             ItemKind::Machine
             | ItemKind::Metadata

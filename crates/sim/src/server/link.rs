@@ -15,8 +15,8 @@ use crate::ledger::{Changed, Ledger};
 use crate::rng::Rng;
 use roadstead_cloud::fabric::{HostItem, Saw, Want};
 use roadstead_hostspec::{
-    Balancer, Credential, Disk, FromHost, ItemKey, ItemKind, Machine, Metadata, Network, Port, Quorum, Reviewer,
-    SecurityGroup, Status, ToHost, Versioned,
+    Balancer, Credential, Disk, Endpoint, FromHost, ItemKey, ItemKind, Machine, Metadata, Network, Port, Quorum,
+    Reviewer, SecurityGroup, Status, ToHost, Versioned,
 };
 use roadstead_kernel::region::Region;
 use roadstead_store::{AnyKey, Key, Read as _, Record, Tx, View};
@@ -47,7 +47,7 @@ struct Sort {
     forget: fn(&mut Tx, &str),
 }
 
-const SORTS: [Sort; 10] = [
+const SORTS: [Sort; 11] = [
     sort::<Network>(ItemKind::Network),
     sort::<Port>(ItemKind::Port),
     sort::<SecurityGroup>(ItemKind::SecurityGroup),
@@ -55,6 +55,7 @@ const SORTS: [Sort; 10] = [
     sort::<Machine>(ItemKind::Machine),
     sort::<Metadata>(ItemKind::Metadata),
     sort::<Balancer>(ItemKind::Balancer),
+    sort::<Endpoint>(ItemKind::Endpoint),
     sort::<Quorum>(ItemKind::Quorum),
     sort::<Credential>(ItemKind::Credential),
     sort::<Reviewer>(ItemKind::Reviewer),

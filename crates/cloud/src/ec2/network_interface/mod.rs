@@ -36,6 +36,8 @@ pub struct Request {
     pub requester_managed: bool,
     /// A balancer answers for its address.
     pub balancer: bool,
+    /// A VPC endpoint answers for its address.
+    pub endpoint: bool,
     /// Its tags.
     pub tags: Tags,
 }
@@ -75,6 +77,7 @@ fn insert(tx: &mut Tx, owner: Option<AnyKey>, subnet: &Subnet, request: Request)
         description: request.description,
         requester_managed: request.requester_managed,
         balancer: request.balancer,
+        endpoint: request.endpoint,
         attachment: None,
         public: None,
         source_dest_check: true,

@@ -36,6 +36,9 @@ pub struct NetworkInterface {
     pub requester_managed: bool,
     /// A balancer answers for its address; no machine end exists.
     pub balancer: bool,
+    /// A VPC endpoint answers for its address; no machine end exists.
+    #[serde(default)]
+    pub endpoint: bool,
     /// The user's instance that it is in.
     #[serde(default)]
     pub attachment: Option<Attachment>,

@@ -33,7 +33,7 @@ pub(super) fn show(read: &impl Read, region: &str, eni: &NetworkInterface) -> ap
         availability_zone_id: zone_id,
         description: Some(eni.description.clone()),
         groups: Some(security_group::identifiers(read, &eni.account, &eni.groups)),
-        interface_type: Some(api::NetworkInterfaceType::Interface),
+        interface_type: Some(kind(eni)),
         mac_address: Some(eni.mac.clone()),
         network_interface_id: Some(eni.id.clone()),
         owner_id: Some(eni.account.clone()),
@@ -89,6 +89,10 @@ fn addresses(eni: &NetworkInterface) -> impl Iterator<Item = (Ipv4Addr, bool)> {
 /// Prefixes, as EC2 shows them.
 pub(super) fn prefixes(prefixes: &[Cidr]) -> Vec<api::Ipv4PrefixSpecification> {
     prefixes.iter().map(|prefix| api::Ipv4PrefixSpecification { ipv4_prefix: Some(prefix.to_string()) }).collect()
+}
+
+fn kind(eni: &NetworkInterface) -> api::NetworkInterfaceType {
+    if eni.endpoint { api::NetworkInterfaceType::VpcEndpoint } else { api::NetworkInterfaceType::Interface }
 }
 
 fn status(eni: &NetworkInterface) -> api::NetworkInterfaceStatus {
@@ -210,7 +214,7 @@ pub(super) fn values(read: &impl Read, region: &str, eni: &NetworkInterface, fil
         }
         "requester-managed" => vec![eni.requester_managed.to_string()],
         "source-dest-check" => vec![eni.source_dest_check.to_string()],
-        "interface-type" => vec!["interface".into()],
+        "interface-type" => vec![kind(eni).as_str().into()],
         "status" => vec![status(eni).as_str().into()],
         "attachment.attachment-id" => text(shown().and_then(|a| a.attachment_id)),
         "attachment.instance-id" => text(shown().and_then(|a| a.instance_id)),

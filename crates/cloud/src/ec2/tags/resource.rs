@@ -15,6 +15,7 @@ use crate::ec2::security_group_rule::SecurityGroupRule;
 use crate::ec2::subnet::Subnet;
 use crate::ec2::volume::Volume;
 use crate::ec2::vpc::Vpc;
+use crate::ec2::vpc_endpoint::VpcEndpoint;
 use roadstead_shapes::ec2 as api;
 use roadstead_store::{Index, Key, Object, Read, Record, Tx};
 use roadstead_types::Tags;
@@ -110,6 +111,20 @@ impl Tagged for NetworkAcl {
         NetworkAcl::key(account, id)
     }
     fn all(account: &str) -> Index<NetworkAcl> {
+        Index::prefix(format!("{account}/"))
+    }
+    fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
+        Some((&self.id, &self.account, &mut self.tags))
+    }
+}
+
+impl Tagged for VpcEndpoint {
+    const TYPE: api::ResourceType = api::ResourceType::VpcEndpoint;
+    const MISSING: &'static ErrorShape = &api::INVALID_VPC_ENDPOINT_ID_NOT_FOUND;
+    fn place(account: &str, id: &str) -> Key<VpcEndpoint> {
+        VpcEndpoint::key(account, id)
+    }
+    fn all(account: &str) -> Index<VpcEndpoint> {
         Index::prefix(format!("{account}/"))
     }
     fn parts(&mut self) -> Option<(&str, &str, &mut Tags)> {
@@ -255,6 +270,7 @@ macro_rules! by_prefix {
             Some("rtb") => $function::<RouteTable>($($argument),*),
             Some("acl") => $function::<NetworkAcl>($($argument),*),
             Some("pl") => $function::<PrefixList>($($argument),*),
+            Some("vpce") => $function::<VpcEndpoint>($($argument),*),
             Some("igw") => $function::<InternetGateway>($($argument),*),
             Some("nat") => $function::<NatGateway>($($argument),*),
             Some("eipalloc") => $function::<Address>($($argument),*),
@@ -332,6 +348,7 @@ pub(super) fn rows(read: &impl Read, account: &str) -> Vec<Row> {
     rows.extend(rows_of::<RouteTable>(read, account));
     rows.extend(rows_of::<NetworkAcl>(read, account));
     rows.extend(rows_of::<PrefixList>(read, account));
+    rows.extend(rows_of::<VpcEndpoint>(read, account));
     rows.extend(rows_of::<InternetGateway>(read, account));
     rows.extend(rows_of::<NatGateway>(read, account));
     rows.extend(rows_of::<Address>(read, account));

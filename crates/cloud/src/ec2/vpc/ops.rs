@@ -12,6 +12,7 @@ use crate::ec2::route_table;
 use crate::ec2::security_group::{self, SecurityGroup};
 use crate::ec2::subnet::Subnet;
 use crate::ec2::tags;
+use crate::ec2::vpc_endpoint::VpcEndpoint;
 use roadstead_kernel::Caller;
 use roadstead_shapes::ec2 as api;
 use roadstead_store::{Index, Read, Record, Tx, View};
@@ -111,7 +112,8 @@ pub fn delete(tx: &mut Tx, caller: &Caller, input: api::DeleteVpcRequest) -> Res
     let guarded = acls.iter().any(|acl| !acl.body.is_default())
         || groups.iter().any(|g| g.deleting.is_none() && g.body.name != "default");
     let routed = tables.iter().any(|t| t.body.main.is_none()) || internet_gateway::of_vpc(tx, &vpc.id).is_some();
-    if routed || guarded || !subnets.is_empty() {
+    let has_endpoints = tx.any(Index::<VpcEndpoint>::by("vpc", vpc.id.as_str()));
+    if routed || guarded || has_endpoints || !subnets.is_empty() {
         let why = format!("The vpc '{}' has dependencies and cannot be deleted.", vpc.id);
         return Err(api::DEPENDENCY_VIOLATION.fault(why));
     }

@@ -45,6 +45,7 @@ fn what_people_do_with_pods_works() {
         a_service_keeps_a_client_with_one_pod,
         an_admission_webhook_in_a_pod_is_asked,
         a_pod_reaches_its_vpc_and_nothing_else,
+        a_pod_reaches_the_region_by_an_endpoint_of_its_vpc,
         what_cannot_be_says_why,
         helm_installs_upgrades_and_removes_a_chart,
         taints_keep_pods_away_and_tolerations_let_them_in,
@@ -289,6 +290,54 @@ fn a_pod_reaches_its_vpc_and_nothing_else(region: &Region, _: &Cluster) {
         let said = ask(json!({"url": format!("http://{outside}/")}));
         assert!(said["failed"].as_str().is_some_and(|why| why.contains("unreachable")), "{outside}: {said}");
     }
+}
+
+/// The names of a service lead to its endpoint, which answers as the region does once its group lets the pod in.
+fn a_pod_reaches_the_region_by_an_endpoint_of_its_vpc(region: &Region, _: &Cluster) {
+    let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned();
+    let subnet = region.default_subnets().split(',').next().expect("there are three").to_owned();
+    let found = region.aws(&["ec2", "describe-subnets", "--subnet-ids", &subnet]);
+    let vpc = text(&found["Subnets"][0]["VpcId"]);
+    let group = ["--group-name", "endpoint", "--description", "endpoint", "--vpc-id", &vpc];
+    let group = text(&region.aws(&[&["ec2", "create-security-group"], &group[..]].concat())["GroupId"]);
+    let wish = ["--vpc-endpoint-type", "Interface", "--vpc-id", &vpc, "--service-name", "com.amazonaws.us-east-1.ec2"];
+    let place = ["--subnet-ids", &subnet, "--security-group-ids", &group];
+    let made = region.aws(&[&["ec2", "create-vpc-endpoint"], &wish[..], &place].concat());
+    let id = text(&made["VpcEndpoint"]["VpcEndpointId"]);
+    let shown = || region.aws(&["ec2", "describe-vpc-endpoints", "--vpc-endpoint-ids", &id])["VpcEndpoints"][0].clone();
+    until("the endpoint is available", A_MOMENT, || (shown()["State"] == "available").then_some(()));
+    let eni = text(&shown()["NetworkInterfaceIds"][0]);
+    let eni = region.aws(&["ec2", "describe-network-interfaces", "--network-interface-ids", &eni]);
+    let address = text(&eni["NetworkInterfaces"][0]["PrivateIpAddress"]);
+    let names = shown()["DnsEntries"].as_array().cloned().unwrap_or_default();
+    for name in names.iter().map(|entry| text(&entry["DnsName"])) {
+        let order = json!({"server": "169.254.169.253", "name": name, "type": "A"});
+        assert_eq!(script(region, &in_node(region), "resolve.py", &order), json!([address]), "{name}");
+    }
+    let asks = || {
+        let from = in_pod(region);
+        let mut command = region.client().command(&from[0], &[]);
+        command.args(&from[1..]).args([
+            "aws",
+            "--endpoint-url",
+            &format!("http://{address}"),
+            "--cli-connect-timeout=1",
+        ]);
+        command.args(["ec2", "describe-vpcs", "--vpc-ids", &vpc]).env("AWS_MAX_ATTEMPTS", "1");
+        run(command, None, A_MOMENT)
+    };
+    assert!(!asks().ok(), "its group lets nobody in");
+    let rule = ["--group-id", &group, "--protocol", "tcp", "--port", "80", "--cidr", "172.31.0.0/16"];
+    region.aws(&[&["ec2", "authorize-security-group-ingress"], &rule[..]].concat());
+    let began = Instant::now();
+    let answer = until("the endpoint answers a pod", A_MOMENT, || Some(asks()).filter(e2e::Said::ok)).json();
+    say(&format!("{:6.1} s  until a pod is answered by an endpoint", began.elapsed().as_secs_f64()));
+    assert_eq!(answer["Vpcs"][0]["VpcId"], vpc.as_str());
+    region.aws(&["ec2", "delete-vpc-endpoints", "--vpc-endpoint-ids", &id]);
+    until("the endpoint's group is free", A_MOMENT, || {
+        let delete = ["ec2", "delete-security-group", "--group-id", &group];
+        region.client().run("aws", &delete).ok().then_some(())
+    });
 }
 
 fn what_cannot_be_says_why(_: &Region, cluster: &Cluster) {

@@ -1,4 +1,4 @@
-//! VPC endpoints by the real clients. No machine runs here: crates/host/tests/endpoints.rs sees them dialled.
+//! VPC endpoints by the real clients. No machine runs here: e2e/tests/pods.rs sees a pod reach the region by one.
 
 use e2e::{Answer, Call, Region, call, merged, refusal, steps, text, until};
 use serde_json::{Value, json};

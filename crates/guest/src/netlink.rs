@@ -20,7 +20,7 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{Socket, SocketAddr};
-use rtnetlink::{LinkUnspec, LinkVeth, RouteMessageBuilder};
+use rtnetlink::{LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr};
@@ -99,6 +99,19 @@ pub struct Rule {
     pub table: u32,
 }
 
+/// The largest packet of TCP over IPv4, bytes, that is handed to a link whole, and that routers pass on whole.
+///
+/// Without this it is 65,536, all that a header's length can say. Since Linux 6.3 it may be more (BIG TCP), so that each
+/// of the namespaces on a pod's way serves three times as many bytes at a time. Where a link takes less, the kernel cuts
+/// packets as it does for any other; who captures them sees a length of 0 in their headers.
+pub const LARGEST_PACKET: u32 = 185_000;
+
+/// The link made for packets of [`LARGEST_PACKET`]. A kernel that does not know the bound leaves its own.
+pub fn with_large_packets<T>(link: LinkMessageBuilder<T>) -> LinkMessageBuilder<T> {
+    link.append_extra_attribute(LinkAttribute::GsoIpv4MaxSize(LARGEST_PACKET))
+        .append_extra_attribute(LinkAttribute::GroIpv4MaxSize(LARGEST_PACKET))
+}
+
 /// A socket in one network namespace.
 pub struct Netlink {
     conversation: Conversation,
@@ -159,9 +172,9 @@ impl Netlink {
     /// One of the names is taken: [`io::ErrorKind::AlreadyExists`].
     pub fn add_pair(&mut self, pair: &Pair<'_>) -> io::Result<()> {
         let peer = LinkUnspec::new_with_name(pair.far_name).mtu(pair.mtu).address(pair.far_mac.0.to_vec());
-        let peer = peer.setns_by_fd(pair.there.as_raw_fd()).build();
+        let peer = with_large_packets(peer).setns_by_fd(pair.there.as_raw_fd()).build();
         let near = LinkVeth::new(pair.name, pair.far_name).mtu(pair.mtu).address(pair.mac.0.to_vec());
-        let near = near.set_info_data(InfoData::Veth(InfoVeth::Peer(peer))).build();
+        let near = with_large_packets(near).set_info_data(InfoData::Veth(InfoVeth::Peer(peer))).build();
         self.conversation.change(RouteNetlinkMessage::NewLink(near), NLM_F_CREATE | NLM_F_EXCL)
     }
 

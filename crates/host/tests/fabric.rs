@@ -5,13 +5,16 @@
 mod rig;
 
 use rig::{Machine, Rig, dial, dial_from_host, ip, lines, network, port, run};
+use roadstead_host::net::netns;
 use roadstead_host::net::{Frontend, Nets, Part, Setup};
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 
@@ -68,6 +71,46 @@ async fn the_first_contact_is_quick() {
         assert_eq!(client.seen_as, ip("10.0.1.5"), "nothing is translated inside a network");
         assert!(took < Duration::from_millis(100), "{to} took {took:?}");
     }
+}
+
+/// Bytes and packets that the machine got at `eth0`.
+fn got(machine: &Machine) -> (u64, u64) {
+    let text = netns::run_in(&machine.namespace, || fs::read_to_string("/proc/thread-self/net/dev")).unwrap().unwrap();
+    let eth0 = text.lines().find_map(|line| line.trim().strip_prefix("eth0:")).unwrap();
+    let mut numbers = eth0.split_whitespace().map(|number| number.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
+/// Whether the kernel has packets of more than 64 KiB: Linux 6.3 and later.
+fn has_large_packets() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap()) >= (6, 3)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn much_data_crosses_the_router_in_large_packets_and_arrives_as_it_was() {
+    let vpc = vpc().await;
+    let sent: Arc<Vec<u8>> = Arc::new((0..64_u32 << 20).map(|n| u8::try_from(n % 251).unwrap()).collect());
+    let expected = sent.clone();
+    let _server = vpc.b.serve_with(80, move |mut stream| {
+        let expected = expected.clone();
+        async move {
+            let mut all = Vec::with_capacity(expected.len());
+            stream.read_to_end(&mut all).await?;
+            stream.write_all(if all == *expected { b"same" } else { b"torn" }).await
+        }
+    });
+    let before = got(&vpc.b);
+    let mut stream = vpc.a.socket().connect("10.0.2.5:80".parse().unwrap()).await.unwrap();
+    stream.write_all(&sent).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "same");
+    let after = got(&vpc.b);
+    let each = (after.0 - before.0) / (after.1 - before.1);
+    assert!(each > 65_536 || !has_large_packets(), "{each} bytes a packet");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

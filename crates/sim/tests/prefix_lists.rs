@@ -224,8 +224,15 @@ fn a_list_counts_for_as_many_rules_as_it_may_have_entries() {
     assert_eq!(resize(&mut world, &large, 1000).unwrap().state, Some(ec2::PrefixListState::ModifyComplete));
     resize(&mut world, &large, 998).unwrap();
     authorize(&mut world, &group, from_lists(&[&small])).unwrap();
-    let failed = resize(&mut world, &small, 3).unwrap();
+    let request = ec2::ModifyManagedPrefixListRequest {
+        prefix_list_id: small.clone(),
+        prefix_list_name: Some("another".into()),
+        max_entries: Some(3),
+        ..Default::default()
+    };
+    let failed = modify(&mut world, request).unwrap();
     assert_eq!((failed.state, failed.max_entries), (Some(ec2::PrefixListState::ModifyFailed), Some(2)));
+    assert_eq!(failed.prefix_list_name.as_deref(), Some("offices"), "nothing has changed");
     assert!(failed.state_message.unwrap().contains(&group), "it says who does not bear it");
 }
 

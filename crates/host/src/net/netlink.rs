@@ -4,7 +4,7 @@
 //! Netlink::open)` gives one that works inside `name` from anywhere. Requests go by interface name or index; only the
 //! verbs that return a collection dump a kernel table, and only observation uses those.
 
-use roadstead_guest::netlink::{Conversation, aligned, connect, gone_is_fine, local_address};
+use roadstead_guest::netlink::{Conversation, aligned, connect, gone_is_fine, local_address, with_large_packets};
 use roadstead_types::{Cidr, Mac};
 use rtnetlink::packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
@@ -87,9 +87,9 @@ impl Netlink {
 
     /// Makes a pair of interfaces: `name` here, `far` in the namespace `there`. Both are down.
     pub fn add_pair(&mut self, name: &str, mac: Option<Mac>, far: &Far<'_>) -> io::Result<()> {
-        let mut peer = LinkUnspec::new_with_name(far.name).mtu(MTU);
+        let mut peer = with_large_packets(LinkUnspec::new_with_name(far.name)).mtu(MTU);
         peer = peer.setns_by_fd(far.namespace.as_raw_fd()).address(far.mac.0.to_vec());
-        let mut pair = LinkVeth::new(name, far.name).mtu(MTU);
+        let mut pair = with_large_packets(LinkVeth::new(name, far.name)).mtu(MTU);
         if let Some(mac) = mac {
             pair = pair.address(mac.0.to_vec());
         }

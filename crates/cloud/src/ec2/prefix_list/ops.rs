@@ -149,7 +149,8 @@ pub fn modify(
     if name.is_none() && max.is_none() && !changes {
         return Err(Common::MissingParameter.fault("The request must contain what is to be modified."));
     }
-    list.name = name.map(asked::name).transpose()?.unwrap_or_else(|| list.name.clone());
+    let before = list.name.clone();
+    list.name = name.map(asked::name).transpose()?.unwrap_or_else(|| before.clone());
     list.state = State::Modified;
     if changes {
         let mut entries = without(list, &remove)?;
@@ -164,7 +165,7 @@ pub fn modify(
             list.max_entries = max;
         } else {
             let why = format!("The following resources do not support the new maximum size: {}", some(&over));
-            list.state = State::ModifyFailed(why);
+            (list.name, list.state) = (before, State::ModifyFailed(why));
         }
     }
     tags::not_dry(dry_run)?;

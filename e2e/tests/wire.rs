@@ -1,6 +1,6 @@
 //! Requests as SDKs send them when they are told to, and what they correct themselves by.
 
-use e2e::{Region, Request, steps};
+use e2e::{Options, Region, Request, call, steps};
 use serde_json::{Value, json};
 
 #[test]
@@ -13,6 +13,30 @@ fn bodies_and_clocks_of_all_kinds_are_understood() {
         a_bomb_and_what_is_not_coded_so_are_refused,
         a_wrong_clock_is_set_by_the_answer,
     );
+}
+
+/// A region that takes no change at all throttles each of them: in the words by which SDKs know that they may try again.
+#[test]
+fn who_is_throttled_is_told_so_in_the_service_s_words_and_tries_again() {
+    let flags = ["--changes-at-a-time", "0"].map(str::to_owned).to_vec();
+    let region = Region::with(Options { flags, ..Options::default() });
+    let user = json!({"UserName": "ada"});
+    let group = json!({"AutoScalingGroupName": "none"});
+    let answers = region.gets(vec![
+        ("ThrottlingException", call("eks", "delete_cluster", json!({"name": "none"}))),
+        ("RequestLimitExceeded", call("ec2", "create_internet_gateway", json!({}))),
+        ("Throttling", call("iam", "create_user", user.clone())),
+        ("Throttling", call("autoscaling", "delete_auto_scaling_group", group)),
+        ("ThrottlingException", call("ecr", "create_repository", json!({"repositoryName": "mine"}))),
+        ("ThrottlingException", call("kms", "create_key", json!({}))),
+        ("ThrottlingException", call("logs", "create_log_group", json!({"logGroupName": "mine"}))),
+        ("OK", call("eks", "list_clusters", json!({}))),
+        ("NoSuchEntity", call("iam", "get_user", user)),
+    ]);
+    assert!(answers[..7].iter().all(|answer| answer.refusal().message == "Rate exceeded"));
+    let client = region.client().with("AWS_MAX_ATTEMPTS", "2");
+    let said = client.run("aws", &["iam", "create-user", "--user-name", "ada"]).to_string();
+    assert!(said.contains("(Throttling)") && said.contains("reached max retries: 1"), "{said}");
 }
 
 /// A call whose body botocore codes by these traits of its model.

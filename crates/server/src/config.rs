@@ -51,6 +51,9 @@ pub struct Flags {
     /// Addresses that VPCs have there: elastic ones, and those of instances [default: none]
     #[arg(long, env = "ROADSTEAD_OUTSIDE_ADDRESSES", global = true, value_name = "CIDR")]
     pub outside_addresses: Option<String>,
+    /// Changes that may be asked for at a time; who asks for more is throttled [default: 4096; 0: only reads are answered]
+    #[arg(long, env = "ROADSTEAD_CHANGES_AT_A_TIME", global = true, value_name = "NUMBER")]
+    pub changes_at_a_time: Option<usize>,
 }
 
 #[derive(Default, Deserialize)]
@@ -66,6 +69,7 @@ struct Written {
     root_key: Option<PathBuf>,
     outside: Option<PathBuf>,
     outside_addresses: Option<String>,
+    changes_at_a_time: Option<usize>,
 }
 
 /// The configuration of a region on this machine.
@@ -89,6 +93,8 @@ pub struct Config {
     pub root_key: PathBuf,
     /// What VPCs' gateways lead to.
     pub outside: Option<Outside>,
+    /// How many changes may wait for the writer.
+    pub changes_at_a_time: usize,
 }
 
 /// The outside of VPCs.
@@ -125,6 +131,7 @@ impl Config {
                 flags.outside.clone().or(written.outside),
                 flags.outside_addresses.clone().or(written.outside_addresses),
             )?,
+            changes_at_a_time: flags.changes_at_a_time.or(written.changes_at_a_time).unwrap_or(4096),
             data_dir,
             region,
             zones,
@@ -157,7 +164,7 @@ impl Config {
     }
 
     /// Each setting by the name that it has in the file and among the flags.
-    pub fn settings(&self) -> [(&'static str, Option<String>); 10] {
+    pub fn settings(&self) -> [(&'static str, Option<String>); 11] {
         let path = |path: &Path| Some(path.display().to_string());
         let outside = self.outside.as_ref();
         [
@@ -171,6 +178,7 @@ impl Config {
             ("root-key", path(&self.root_key)),
             ("outside", outside.and_then(|outside| path(&outside.namespace))),
             ("outside-addresses", outside.map(|outside| outside.addresses.to_string())),
+            ("changes-at-a-time", Some(self.changes_at_a_time.to_string())),
         ]
     }
 

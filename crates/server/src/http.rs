@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::config::Config;
 use crate::credentials::{Credentials, VaultSecrets};
+use crate::drivers::observe;
 use crate::revisions::revisions;
 use crate::serve::taken;
 use anyhow::Result;
@@ -17,14 +18,14 @@ use roadstead_cloud::authorize::Authorizer;
 use roadstead_host::room::{self, Room};
 use roadstead_inspect::Metrics;
 use roadstead_kernel::region::{Handle, WriteError};
-use roadstead_kernel::{Caller, Kernel, Memo, Question};
+use roadstead_kernel::{Caller, Kernel, Memo, Question, failed};
 use roadstead_registry::{Registry, Settings};
 use roadstead_types::Millis;
 use roadstead_vault::Vault;
 use roadstead_wire::fault::{Common, Fault};
 use roadstead_wire::schema::{AnyOperation, Scope, Value};
 use roadstead_wire::sigv4::{self, Expectation, Lifetime, Verified, Verifier};
-use roadstead_wire::{Call, MAX_BODY, Reply, Router, Unrouted, gist, is_waiter, request_id};
+use roadstead_wire::{Call, MAX_BODY, Reply, Router, Unrouted, gist, is_waiter, request_id, user_agent};
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info};
 
@@ -46,8 +47,6 @@ const SIGNING_KEYS: usize = 4096;
 const MEMO: usize = 8 << 20;
 /// STS gives each presigned URL so long, also one that says 60 s: whoever checks tokens by asking STS counts on it.
 const STS_LIFETIME: Lifetime = Lifetime::Fixed(Millis::mins(15));
-/// The region that global services are signed for (AWS General Reference, "Service endpoints").
-const GLOBAL_REGION: &str = "us-east-1";
 
 struct Api {
     handle: Handle,
@@ -60,6 +59,8 @@ struct Api {
     metrics: Arc<Metrics>,
     region: String,
     room: Room,
+    /// A place for each change that may wait for the writer: with more, clients would wait for longer than they do.
+    places: Semaphore,
     commits: watch::Receiver<u64>,
 }
 
@@ -89,6 +90,7 @@ pub async fn serve(
         metrics,
         region: config.region.clone(),
         room: Room::new(config.data_dir.clone()),
+        places: Semaphore::new(config.changes_at_a_time),
         commits: revisions(handle, |_| true),
     });
     loop {
@@ -178,6 +180,7 @@ impl Api {
         }
         let input = call.decode(request)?;
         self.has_room(operation)?;
+        let _place = self.places.try_acquire().map_err(|_| Common::Throttling.fault("Rate exceeded"))?;
         let output = self.write(operation, caller, input).await?;
         Ok(call.respond(&output, request_id))
     }
@@ -224,7 +227,7 @@ impl Api {
         }
         match self.verifier.verify(request, clock::now(), &expect, &mut secret_of) {
             Err(sigv4::Error::Region) if operation.service.scope == Scope::Global => {
-                expect.region = GLOBAL_REGION;
+                expect.region = Scope::GLOBAL_REGION;
                 self.verifier.verify(request, clock::now(), &expect, &mut secret_of)
             }
             verdict => verdict,
@@ -288,7 +291,8 @@ impl Api {
         let result = receiver.await.map_err(|_| Fault::internal("the region stopped before it answered"))?;
         result.map_err(|error| match error {
             WriteError::Refused(fault) => {
-                self.record_refusal(operation, caller, input, fault.clone());
+                let told = fault.clone();
+                observe(&self.handle, move |tx| failed(tx, operation, &caller, &input, &told));
                 fault
             }
             WriteError::Panicked(why) => Fault::internal(why),
@@ -297,16 +301,6 @@ impl Api {
             }
         })
     }
-
-    fn record_refusal(&self, operation: &'static AnyOperation, caller: Caller, input: Value, fault: Fault) {
-        crate::drivers::observe(&self.handle, move |tx| {
-            roadstead_kernel::failed(tx, operation, &caller, &input, &fault);
-        });
-    }
-}
-
-fn user_agent(request: &http::Request<Bytes>) -> &str {
-    request.headers().get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default()
 }
 
 fn report(operation: &AnyOperation, fault: &Fault, request_id: &str) {

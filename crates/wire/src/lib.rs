@@ -70,7 +70,7 @@ pub use call::{Call, Unrouted};
 pub use json::ReadError;
 pub use protocol::MAX_BODY;
 pub use reply::Reply;
-pub use request::{gist, is_waiter, request_id};
+pub use request::{gist, is_waiter, request_id, user_agent};
 pub use router::Router;
 #[doc(hidden)]
 pub use serde;

@@ -8,6 +8,11 @@ use http::Request;
 /// guide, "Retry behavior"). No operation's input.
 const OF_THE_MOMENT: [&str; 5] = ["authorization", "x-amz-date", "date", "amz-sdk-invocation-id", "amz-sdk-request"];
 
+/// What the client calls itself; nothing if it does not say.
+pub fn user_agent<B>(request: &Request<B>) -> &str {
+    request.headers().get("user-agent").and_then(|agent| agent.to_str().ok()).unwrap_or_default()
+}
+
 /// Whether a waiter of an SDK asks: botocore says so by feature `B` among `m/…` of the user agent.
 pub fn is_waiter(user_agent: &str) -> bool {
     let features = user_agent.split_whitespace().filter_map(|part| part.strip_prefix("m/"));

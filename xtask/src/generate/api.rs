@@ -16,7 +16,8 @@ Each operation below has been seen to succeed, and to fail as its model says, wi
 Everywhere: signatures are verified, input that breaks its model gets the service's own error before anything is changed,
 and a member that asks for something that is not there is refused by name. Ignored are only members without a meaning here,
 such as flags of Describe operations for what a region does not have, and those that are named below. Who may do what is
-what the policies of users, groups and roles say, and nobody else may: ADR 15 says of what their conditions can be. There is no throttling.
+what the policies of users, groups and roles say, and nobody else may: ADR 15 says of what their conditions can be. Throttled
+is only who asks for a change while 4,096 others wait (`--changes-at-a-time`).
 ";
 
 /// The page, but for its services.

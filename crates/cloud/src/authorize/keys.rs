@@ -12,9 +12,6 @@ use roadstead_wire::schema::{Scope, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The region that global services are called in.
-const GLOBAL_REGION: &str = "us-east-1";
-
 /// A question, and the state that it is asked on.
 pub(super) struct Request<'a, R> {
     pub read: &'a R,
@@ -133,7 +130,7 @@ impl<R: Read> Request<'_, R> {
 
     fn region(&self) -> &str {
         let is_global = self.ask.call.is_some_and(|call| call.operation.service.scope == Scope::Global);
-        if is_global { GLOBAL_REGION } else { &self.ask.caller.region }
+        if is_global { Scope::GLOBAL_REGION } else { &self.ask.caller.region }
     }
 
     /// The service that gets the role; instance profiles are EC2's.

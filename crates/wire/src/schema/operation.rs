@@ -40,6 +40,12 @@ pub enum Scope {
     Global,
 }
 
+impl Scope {
+    /// The region that global services are called in, and requests to them are signed for (AWS General Reference, "Service
+    /// endpoints").
+    pub const GLOBAL_REGION: &'static str = "us-east-1";
+}
+
 /// A way to write operations as HTTP messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {

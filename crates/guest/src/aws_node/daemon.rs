@@ -38,7 +38,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 /// The daemon.
 pub struct Daemon {
     cloud: Box<dyn Cloud>,
-    node: Box<dyn Node>,
+    node: Arc<dyn Node>,
     targets: Targets,
     limits: Limits,
     store: Store,
@@ -106,7 +106,7 @@ impl Daemon {
     /// The leases can't be read, EC2 does not answer, or the node's network can't be set up.
     pub fn start(
         cloud: Box<dyn Cloud>,
-        node: Box<dyn Node>,
+        node: Arc<dyn Node>,
         (targets, limits): (Targets, Limits),
         store: Store,
     ) -> Result<Arc<Daemon>> {
@@ -294,7 +294,7 @@ impl Daemon {
         count_up(&self.counters.adds, 1);
         let lease = &assigned.lease;
         tracing::info!(address = %lease.address, device = lease.device, "{}/{} {}", pod.namespace, pod.name, pod.key);
-        Ok(Answer::Lease(Box::new(assigned.lease)))
+        Ok(Answer::Assigned { lease: Box::new(assigned.lease), flows: self.node.flows() })
     }
 
     /// Ends leases. That is not written down when this returns: a lease that comes back after a crash has no interface, and

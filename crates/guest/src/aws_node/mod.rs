@@ -19,6 +19,7 @@ mod seat;
 mod serve;
 mod settings;
 mod store;
+mod straight;
 mod xml;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -104,9 +105,10 @@ fn start(settings: &Settings, sit: impl FnOnce() -> Result<Seat>) -> Result<(Arc
     let identity = api.identity.clone();
     let (instance, limits) = (&identity.instance, identity.limits);
     tracing::info!("node {}, {instance} ({}): {limits:?}", settings.node, identity.instance_type);
-    let linux = || Linux { mtu: settings.mtu, prefix: settings.prefix.clone() };
+    let straight = Default::default();
+    let linux = Arc::new(Linux { mtu: settings.mtu, prefix: settings.prefix.clone(), straight });
     let (seat, store) = (sit()?, Store::new(&settings.state));
-    let daemon = Daemon::start(Box::new(api), Box::new(linux()), (settings.targets, limits), store)?;
+    let daemon = Daemon::start(Box::new(api), linux.clone(), (settings.targets, limits), store)?;
     let interfaces = daemon.snapshot().interfaces;
     let primary =
         interfaces.iter().find(|interface| interface.device == 0).context("EC2 knows no primary interface")?;
@@ -118,8 +120,8 @@ fn start(settings: &Settings, sit: impl FnOnce() -> Result<Seat>) -> Result<(Arc
         snat: settings.snat,
         node_port: settings.node_port,
     };
-    let text = linux().ruleset(primary, &ruleset)?;
-    let mut script = Script { text, linux: linux(), applied: None };
+    let text = linux.ruleset(primary, &ruleset)?;
+    let mut script = Script { text, linux, applied: None };
     script.apply();
     Ok((daemon, seat, script))
 }
@@ -127,7 +129,7 @@ fn start(settings: &Settings, sit: impl FnOnce() -> Result<Seat>) -> Result<(Arc
 /// The rules that all pods share.
 struct Script {
     text: String,
-    linux: Linux,
+    linux: Arc<Linux>,
     applied: Option<Instant>,
 }
 

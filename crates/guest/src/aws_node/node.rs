@@ -2,6 +2,7 @@
 
 use super::ipam::Interface;
 use super::ruleset::{MARK, Ruleset};
+use super::straight::Straight;
 use crate::cni::daemon::{Lease, table};
 use crate::cni::wire::{self, FROM_POD, TO_POD};
 use crate::netlink::{MAIN, Netlink, Route, Rule, await_link};
@@ -35,6 +36,8 @@ pub trait Node: Send + Sync {
     fn owners(&self) -> Result<BTreeMap<String, String>>;
     /// Makes the tables of nftables that a script makes.
     fn apply(&self, script: &str) -> Result<()>;
+    /// By what plugins let pods' wires take part in flows that go straight through the node, if there are such.
+    fn flows(&self) -> Option<[u32; 2]>;
 }
 
 /// The network namespace that the daemon runs in.
@@ -43,6 +46,8 @@ pub struct Linux {
     pub mtu: u32,
     /// What host ends' names begin with.
     pub prefix: String,
+    /// What goes straight through it.
+    pub straight: Straight,
 }
 
 impl Linux {
@@ -69,6 +74,7 @@ impl Node for Linux {
         // The VPC's router asks for the secondary addresses as for all others; the node answers for its pods, at once.
         sysctl(&format!("net/ipv4/conf/{}/proxy_arp", link.name), "1")?;
         sysctl(&format!("net/ipv4/neigh/{}/proxy_delay", link.name), "0")?;
+        self.straight.join(&link.name, &self.prefix);
         let Some(own_table) = table(interface.device) else {
             let marked = Rule { priority: MARKED, from: None, to: None, mark: Some(MARK), table: MAIN };
             return Ok(netlink.add_rule(marked)?);
@@ -128,7 +134,12 @@ impl Node for Linux {
         let input = nft.stdin.take().map(|mut input| input.write_all(script.as_bytes()));
         let output = nft.wait_with_output()?;
         ensure!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr).trim());
-        input.unwrap_or(Ok(())).context("writing to nft")
+        input.unwrap_or(Ok(())).context("writing to nft")?;
+        self.straight.forget()
+    }
+
+    fn flows(&self) -> Option<[u32; 2]> {
+        self.straight.ids()
     }
 }
 
@@ -137,7 +148,7 @@ fn own_rule(interface: &Interface, table: u32) -> Rule {
 }
 
 /// Writes a setting below `/proc/sys`, unless it is so already (then it may be read-only).
-fn sysctl(key: &str, value: &str) -> Result<()> {
+pub(super) fn sysctl(key: &str, value: &str) -> Result<()> {
     let path = format!("/proc/sys/{key}");
     if fs::read_to_string(&path).is_ok_and(|now| now.trim() == value) {
         return Ok(());

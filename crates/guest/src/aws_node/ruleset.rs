@@ -15,6 +15,7 @@
 
 use super::settings::Snat;
 use crate::cni::daemon::Lease;
+use roadstead_bpf::flows::{self, LEARN_LAST};
 use roadstead_types::Cidr;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -76,7 +77,8 @@ impl Ruleset<'_> {
                 "    oifname \"{primary}\" ip saddr != {address} ip daddr != @inside snat to {address}{how}\n  }}"
             ));
         }
-        line("}".into());
+        line(format!("  chain learn {{\n    type filter hook postrouting priority {LEARN_LAST}; policy accept;"));
+        line(format!("    {}\n  }}\n}}", flows::rule()));
         script
     }
 }
@@ -167,7 +169,7 @@ mod tests {
         assert!(script.contains("ip daddr != @inside snat to 10.0.1.5 fully-random"), "{script}");
         assert!(script.contains("elements = { 10.0.0.0/16, 100.64.0.0/16 }"), "{script}");
         let external = ruleset(Snat::External).script();
-        assert!(!external.contains("snat"), "{external}");
+        assert!(!external.contains("snat to"), "{external}");
         assert!(
             external.contains("fib daddr type local ct mark set"),
             "replies to node ports still go back: {external}"

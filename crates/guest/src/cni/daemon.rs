@@ -55,6 +55,13 @@ pub enum Question {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
+    /// A new lease, or the one that the pod has.
+    Assigned {
+        /// It.
+        lease: Box<Lease>,
+        /// By what the pod's wire takes part in flows that go straight through the node, if it has such.
+        flows: Option<[u32; 2]>,
+    },
     /// A lease.
     Lease(Box<Lease>),
     /// There is none.

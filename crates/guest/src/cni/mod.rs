@@ -98,11 +98,11 @@ fn add(input: &Input, attachment: &Attachment) -> Result<Outcome, Failure> {
         link: attachment.link.clone(),
         ports: input.config.ports.clone(),
     };
-    let lease = match client(input).ask(Question::Assign(pod))? {
-        Answer::Lease(lease) => lease,
+    let (lease, flows) = match client(input).ask(Question::Assign(pod))? {
+        Answer::Assigned { lease, flows } => (lease, flows),
         other => return Err(daemon::unexpected(&other)),
     };
-    match wiring(input, &lease).connect(&namespace) {
+    match wiring(input, &lease).connect(&namespace, flows) {
         Ok(ends) => Ok(Outcome::Added {
             version: input.config.version,
             link: lease.pod.link.clone(),

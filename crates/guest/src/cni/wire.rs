@@ -1,6 +1,7 @@
 //! A pod's wire: a pair of interfaces, and the routes and rules that lead to it.
 
 use crate::netlink::{MAIN, Netlink, Pair, Route, Rule, random_mac};
+use roadstead_bpf::flows;
 use roadstead_types::{Cidr, Mac};
 use std::fs::{self, File};
 use std::io;
@@ -42,11 +43,15 @@ pub struct Ends {
 
 impl Wiring<'_> {
     /// Makes it all, or nothing.
-    pub fn connect(&self, namespace: &File) -> io::Result<Ends> {
+    ///
+    /// The node's end takes part in these flows; where it can't, packets go the long way.
+    pub fn connect(&self, namespace: &File, flows: Option<[u32; 2]>) -> io::Result<Ends> {
         let mut node = Netlink::open()?;
         let mut pod = Netlink::open_in(namespace)?;
         let ends = Ends { node: random_mac()?, pod: random_mac()? };
         self.make_pair(&mut node, namespace, &ends)?;
+        let joined = flows.map_or(Ok(()), |flows| flows::join(flows, self.link));
+        joined.unwrap_or_else(|why| eprintln!("aws-cni: packets of {} go the long way: {why}", self.link));
         let made = self.set_up(&mut node, &mut pod, &ends);
         if made.is_err() {
             let undone = node.index(self.link).and_then(|link| node.delete_link(link));

@@ -6,6 +6,7 @@ use super::netlink::{Far, Link, Netlink, Route as NetlinkRoute, TABLE_LOCAL, rul
 use super::netns;
 use super::rules::Rules;
 use super::state::{Route, Router, Uplink, Wire};
+use super::straight::Straight;
 use super::uplink::{self, Uplinks};
 use crate::Config;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -59,6 +60,7 @@ impl Flow {
 pub(super) struct Linux {
     config: Arc<Config>,
     uplinks: Uplinks,
+    straight: Straight,
 }
 
 /// The next hop on a wire, as on an uplink nobody's address: the machine's end, whatever addresses are behind that.
@@ -98,11 +100,20 @@ const CONNTRACK_SYSCTLS: [(&str, &str); 2] =
 
 impl Linux {
     pub fn new(config: Arc<Config>) -> Linux {
-        Linux { uplinks: Uplinks::new(config.clone()), config }
+        Linux { uplinks: Uplinks::new(config.clone()), straight: Straight::new(), config }
     }
 
     fn namespace(&self, network: &str) -> String {
         super::router_namespace(&self.config, network)
+    }
+
+    fn tune(&self, network: &str) -> Result<()> {
+        let links = netns::run_in(&self.namespace(network), Netlink::open)??.links()?;
+        let ports = links.iter().map(|link| link.name.as_str()).filter(|name| name.starts_with('p'));
+        Ok(netns::run_in(&self.namespace(network), || {
+            self.straight.join(network, ports);
+            write_sysctls(&SYSCTLS)
+        })??)
     }
 
     fn set_rules(&self, network: &str, want: &Rules) -> Result<()> {
@@ -160,7 +171,10 @@ impl Linux {
         router.add_pair(link, None, &Far { namespace: netns.as_fd(), name: &wire.name, mac: wire.mac })?;
         // By default the router would answer a machine's first ARP question up to 0.8 s late.
         let delay = format!("net/ipv4/neigh/{link}/proxy_delay");
-        netns::run_in(&namespace, || write_sysctl(&delay, "0"))??;
+        netns::run_in(&namespace, || {
+            self.straight.join(network, [link]);
+            write_sysctl(&delay, "0")
+        })??;
         router.set_up(link)?;
         let index = router.index(link)?;
         router.set_neighbour(index, MACHINE_HOP, wire.mac)?;
@@ -189,8 +203,10 @@ impl Kernel for Linux {
         let all = netlink.routes()?;
         let loopback = links.iter().find(|link| link.name == "lo").context("the router has no loopback")?;
         let ports = links.iter().filter(|link| link.name.starts_with('p'));
+        let names = ports.clone().map(|link| link.name.as_str());
+        let straight = netns::run_in(&namespace, || self.straight.observe(network, names))??;
         Ok(Router {
-            tuned,
+            tuned: tuned && straight,
             addresses: netlink.addresses(loopback.index)?.into_iter().collect(),
             wires: ports.map(into_wire).collect(),
             routes: all.iter().filter_map(|route| into_port_route(route, &links)).collect(),
@@ -202,7 +218,7 @@ impl Kernel for Linux {
 
     fn apply(&self, network: &str, op: &Op) -> Result<()> {
         match op {
-            Op::Tune => Ok(netns::run_in(&self.namespace(network), || write_sysctls(&SYSCTLS))??),
+            Op::Tune => self.tune(network),
             Op::SetRules(want) => self.set_rules(network, want),
             Op::AddUplink(uplink) => self.uplinks.add(network, *uplink),
             Op::RemoveUplink(uplink) => self.uplinks.remove(network, *uplink),
@@ -233,12 +249,14 @@ impl Kernel for Linux {
                 found => n.delete_route(found?),
             }),
         }
+        .and_then(|()| Ok(self.straight.forget(network)?))
         .with_context(|| format!("network {network}: {op:?}"))
     }
 
     fn remove(&self, network: &str) -> Result<()> {
         self.uplinks.remove(network, Uplink::Host)?;
         self.memory(network).forget()?;
+        self.straight.remove(network);
         remove_router(&self.namespace(network))
     }
 

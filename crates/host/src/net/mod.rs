@@ -27,6 +27,7 @@ mod nets;
 mod rules;
 mod security;
 mod state;
+mod straight;
 mod uplink;
 
 #[cfg(test)]

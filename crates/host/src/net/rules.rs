@@ -25,7 +25,7 @@
 use super::layout::{Frontend, Layout, Service, Transport};
 use super::security;
 use super::state::hash;
-use super::{borders, detours};
+use super::{borders, detours, straight};
 use roadstead_hostspec::{Exit, Outside};
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
@@ -199,8 +199,8 @@ impl Rules {
     pub fn script(&self, table: &str, have: Option<&Rules>) -> String {
         let Some(have) = have.filter(|have| have.form == self.form) else {
             let sets: String = SETS.iter().map(|(_, declaration)| format!("  {declaration}\n")).collect();
-            let table_anew =
-                format!("table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n{sets}{CHAINS}}}\n");
+            let constant = sets + CHAINS + &straight::chain();
+            let table_anew = format!("table ip {table}\ndelete table ip {table}\ntable ip {table} {{\n{constant}}}\n");
             return table_anew + &self.script(table, Some(&Rules { form: self.form, ..Rules::default() }));
         };
         let mut script = String::new();
@@ -320,7 +320,7 @@ fn spread(targets: &[(Ipv4Addr, u16)]) -> String {
 fn form() -> u64 {
     let sets: String = SETS.iter().map(|(_, declaration)| *declaration).collect();
     let hooks: String = HOOKED.iter().map(|(_, hook)| *hook).collect();
-    hash(&(sets + CHAINS + &hooks))
+    hash(&(sets + CHAINS + &straight::chain() + &hooks))
 }
 
 /// The blocks without those that lie in another, in order: nftables refuses overlapping intervals.

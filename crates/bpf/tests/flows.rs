@@ -50,6 +50,7 @@ impl Line {
                     "table ip t {{
   counter passed {{ }}
   chain pre {{ type nat hook prerouting priority dstnat; }}
+  chain post {{ type nat hook postrouting priority srcnat; }}
   chain forward {{ type filter hook forward priority filter; counter name passed; }}
   chain learn {{
     type filter hook postrouting priority {LEARN_LAST};
@@ -99,17 +100,21 @@ impl Line {
 
     /// A connection to a server that says everything again.
     fn connect(&self, to: Ipv4Addr) -> Result<TcpStream> {
-        let listener = self.inside("server", || Ok(TcpListener::bind("0.0.0.0:7000")?))?;
+        Ok(self.connect_at((to, 7000), 7000)?.0)
+    }
+
+    /// The same at other ports, dialled and listened at, and who the server sees.
+    fn connect_at(&self, to: (Ipv4Addr, u16), port: u16) -> Result<(TcpStream, SocketAddr)> {
+        let listener = self.inside("server", || Ok(TcpListener::bind(("0.0.0.0", port))?))?;
+        let stream = self.inside("client", || Ok(TcpStream::connect(to)?))?;
+        let (mut served, seen_as) = listener.accept()?;
         thread::spawn(move || {
-            let (mut stream, _) = listener.accept()?;
             let mut bytes = [0; 100];
-            while stream.read_exact(&mut bytes).is_ok() && stream.write_all(&bytes).is_ok() {}
-            Ok::<_, std::io::Error>(())
+            while served.read_exact(&mut bytes).is_ok() && served.write_all(&bytes).is_ok() {}
         });
-        let stream = self.inside("client", || Ok(TcpStream::connect((to, 7000))?))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(stream)
+        Ok((stream, seen_as))
     }
 }
 
@@ -182,12 +187,63 @@ fn what_is_forgotten_is_asked_anew() -> Result<()> {
 }
 
 #[test]
-fn translated_connections_go_the_long_way() -> Result<()> {
+fn a_translated_connection_goes_straight_through() -> Result<()> {
     let line = Line::new("translated")?;
     line.learning("first")?;
+    line.nft("first", "add rule ip t pre tcp dport 80 ip daddr 10.99.0.1 dnat to 10.77.2.2:7000")?;
+    line.nft("first", "add rule ip t post oifname right ip daddr 10.77.2.2 tcp dport 7001 snat to 10.77.1.1:999")?;
+    for (to, port, seen) in [([10, 99, 0, 1], 80, "10.77.0.1"), ([10, 77, 2, 2], 7001, "10.77.1.1:999")] {
+        let before = line.passed("first")?;
+        let (mut stream, seen_as) =
+            line.connect_at((Ipv4Addr::from(to), port), if port == 80 { 7000 } else { port })?;
+        assert!(seen_as.to_string().starts_with(seen), "{seen_as}");
+        talk(&mut stream, 100)?;
+        // Parts of what is sent at once are summed up apart.
+        let bulk: Vec<u8> = (0..=u8::MAX).cycle().take(100 << 10).collect();
+        for part in bulk.chunks(10_000) {
+            stream.write_all(part)?;
+            let mut answer = vec![0; part.len()];
+            stream.read_exact(&mut answer)?;
+            assert!(answer == part);
+        }
+        let passed = line.passed("first")? - before;
+        assert!(passed < 20, "{passed} of {port} went the long way");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_translated_on_both_sides_goes_the_long_way() -> Result<()> {
+    let line = Line::new("both")?;
+    line.learning("first")?;
     line.nft("first", "add rule ip t pre ip daddr 10.99.0.1 dnat to 10.77.2.2")?;
+    line.nft("first", "add rule ip t post oifname right masquerade")?;
     let mut stream = line.connect(Ipv4Addr::new(10, 99, 0, 1))?;
     talk(&mut stream, 100)?;
+    let passed = line.passed("first")?;
+    assert!(passed >= 200, "{passed}");
+    Ok(())
+}
+
+#[test]
+fn translated_datagrams_go_the_long_way() -> Result<()> {
+    let line = Line::new("datagrams")?;
+    line.learning("first")?;
+    line.nft("first", "add rule ip t pre ip daddr 10.99.0.1 dnat to 10.77.2.2")?;
+    let server = line.inside("server", || Ok(UdpSocket::bind("0.0.0.0:7000")?))?;
+    let client = line.inside("client", || Ok(UdpSocket::bind("0.0.0.0:0")?))?;
+    client.connect("10.99.0.1:7000")?;
+    let mut bytes = [0; 100];
+    for socket in [&server, &client] {
+        socket.set_read_timeout(Some(PATIENCE))?;
+    }
+    for time in 0..100 {
+        client.send(&[time; 100])?;
+        let (_, from) = server.recv_from(&mut bytes)?;
+        server.send_to(&bytes, from)?;
+        client.recv(&mut bytes)?;
+        assert_eq!(bytes, [time; 100]);
+    }
     let passed = line.passed("first")?;
     assert!(passed >= 200, "{passed}");
     Ok(())

@@ -4,6 +4,7 @@ use crate::{machine, room};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 use nix::sys::statvfs::statvfs;
+use roadstead_bpf::flows::Flows;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -36,6 +37,7 @@ pub fn examine(data: &Path, programs: &Path) -> Vec<(&'static str, Finding)> {
         ("cgroups", cgroups()),
         ("memory", memory()),
         ("disk", disk(data)),
+        ("flows", flows()),
         ("inotify", inotify()),
         ("descriptors", descriptors()),
         ("nodes", nodes(data)),
@@ -82,6 +84,17 @@ fn kernel() -> Finding {
         some => {
             Finding::Bad(format!("Linux {} has no {}", release.trim(), some.join(", ")), "use a kernel with namespaces")
         }
+    }
+}
+
+/// What makes packets quick, and nothing else.
+fn flows() -> Finding {
+    match Flows::new() {
+        Ok(_) => Finding::Good("go straight through routers and nodes once they are known".into()),
+        Err(why) => Finding::Poor(
+            format!("the kernel takes no programs for packets: {why}"),
+            "every packet is routed and asked of rules: use Linux 6.6 or newer, as root",
+        ),
     }
 }
 

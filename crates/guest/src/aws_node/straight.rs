@@ -1,5 +1,5 @@
-//! Flows that go straight through the node ([`roadstead_bpf::flows`]): from pod to pod and between pods and ENIs,
-//! untranslated.
+//! Flows that go straight through the node, from pod to pod and between pods and ENIs ([`roadstead_bpf::flows`]); those to
+//! services, too, once kube-proxy's rules have said which pod they go to.
 //!
 //! The daemon lets ENIs take part, and tells plugins how their pods' wires do. Where that cannot be, every packet goes
 //! the long way.

@@ -261,7 +261,8 @@ impl Kernel for Linux {
     }
 
     fn cut(&self, network: &str, flows: &[Flow]) -> Result<()> {
-        netns::run_in(&self.namespace(network), || flows.iter().try_for_each(conntrack_delete))?
+        netns::run_in(&self.namespace(network), || flows.iter().try_for_each(conntrack_delete))??;
+        Ok(self.straight.forget(network)?)
     }
 
     fn networks(&self) -> Result<Vec<String>> {

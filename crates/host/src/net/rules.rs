@@ -10,8 +10,9 @@
 //! outside ──────▶ admit: is that address one of ours? ─▶ spread: whose? ─▶ forward: groups ─▶ port
 //! ```
 //!
-//! What is forwarded passes subnets' borders before it, where there are any ([`super::borders`]); what routes lead to an
-//! interface that it is not for is marked before all else ([`super::detours`]).
+//! What goes from port to port and is known goes past all this ([`super::straight`]). What is forwarded passes subnets'
+//! borders before it, where there are any ([`super::borders`]); what routes lead to an interface that it is not for is
+//! marked before all else ([`super::detours`]).
 //!
 //! Only marked packets find the route outside, so that nothing leaves without a way, and an address inside that nobody
 //! has is unreachable at once.

@@ -1,4 +1,4 @@
-//! Flows that go straight through routers ([`roadstead_bpf::flows`]): from port to port, and untranslated.
+//! Flows that go straight through routers, from port to port ([`roadstead_bpf::flows`]).
 //!
 //! What was asked of a flow at its beginning (security groups) or is asked of each packet (borders of subnets) is asked
 //! again when anything in the router has changed. Where the kernel has no such programs, every packet goes the long way.

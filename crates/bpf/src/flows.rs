@@ -22,7 +22,7 @@
 //! - What was learned holds for [`HOLDS`]; then a packet goes the long way, and connection tracking sees that the
 //!   connection lives.
 //! - A connection's beginning and end (SYN, FIN, RST), fragments, options and packets with no hop left go the long way,
-//!   always. Connection tracking must be told that it does not see every byte (`nf_conntrack_tcp_be_liberal`).
+//!   always. Connection tracking must be told so ([`SETTINGS`]).
 //!
 //! Programs and flows belong to the interfaces that they are attached to, and are gone with them; no process keeps them, and
 //! one that starts anew finds them there.
@@ -38,12 +38,20 @@ use std::time::Duration;
 /// dialled or back. Its mark is the connection's number then.
 const LEARN: [u32; 2] = [0x7ea5_0001, 0x7ea5_0002];
 
+/// Packets of a connection, both ways, after which it is learned: most are over by then, and to learn one costs as much as
+/// to let some packets pass.
+const EARLY: u32 = 8;
+
+/// Settings of the namespace's connection tracking, below `/proc/sys`: it does not see every byte, and counts packets.
+pub const SETTINGS: [(&str, &str); 2] =
+    [("net/netfilter/nf_conntrack_tcp_be_liberal", "1"), ("net/netfilter/nf_conntrack_acct", "1")];
+
 /// The rule of nftables that marks what may be learned. Its place is after all that translates, with the priority
 /// [`LEARN_LAST`], since it takes the packet's mark for its own. On the loopback that would come back.
 pub fn rule() -> String {
     let [dialled, back] = LEARN.map(|priority| format!("{:x}:{:x}", priority >> 16, priority & 0xffff));
     let way = format!("ct direction map {{ original : {dialled}, reply : {back} }}");
-    format!("oif != \"lo\" ct state established ct status seen-reply meta mark set ct id meta priority set {way}")
+    format!("oif != \"lo\" ct state established ct packets > {EARLY} meta mark set ct id meta priority set {way}")
 }
 
 /// In the hook `postrouting`: after `srcnat`.

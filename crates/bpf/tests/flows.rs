@@ -60,7 +60,11 @@ impl Line {
                     flows::rule()
                 ),
             )?;
-            line.inside(place, || Ok(std::fs::write("/proc/sys/net/netfilter/nf_conntrack_tcp_be_liberal", "1")?))?;
+            line.inside(place, || {
+                Ok(flows::SETTINGS
+                    .iter()
+                    .try_for_each(|(key, value)| std::fs::write(format!("/proc/sys/{key}"), value))?)
+            })?;
         }
         Ok(line)
     }

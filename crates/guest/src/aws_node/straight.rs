@@ -7,7 +7,7 @@
 use super::node::sysctl;
 use crate::netlink::Netlink;
 use anyhow::{Context as _, Result};
-use roadstead_bpf::flows::Flows;
+use roadstead_bpf::flows::{self, Flows};
 use std::sync::OnceLock;
 
 /// The flows of the node.
@@ -18,7 +18,8 @@ impl Straight {
     /// Lets an ENI take part. `prefix` is what pods' wires' names begin with.
     pub fn join(&self, eni: &str, prefix: &str) {
         let flows = self.0.get_or_init(|| {
-            let flows = flows(prefix).inspect_err(|why| tracing::warn!("every packet goes the long way: {why:#}"));
+            let flows =
+                found_or_made(prefix).inspect_err(|why| tracing::warn!("every packet goes the long way: {why:#}"));
             flows.ok()
         });
         let joined = flows.as_ref().map_or(Ok(()), |flows| flows.join(eni));
@@ -38,8 +39,8 @@ impl Straight {
 }
 
 /// Those that a daemon before this one made, or new ones, which pods that are there already take part in.
-fn flows(prefix: &str) -> Result<Flows> {
-    sysctl("net/netfilter/nf_conntrack_tcp_be_liberal", "1")?;
+fn found_or_made(prefix: &str) -> Result<Flows> {
+    flows::SETTINGS.iter().try_for_each(|(key, value)| sysctl(key, value))?;
     let links: Vec<String> = Netlink::open()?.links()?.into_iter().map(|link| link.name).collect();
     for link in &links {
         if let Some(flows) = Flows::of(link).with_context(|| format!("which flows {link} has"))? {

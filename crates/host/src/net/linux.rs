@@ -10,6 +10,7 @@ use super::straight::Straight;
 use super::uplink::{self, Uplinks};
 use crate::Config;
 use anyhow::{Context as _, Result, bail, ensure};
+use roadstead_bpf::flows;
 use roadstead_guest::netlink::{Netlink as PolicyRules, Rule};
 use roadstead_types::Cidr;
 use serde::{Deserialize, Serialize};
@@ -94,9 +95,8 @@ const SYSCTLS: [(&str, &str); 15] = [
 
 /// Settings that exist once the rules use connection tracking. A packet of a connection that is not known (its target
 /// was cut off) must not count as a new one: the router answers it with a reset. Packets out of the window stay in
-/// their connection, or they would pass untranslated.
-const CONNTRACK_SYSCTLS: [(&str, &str); 2] =
-    [("net/netfilter/nf_conntrack_tcp_loose", "0"), ("net/netfilter/nf_conntrack_tcp_be_liberal", "1")];
+/// their connection, or they would pass untranslated: among [`flows::SETTINGS`].
+const CONNTRACK_SYSCTLS: [(&str, &str); 1] = [("net/netfilter/nf_conntrack_tcp_loose", "0")];
 
 impl Linux {
     pub fn new(config: Arc<Config>) -> Linux {
@@ -123,6 +123,7 @@ impl Linux {
         let written = netns::run_in(&namespace, || -> Result<u32> {
             nft(&script)?;
             write_sysctls(&CONNTRACK_SYSCTLS)?;
+            write_sysctls(&flows::SETTINGS)?;
             Ok(rules_generation()?)
         })?;
         if written.is_err() {

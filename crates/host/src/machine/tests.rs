@@ -653,7 +653,12 @@ fn purge_needs_no_state() {
     fs::remove_dir_all(&w.config.run_dir).unwrap();
     let pids = w.pids("i-1");
     purge(&w.config).unwrap();
-    assert!(pids.iter().all(|pid| !runs(*pid)));
+    // One that ends leaves its cgroup a moment before it shows as ended.
+    let asked = Instant::now();
+    while pids.iter().any(|pid| runs(*pid)) {
+        assert!(asked.elapsed() < Duration::from_secs(20), "{pids:?}");
+        std::thread::yield_now();
+    }
 }
 
 /// Machines whose processes wait for a disk that does not answer: they can be killed, and do not end.

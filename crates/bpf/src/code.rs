@@ -169,7 +169,8 @@ impl Writer {
 
     /// `to = value`, of 64 bits.
     pub fn set_long(&mut self, to: u8, value: u64) {
-        self.long(to, 0, value.cast_signed() as i32, (value >> 32) as i32);
+        let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+        self.long(to, 0, i32::from_le_bytes([a, b, c, d]), i32::from_le_bytes([e, f, g, h]));
     }
 
     /// `to` = the map.

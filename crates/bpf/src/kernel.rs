@@ -20,7 +20,7 @@ const PROG_QUERY: libc::c_int = 16;
 /// All of ours are under this; none of the functions that they call asks for another.
 const LICENSE: &CStr = c"Apache-2.0";
 /// More programs than one place may have (`BPF_MPROG_MAX`).
-const MOST: usize = 64;
+const MOST: u32 = 64;
 
 /// What a program is called: at most 15 letters, digits, `_` and `.`.
 pub type Name = [u8; 16];
@@ -115,7 +115,8 @@ pub fn load(kind: Kind, name: Name, program: &[Instruction]) -> io::Result<Owned
 ///
 /// # Errors
 /// The kernel's.
-pub fn map(kind: MapKind, key: u32, value: u32, count: u32) -> io::Result<OwnedFd> {
+pub fn map(kind: MapKind, key: i16, value: i16, count: u32) -> io::Result<OwnedFd> {
+    let [key, value] = [key, value].map(|size| size.unsigned_abs().into());
     let mut attributes = Attributes::new().word(0, kind as u32).word(4, key).word(8, value).word(12, count);
     bpf(MAP_CREATE, &mut attributes).map(into_fd)
 }
@@ -179,11 +180,11 @@ impl Place<'_> {
     /// # Errors
     /// The kernel's.
     pub fn programs(self) -> io::Result<Vec<u32>> {
-        let mut ids = [0_u32; MOST];
+        let mut ids = [0_u32; MOST as usize];
         let (attributes, kind) = self.attributes();
-        let mut attributes = attributes.word(4, kind).address(16, ids.as_mut_ptr()).word(24, MOST as u32);
+        let mut attributes = attributes.word(4, kind).address(16, ids.as_mut_ptr()).word(24, MOST);
         bpf(PROG_QUERY, &mut attributes)?;
-        Ok(ids[..MOST.min(attributes.of_word(24) as usize)].to_vec())
+        Ok(ids[..MOST.min(attributes.of_word(24)) as usize].to_vec())
     }
 }
 
@@ -202,16 +203,17 @@ pub struct About {
 /// # Errors
 /// The kernel's.
 pub fn about(program: impl AsFd) -> io::Result<About> {
-    let mut maps = [0_u32; MOST];
-    // `struct bpf_prog_info`, as far as its name.
-    let mut info = [0_u8; 80];
-    info[52..56].copy_from_slice(&(MOST as u32).to_ne_bytes());
+    /// Of `struct bpf_prog_info`, as far as its name.
+    const LENGTH: u32 = 80;
+    let mut maps = [0_u32; MOST as usize];
+    let mut info = [0_u8; LENGTH as usize];
+    info[52..56].copy_from_slice(&(MOST).to_ne_bytes());
     info[56..64].copy_from_slice(&(maps.as_mut_ptr().expose_provenance() as u64).to_ne_bytes());
-    let attributes = Attributes::new().fd(0, program.as_fd()).word(4, info.len() as u32);
+    let attributes = Attributes::new().fd(0, program.as_fd()).word(4, LENGTH);
     bpf(INFO, &mut attributes.address(8, info.as_mut_ptr()))?;
     let mut name = Name::default();
     name.copy_from_slice(&info[64..80]);
-    Ok(About { id: word(&info, 4), name, maps: maps[..MOST.min(word(&info, 52) as usize)].to_vec() })
+    Ok(About { id: word(&info, 4), name, maps: maps[..MOST.min(word(&info, 52)) as usize].to_vec() })
 }
 
 /// The program with this id.
@@ -227,10 +229,11 @@ pub fn program(id: u32) -> io::Result<OwnedFd> {
 /// # Errors
 /// As for [`program`].
 pub fn map_by_id(id: u32) -> io::Result<(OwnedFd, MapKind)> {
+    /// Of `struct bpf_map_info`, as far as its sizes.
+    const LENGTH: u32 = 16;
     let map = bpf(MAP_BY_ID, &mut Attributes::new().word(0, id)).map(into_fd)?;
-    // `struct bpf_map_info`, as far as its sizes.
-    let mut info = [0_u8; 16];
-    let attributes = Attributes::new().fd(0, map.as_fd()).word(4, info.len() as u32);
+    let mut info = [0_u8; LENGTH as usize];
+    let attributes = Attributes::new().fd(0, map.as_fd()).word(4, LENGTH);
     bpf(INFO, &mut attributes.address(8, info.as_mut_ptr()))?;
     let kind = if word(&info, 0) == MapKind::Array as u32 { MapKind::Array } else { MapKind::RecentHash };
     Ok((map, kind))

@@ -86,11 +86,13 @@ impl<S: Storage> Journal for File<S> {
         if file.is_empty() {
             return Ok(Stored { acknowledged, ..Stored::default() });
         }
-        let (found, end) = frames::read(&self.name, &file)?;
-        // Of a process that was killed the last frame may be in the kernel's memory only.
+        let frames::Read { frames, last, end } = frames::read(&self.name, &file)?;
+        // The last frame may be in the kernel's memory only: of a process that was killed, or whose sync failed. After
+        // that Linux takes for written what was not (https://lwn.net/Articles/752063/), so it is written again.
+        self.storage.write(last as u64, &file[last..end]).map_err(|why| io_error("write", &self.name, why))?;
         self.storage.sync().map_err(|why| io_error("sync", &self.name, why))?;
         (self.end, self.len) = (end, file.len());
-        let (snapshot, batches): (Vec<_>, Vec<_>) = found.into_iter().partition(|f| f.section == Section::Snapshot);
+        let (snapshot, batches): (Vec<_>, Vec<_>) = frames.into_iter().partition(|f| f.section == Section::Snapshot);
         let snapshot = snapshot.into_iter().map(|part| part.payload.to_vec()).collect();
         let batches = batches.into_iter().map(|batch| (batch.number, batch.payload.to_vec())).collect();
         Ok(Stored { snapshot, batches, acknowledged })

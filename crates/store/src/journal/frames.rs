@@ -55,6 +55,16 @@ pub(super) struct Found<'a> {
     pub payload: &'a [u8],
 }
 
+/// The whole frames of a file.
+#[derive(Debug)]
+pub(super) struct Read<'a> {
+    pub frames: Vec<Found<'a>>,
+    /// Where the last of them begins.
+    pub last: usize,
+    /// Where it ends, and the next one goes.
+    pub end: usize,
+}
+
 /// The file's first sector.
 pub(super) fn title() -> Vec<u8> {
     let mut sector = TITLE.to_vec();
@@ -78,12 +88,12 @@ pub(super) fn frame(section: Section, number: u64, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The whole frames of a file in their order, and where the next one goes. What comes after the last whole one is
-/// nobody's, unless a whole one follows it after all: writes are synced one by one, so only the last can be cut short.
+/// The whole frames of a file in their order. What comes after the last whole one is nobody's, unless a whole one
+/// follows it after all: writes are synced one by one, so only the last can be cut short.
 ///
 /// # Errors
 /// [`JournalError::Damaged`]
-pub(super) fn read<'a>(journal: &str, file: &'a [u8]) -> Result<(Vec<Found<'a>>, usize), JournalError> {
+pub(super) fn read<'a>(journal: &str, file: &'a [u8]) -> Result<Read<'a>, JournalError> {
     let damaged = |place: String, what: &str| {
         Err(JournalError::Damaged { journal: journal.to_owned(), place, what: what.to_owned() })
     };
@@ -91,15 +101,15 @@ pub(super) fn read<'a>(journal: &str, file: &'a [u8]) -> Result<(Vec<Found<'a>>,
         return damaged("byte 0".to_owned(), "this is not how one begins");
     }
     let mut frames = Vec::new();
-    let mut at = SECTOR;
+    let (mut last, mut at) = (SECTOR, SECTOR);
     while let Some((found, len)) = whole(&file[at..]) {
         frames.push(found);
-        at += len;
+        (last, at) = (at, at + len);
     }
     let later = (at..file.len()).step_by(SECTOR).find(|later| whole(&file[*later..]).is_some());
     match later {
         Some(later) => damaged(format!("byte {at}"), &format!("no frame is whole there, but one is at byte {later}")),
-        None => Ok((frames, at)),
+        None => Ok(Read { frames, last, end: at }),
     }
 }
 

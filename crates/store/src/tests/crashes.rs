@@ -106,6 +106,26 @@ fn after_a_failed_sync_the_store_halts_and_a_restart_finds_a_whole_state() {
     }
 }
 
+#[test]
+fn what_a_restart_finds_after_a_failed_sync_survives_the_next_power_failure() {
+    let mut found = 0;
+    for seed in 0..50 {
+        let mut chance = Chance(seed);
+        let disk = Disk::new(seed);
+        let mut core = open_on(&disk).unwrap();
+        change(&mut core, &mut chance);
+        core.commit().unwrap();
+        commit_nothing_on_failing_disk(&mut core, &disk);
+        drop(core);
+        disk.restart();
+        let shown = state(&open_on(&disk).unwrap());
+        found += usize::from(shown.contains_key("new"));
+        disk.power_cycle();
+        assert_eq!(state(&open_on(&disk).unwrap()), shown, "seed {seed}");
+    }
+    assert!(found > 25, "the test means something: the page cache had it {found} times");
+}
+
 fn commit_nothing_on_failing_disk(core: &mut Core, disk: &Disk) {
     disk.fail_syncs();
     let before = state(core);

@@ -73,9 +73,15 @@ impl Disk {
         self.state().fuel = Some(operations);
     }
 
-    /// From now on syncs return errors, and nothing becomes durable.
+    /// From now on syncs return errors, and of what they should have made durable chance decides what is. No later sync
+    /// tries that again, and a process reads it nonetheless: as with Linux.
     pub fn fail_syncs(&self) {
         self.state().syncs_fail = true;
+    }
+
+    /// The process starts again on a disk that works, and the power never went.
+    pub fn restart(&self) {
+        self.state().syncs_fail = false;
     }
 
     pub fn is_off(&self) -> bool {
@@ -85,15 +91,7 @@ impl Disk {
     /// The power fails, if it didn't yet, and comes back: of what was not synced, chance decides what is there.
     pub fn power_cycle(&self) {
         let mut state = self.state();
-        let mut unsynced = std::mem::take(&mut state.unsynced);
-        let surviving_one_in = 1 + state.chance.below(4);
-        while !unsynced.is_empty() {
-            let any = state.chance.below(unsynced.len());
-            let step = unsynced.swap_remove(any);
-            if state.chance.one_in(surviving_one_in) {
-                state.survive(step);
-            }
-        }
+        state.survive_by_chance();
         state.current = state.durable.clone();
         (state.fuel, state.off, state.syncs_fail) = (None, false, false);
     }
@@ -115,6 +113,19 @@ impl Disk {
 }
 
 impl State {
+    /// Of what was not synced, some reaches the disk.
+    fn survive_by_chance(&mut self) {
+        let mut unsynced = std::mem::take(&mut self.unsynced);
+        let surviving_one_in = 1 + self.chance.below(4);
+        while !unsynced.is_empty() {
+            let any = self.chance.below(unsynced.len());
+            let step = unsynced.swap_remove(any);
+            if self.chance.one_in(surviving_one_in) {
+                self.survive(step);
+            }
+        }
+    }
+
     /// The step, whole or torn, reached the disk.
     fn survive(&mut self, step: Step) {
         match step {
@@ -153,6 +164,7 @@ impl Storage for Disk {
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.operate()?;
         if state.syncs_fail {
+            state.survive_by_chance();
             return Err(io::Error::other("the disk failed to sync"));
         }
         for step in std::mem::take(&mut state.unsynced) {

@@ -90,7 +90,10 @@ impl<S: Storage> Journal for File<S> {
         // The last frame may be in the kernel's memory only: of a process that was killed, or whose sync failed. After
         // that Linux takes for written what was not (https://lwn.net/Articles/752063/), so it is written again.
         self.storage.write(last as u64, &file[last..end]).map_err(|why| io_error("write", &self.name, why))?;
-        self.storage.sync().map_err(|why| io_error("sync", &self.name, why))?;
+        // Nor may it be durable yet that this is the journal: the file that it replaced would come back without what is
+        // appended from now on.
+        let synced = self.storage.sync().and_then(|()| self.storage.settle());
+        synced.map_err(|why| io_error("sync", &self.name, why))?;
         (self.end, self.len) = (end, file.len());
         let (snapshot, batches): (Vec<_>, Vec<_>) = frames.into_iter().partition(|f| f.section == Section::Snapshot);
         let snapshot = snapshot.into_iter().map(|part| part.payload.to_vec()).collect();

@@ -17,11 +17,18 @@ pub trait Storage: Send + 'static {
     /// The disk's.
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// When this returns `Ok`, no crash loses what was written or read before.
+    /// When this returns `Ok`, no crash loses what was written before.
     ///
     /// # Errors
     /// The disk's: then nothing is known of what was written.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// When this returns `Ok`, no crash brings back what was there before the last replacement, should that have been
+    /// interrupted.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn settle(&mut self) -> io::Result<()>;
 
     /// Puts these bytes, one part after the other, in the place of all that is there: durably, and in one step.
     ///
@@ -80,6 +87,10 @@ impl Storage for Place {
         self.file()?.sync_data()
     }
 
+    fn settle(&mut self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+
     fn replace(&mut self, parts: &[&[u8]]) -> io::Result<()> {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(true).mode(0o600);
@@ -87,7 +98,7 @@ impl Storage for Place {
         parts.iter().try_for_each(|part| file.write_all(part))?;
         file.sync_all()?;
         fs::rename(&self.begun, &self.path)?;
-        File::open(&self.folder)?.sync_all()?;
+        self.settle()?;
         self.file = Some(file);
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Power failures at random instants, over many seeds: what was acknowledged is there, and nothing is half there.
+//! Power failures and kills at random instants, over many seeds: what was acknowledged is there, and nothing is half
+//! there.
 
 use super::disk::{Chance, Disk, SECTOR};
 use super::*;
@@ -60,7 +61,7 @@ fn run_until_power_fails(core: &mut Core, disk: &Disk, chance: &mut Chance, hist
 }
 
 #[test]
-fn whatever_was_acknowledged_survives_a_power_failure_and_nothing_is_half_there() {
+fn whatever_was_acknowledged_survives_power_failures_and_kills_and_nothing_is_half_there() {
     let mut failures = 0;
     let mut unacknowledged_survived = 0;
     for seed in 0..SEEDS {
@@ -68,13 +69,17 @@ fn whatever_was_acknowledged_survives_a_power_failure_and_nothing_is_half_there(
         let disk = Disk::new(seed);
         let mut history = History { tried: BTreeMap::from([(0, State::new())]), acknowledged: 0 };
         for _ in 0..4 {
-            // The power may fail at any operation, those of opening and closing included.
+            // It may happen at any operation, those of opening and closing included.
             disk.fail_after(chance.below(90));
             if let Ok(mut core) = open_on(&disk) {
                 run_until_power_fails(&mut core, &disk, &mut chance, &mut history);
             }
             failures += usize::from(disk.is_off());
-            disk.power_cycle();
+            if chance.one_in(3) {
+                disk.restart()
+            } else {
+                disk.power_cycle()
+            }
             let core = open_on(&disk).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
             let revision = core.view().revision();
             assert!(revision >= history.acknowledged, "seed {seed}: {revision} of {} batches", history.acknowledged);
@@ -83,7 +88,7 @@ fn whatever_was_acknowledged_survives_a_power_failure_and_nothing_is_half_there(
             history.acknowledged = revision;
         }
     }
-    assert!(failures > 500, "the test means something: {failures} power failures");
+    assert!(failures > 500, "the test means something: {failures} failures");
     assert!(unacknowledged_survived > 5, "also between durable and acknowledged: {unacknowledged_survived}");
 }
 

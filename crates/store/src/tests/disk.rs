@@ -35,12 +35,10 @@ pub struct Disk(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
-    /// What survives everything.
-    durable: Vec<u8>,
-    /// What a running process reads.
-    current: Vec<u8>,
-    /// What was done since the last sync, in order.
-    unsynced: Vec<Step>,
+    /// What has the journal's name for a running process, once something has.
+    file: Option<Content>,
+    /// What has it on the disk until the folder is synced, if that is something else.
+    before: Option<Option<Content>>,
     /// The power fails at the operation after so many more.
     fuel: Option<usize>,
     off: bool,
@@ -48,23 +46,27 @@ struct State {
     chance: Chance,
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Write { at: usize, data: Vec<u8> },
-    Replace(Vec<u8>),
+/// A file.
+#[derive(Debug, Default)]
+struct Content {
+    /// What survives everything.
+    durable: Vec<u8>,
+    /// What a running process reads.
+    current: Vec<u8>,
+    /// What was written since the last sync, in order.
+    unsynced: Vec<Write>,
+}
+
+#[derive(Debug)]
+struct Write {
+    at: usize,
+    data: Vec<u8>,
 }
 
 impl Disk {
     pub fn new(seed: u64) -> Disk {
-        let state = State {
-            durable: vec![],
-            current: vec![],
-            unsynced: vec![],
-            fuel: None,
-            off: false,
-            syncs_fail: false,
-            chance: Chance(seed),
-        };
+        let chance = Chance(seed);
+        let state = State { file: None, before: None, fuel: None, off: false, syncs_fail: false, chance };
         Disk(Arc::new(Mutex::new(state)))
     }
 
@@ -79,9 +81,10 @@ impl Disk {
         self.state().syncs_fail = true;
     }
 
-    /// The process starts again on a disk that works, and the power never went.
+    /// What stopped was the process alone: it starts again on a disk that works, and the power never went.
     pub fn restart(&self) {
-        self.state().syncs_fail = false;
+        let mut state = self.state();
+        (state.fuel, state.off, state.syncs_fail) = (None, false, false);
     }
 
     pub fn is_off(&self) -> bool {
@@ -91,8 +94,14 @@ impl Disk {
     /// The power fails, if it didn't yet, and comes back: of what was not synced, chance decides what is there.
     pub fn power_cycle(&self) {
         let mut state = self.state();
-        state.survive_by_chance();
-        state.current = state.durable.clone();
+        let State { file, before, chance, .. } = &mut *state;
+        if let Some(before) = before.take().filter(|_| chance.one_in(2)) {
+            *file = before;
+        }
+        if let Some(file) = file {
+            file.survive_by_chance(chance);
+            file.current.clone_from(&file.durable);
+        }
         (state.fuel, state.off, state.syncs_fail) = (None, false, false);
     }
 
@@ -113,33 +122,59 @@ impl Disk {
 }
 
 impl State {
+    fn sync(&mut self) -> io::Result<()> {
+        let State { file, syncs_fail, chance, .. } = self;
+        let file = file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        if *syncs_fail {
+            file.survive_by_chance(chance);
+            return Err(failed());
+        }
+        for Write { at, data } in std::mem::take(&mut file.unsynced) {
+            put(&mut file.durable, at, &data);
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&mut self) -> io::Result<()> {
+        if self.syncs_fail {
+            return Err(failed());
+        }
+        self.before = None;
+        Ok(())
+    }
+}
+
+impl Content {
+    fn write(&mut self, at: usize, data: &[u8]) {
+        put(&mut self.current, at, data);
+        self.unsynced.push(Write { at, data: data.to_vec() });
+    }
+
     /// Of what was not synced, some reaches the disk.
-    fn survive_by_chance(&mut self) {
-        let mut unsynced = std::mem::take(&mut self.unsynced);
-        let surviving_one_in = 1 + self.chance.below(4);
-        while !unsynced.is_empty() {
-            let any = self.chance.below(unsynced.len());
-            let step = unsynced.swap_remove(any);
-            if self.chance.one_in(surviving_one_in) {
-                self.survive(step);
+    fn survive_by_chance(&mut self, chance: &mut Chance) {
+        let surviving_one_in = 1 + chance.below(4);
+        while !self.unsynced.is_empty() {
+            let any = chance.below(self.unsynced.len());
+            let write = self.unsynced.swap_remove(any);
+            if chance.one_in(surviving_one_in) {
+                self.survive(&write, chance);
             }
         }
     }
 
-    /// The step, whole or torn, reached the disk.
-    fn survive(&mut self, step: Step) {
-        match step {
-            Step::Replace(bytes) => self.durable = bytes,
-            Step::Write { at, data } => {
-                let torn = self.chance.one_in(3);
-                for (index, sector) in data.chunks(SECTOR).enumerate() {
-                    if !torn || self.chance.one_in(2) {
-                        put(&mut self.durable, at + index * SECTOR, sector);
-                    }
-                }
+    /// The write, whole or torn, reached the disk.
+    fn survive(&mut self, write: &Write, chance: &mut Chance) {
+        let torn = chance.one_in(3);
+        for (index, sector) in write.data.chunks(SECTOR).enumerate() {
+            if !torn || chance.one_in(2) {
+                put(&mut self.durable, write.at + index * SECTOR, sector);
             }
         }
     }
+}
+
+fn failed() -> io::Error {
+    io::Error::other("the disk failed to sync")
 }
 
 /// Writes into a file, which grows if need be.
@@ -150,39 +185,32 @@ fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
 
 impl Storage for Disk {
     fn read(&mut self) -> io::Result<Vec<u8>> {
-        Ok(self.operate()?.current.clone())
+        Ok(self.operate()?.file.as_ref().map_or(vec![], |file| file.current.clone()))
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.operate()?;
-        let at = usize::try_from(at).unwrap();
-        put(&mut state.current, at, bytes);
-        state.unsynced.push(Step::Write { at, data: bytes.to_vec() });
+        let file = state.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        file.write(usize::try_from(at).unwrap(), bytes);
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let mut state = self.operate()?;
-        if state.syncs_fail {
-            state.survive_by_chance();
-            return Err(io::Error::other("the disk failed to sync"));
-        }
-        for step in std::mem::take(&mut state.unsynced) {
-            match step {
-                Step::Replace(bytes) => state.durable = bytes,
-                Step::Write { at, data } => put(&mut state.durable, at, &data),
-            }
-        }
-        Ok(())
+        self.operate()?.sync()
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        self.operate()?.sync_folder()
     }
 
     /// The power may fail before anything is done, or when the folder is not synced yet.
     fn replace(&mut self, parts: &[&[u8]]) -> io::Result<()> {
-        let bytes = parts.concat();
         let mut state = self.operate()?;
-        state.current.clone_from(&bytes);
-        state.unsynced = vec![Step::Replace(bytes)];
+        let bytes = parts.concat();
+        let new = Content { durable: bytes.clone(), current: bytes, unsynced: vec![] };
+        let old = state.file.replace(new);
+        state.before.get_or_insert(old);
         drop(state);
-        self.sync()
+        self.settle()
     }
 }

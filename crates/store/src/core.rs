@@ -29,6 +29,8 @@ pub struct Core {
     link: Link,
     bytes_snapshot: u64,
     bytes_since_snapshot: u64,
+    /// Compaction failed, and is not tried again before there are so many bytes since the snapshot.
+    bytes_to_retry: u64,
     halted: Option<String>,
 }
 
@@ -120,6 +122,7 @@ impl Core {
             link,
             bytes_snapshot: 0,
             bytes_since_snapshot: 0,
+            bytes_to_retry: 0,
             halted: None,
         }
     }
@@ -220,15 +223,23 @@ impl Core {
         changes.filter(|change| change.before || change.after).collect()
     }
 
-    /// The batch is durable whether this succeeds or not, so a failure shows at the next commit.
+    /// The batch is durable whether this succeeds or not, so a failure shows at the next commit. What only takes room
+    /// that is not there is put off: there may be enough for batches, and those of deletions make some.
     fn compact_if_due(&mut self) {
-        let due = self.options.compact_bytes_min.max(2 * self.bytes_snapshot);
+        let due = self.options.compact_bytes_min.max(2 * self.bytes_snapshot).max(self.bytes_to_retry);
         if self.bytes_since_snapshot < due {
             return;
         }
-        if let Err(why) = self.write_snapshot() {
-            tracing::error!(%why, "compacting the journal failed");
-            self.halted = Some(why.to_string());
+        match self.write_snapshot() {
+            Ok(()) => {}
+            Err(why @ JournalError::NotCompacted { .. }) => {
+                self.bytes_to_retry = 2 * self.bytes_since_snapshot;
+                tracing::warn!(%why, retry_at_bytes = self.bytes_to_retry, "the journal was not compacted");
+            }
+            Err(why) => {
+                tracing::error!(%why, "compacting the journal failed");
+                self.halted = Some(why.to_string());
+            }
         }
     }
 
@@ -237,7 +248,7 @@ impl Core {
         let parts: Vec<Vec<u8>> = frames.into_iter().map(|frame| frame.bytes).collect();
         self.journal.compact(&parts)?;
         self.bytes_snapshot = parts.iter().map(|part| part.len() as u64).sum();
-        self.bytes_since_snapshot = 0;
+        (self.bytes_since_snapshot, self.bytes_to_retry) = (0, 0);
         Ok(())
     }
 }

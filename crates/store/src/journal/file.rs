@@ -116,7 +116,9 @@ impl<S: Storage> Journal for File<S> {
         let all: Vec<Vec<u8>> = std::iter::once(frames::title()).chain(snapshot).collect();
         let room = vec![0; ROOM_BYTES];
         let slices: Vec<&[u8]> = all.iter().chain([&room]).map(Vec::as_slice).collect();
-        self.storage.replace(&slices).map_err(|why| io_error("compact", &self.name, why))?;
+        let prepared = self.storage.prepare(&slices);
+        prepared.map_err(|why| JournalError::NotCompacted { path: self.name.clone(), why })?;
+        self.storage.replace().map_err(|why| io_error("compact", &self.name, why))?;
         self.end = all.iter().map(Vec::len).sum();
         self.len = self.end + ROOM_BYTES;
         Ok(())

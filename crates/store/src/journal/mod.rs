@@ -29,6 +29,7 @@ pub trait Journal: Send + 'static {
     fn append(&mut self, seq: u64, frame: &[u8]) -> Result<(), JournalError>;
 
     /// Puts a snapshot in these parts in the place of everything that is kept: all of it or, after a crash, nothing.
+    /// After [`JournalError::NotCompacted`] all is as it was; after another error the journal must be opened anew.
     fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError>;
 }
 
@@ -103,6 +104,14 @@ pub enum JournalError {
         place: String,
         /// The unknown kind.
         kind: String,
+    },
+    /// There was no room for the snapshot, and no harm is done.
+    #[error("can't write a snapshot beside {path}, which stays as it is: {why}")]
+    NotCompacted {
+        /// The journal.
+        path: String,
+        /// The system's answer.
+        why: io::Error,
     },
     /// The disk failed or is full.
     #[error("can't {action} {path}: {why}")]

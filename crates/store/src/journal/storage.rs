@@ -30,11 +30,17 @@ pub trait Storage: Send + 'static {
     /// The disk's.
     fn settle(&mut self) -> io::Result<()>;
 
-    /// Puts these bytes, one part after the other, in the place of all that is there: durably, and in one step.
+    /// Writes these bytes, one part after the other, beside what is there: durably.
+    ///
+    /// # Errors
+    /// The disk's, which may be full: then nothing is prepared, and what is there is as it was.
+    fn prepare(&mut self, parts: &[&[u8]]) -> io::Result<()>;
+
+    /// Puts what was prepared in the place of all that is there: durably, and in one step.
     ///
     /// # Errors
     /// The disk's: then one of the two is there.
-    fn replace(&mut self, parts: &[&[u8]]) -> io::Result<()>;
+    fn replace(&mut self) -> io::Result<()>;
 }
 
 /// A file in a folder, and for as long as it is being replaced the one that will take its place beside it.
@@ -44,6 +50,7 @@ pub struct Place {
     path: PathBuf,
     begun: PathBuf,
     file: Option<File>,
+    prepared: Option<File>,
 }
 
 impl Place {
@@ -61,7 +68,7 @@ impl Place {
             Err(why) if why.kind() == io::ErrorKind::NotFound => None,
             opened => Some(opened?),
         };
-        Ok(Place { folder: folder.to_owned(), path, begun, file })
+        Ok(Place { folder: folder.to_owned(), path, begun, file, prepared: None })
     }
 
     /// Where it is.
@@ -71,6 +78,15 @@ impl Place {
 
     fn file(&self) -> io::Result<&File> {
         self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn begin(&self, parts: &[&[u8]]) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&self.begun)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.sync_all()?;
+        Ok(file)
     }
 }
 
@@ -91,12 +107,18 @@ impl Storage for Place {
         File::open(&self.folder)?.sync_all()
     }
 
-    fn replace(&mut self, parts: &[&[u8]]) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&self.begun)?;
-        parts.iter().try_for_each(|part| file.write_all(part))?;
-        file.sync_all()?;
+    fn prepare(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let begun = self.begin(parts);
+        if begun.is_err() {
+            // It takes room that batches need. What can't be removed now is when the place is opened next.
+            let _ = fs::remove_file(&self.begun);
+        }
+        self.prepared = Some(begun?);
+        Ok(())
+    }
+
+    fn replace(&mut self) -> io::Result<()> {
+        let file = self.prepared.take().ok_or(io::ErrorKind::NotFound)?;
         fs::rename(&self.begun, &self.path)?;
         self.settle()?;
         self.file = Some(file);

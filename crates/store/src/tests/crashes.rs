@@ -283,3 +283,37 @@ fn the_file_has_room_beforehand_and_goes_on_where_that_ends() {
     drop(core);
     assert_eq!(state(&open_in(directory.path()).unwrap()), expected);
 }
+
+#[test]
+fn a_compaction_that_there_is_no_room_for_is_put_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("journal.log");
+    let begun = directory.path().join("journal.log.new");
+    let options = Options { compact_bytes_min: 4000, ..Options::seeded(7) };
+    let mut core = Core::open(File::open(directory.path()).unwrap(), registry(), options).unwrap();
+    let (mut batches, mut tried) = (0, 0);
+    let mut grow = |core: &mut Core| {
+        batches += 1;
+        commit(core, |tx| tx.set(&key("a"), None, Subnet { free: batches, ..subnet("v") }));
+        frames(&fs::read(&path).unwrap()).len()
+    };
+    let mut before = grow(&mut core);
+    // Whoever writes there finds the disk full. A link that is gone was tried.
+    std::os::unix::fs::symlink("/dev/full", &begun).unwrap();
+    while tried < 3 {
+        let after = grow(&mut core);
+        assert_eq!(after, before + 1, "nothing is lost and nothing is compacted");
+        before = after;
+        if !begun.is_symlink() {
+            tried += 1;
+            std::os::unix::fs::symlink("/dev/full", &begun).unwrap();
+        }
+    }
+    assert!((60..200).contains(&before), "each time the journal is twice as long: {before} frames");
+    fs::remove_file(&begun).unwrap();
+    while grow(&mut core) > 2 {}
+    assert!(!begun.exists() && core.halted().is_none());
+    let expected = state(&core);
+    drop(core);
+    assert_eq!(state(&open_in(directory.path()).unwrap()), expected);
+}

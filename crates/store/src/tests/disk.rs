@@ -39,6 +39,8 @@ struct State {
     file: Option<Content>,
     /// What has it on the disk until the folder is synced, if that is something else.
     before: Option<Option<Content>>,
+    /// What will have it next.
+    prepared: Option<Content>,
     /// The power fails at the operation after so many more.
     fuel: Option<usize>,
     off: bool,
@@ -66,7 +68,8 @@ struct Write {
 impl Disk {
     pub fn new(seed: u64) -> Disk {
         let chance = Chance(seed);
-        let state = State { file: None, before: None, fuel: None, off: false, syncs_fail: false, chance };
+        let state =
+            State { file: None, before: None, prepared: None, fuel: None, off: false, syncs_fail: false, chance };
         Disk(Arc::new(Mutex::new(state)))
     }
 
@@ -203,11 +206,17 @@ impl Storage for Disk {
         self.operate()?.sync_folder()
     }
 
-    /// The power may fail before anything is done, or when the folder is not synced yet.
-    fn replace(&mut self, parts: &[&[u8]]) -> io::Result<()> {
-        let mut state = self.operate()?;
+    fn prepare(&mut self, parts: &[&[u8]]) -> io::Result<()> {
         let bytes = parts.concat();
         let new = Content { durable: bytes.clone(), current: bytes, unsynced: vec![] };
+        self.operate()?.prepared = Some(new);
+        Ok(())
+    }
+
+    /// The power may fail before anything is done, or when the folder is not synced yet.
+    fn replace(&mut self) -> io::Result<()> {
+        let mut state = self.operate()?;
+        let new = state.prepared.take().ok_or(io::ErrorKind::NotFound)?;
         let old = state.file.replace(new);
         state.before.get_or_insert(old);
         drop(state);

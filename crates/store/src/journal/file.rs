@@ -82,10 +82,9 @@ impl<S: Storage> Journal for File<S> {
 
     fn load(&mut self) -> Result<Stored, JournalError> {
         let acknowledged = self.beside.as_ref().and_then(|beside| beside.last);
-        let file = self.storage.read().map_err(|why| io_error("read", &self.name, why))?;
-        if file.is_empty() {
+        let Some(file) = self.storage.read().map_err(|why| io_error("read", &self.name, why))? else {
             return Ok(Stored { acknowledged, ..Stored::default() });
-        }
+        };
         let frames::Read { frames, last, end } = frames::read(&self.name, &file)?;
         // The last frame may be in the kernel's memory only: of a process that was killed, or whose sync failed. After
         // that Linux takes for written what was not (https://lwn.net/Articles/752063/), so it is written again.

@@ -89,7 +89,8 @@ pub(super) fn frame(section: Section, number: u64, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The whole frames of a file in their order. What comes after the last whole one is nobody's, unless a whole one
-/// follows it after all: writes are synced one by one, so only the last can be cut short.
+/// follows it after all: writes are synced one by one, so only the last can be cut short. The first never can: a file
+/// has its name only with a snapshot in it.
 ///
 /// # Errors
 /// [`JournalError::Damaged`]
@@ -108,6 +109,7 @@ pub(super) fn read<'a>(journal: &str, file: &'a [u8]) -> Result<Read<'a>, Journa
     }
     let later = (at..file.len()).step_by(SECTOR).find(|later| whole(&file[*later..]).is_some());
     match later {
+        None if frames.is_empty() => damaged(format!("byte {at}"), "no frame is whole there, and none follows"),
         Some(later) => damaged(format!("byte {at}"), &format!("no frame is whole there, but one is at byte {later}")),
         None => Ok(Read { frames, last, end: at }),
     }

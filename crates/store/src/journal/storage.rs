@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 /// What a journal's bytes are kept on: a file that can be written anywhere, and replaced as a whole.
 pub trait Storage: Send + 'static {
-    /// All of it; nothing if it was never written.
+    /// All of it; none if nothing was ever put there.
     ///
     /// # Errors
     /// The disk's.
-    fn read(&mut self) -> io::Result<Vec<u8>>;
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>>;
 
     /// Writes these bytes there, beyond the end too. A crash before [`Storage::sync`] leaves any part of them.
     ///
@@ -91,8 +91,8 @@ impl Place {
 }
 
 impl Storage for Place {
-    fn read(&mut self) -> io::Result<Vec<u8>> {
-        if self.file.is_none() { Ok(vec![]) } else { fs::read(&self.path) }
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        self.file.as_ref().map(|_| fs::read(&self.path)).transpose()
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {

@@ -267,6 +267,21 @@ fn damage_before_the_last_frame_is_never_taken_for_its_end() {
 }
 
 #[test]
+fn a_journal_that_lost_everything_is_damaged_and_not_a_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open_in(directory.path()).unwrap());
+    let path = directory.path().join("journal.log");
+    let whole = fs::read(&path).unwrap();
+    let emptied = [&whole[..SECTOR], &vec![0; whole.len() - SECTOR]].concat();
+    for (left, place) in [(&emptied[..0], "byte 0:"), (&emptied[..SECTOR], "byte 512:"), (&emptied, "byte 512:")] {
+        fs::write(&path, left).unwrap();
+        let refused = open_in(directory.path()).err().unwrap().to_string();
+        assert!(refused.contains(&format!("is damaged at {place}")), "{refused}");
+        assert!(fs::read(&path).unwrap() == left);
+    }
+}
+
+#[test]
 fn the_file_has_room_beforehand_and_goes_on_where_that_ends() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("journal.log");

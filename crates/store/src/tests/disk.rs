@@ -187,8 +187,8 @@ fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
 }
 
 impl Storage for Disk {
-    fn read(&mut self) -> io::Result<Vec<u8>> {
-        Ok(self.operate()?.file.as_ref().map_or(vec![], |file| file.current.clone()))
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.operate()?.file.as_ref().map(|file| file.current.clone()))
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {

@@ -88,7 +88,8 @@ impl<S: Storage> Journal for File<S> {
         let frames::Read { frames, last, end } = frames::read(&self.name, &file)?;
         // The last frame may be in the kernel's memory only: of a process that was killed, or whose sync failed. After
         // that Linux takes for written what was not (https://lwn.net/Articles/752063/), so it is written again.
-        self.storage.write(last as u64, &file[last..end]).map_err(|why| io_error("write", &self.name, why))?;
+        let again = &file[last..end.min(file.len())];
+        self.storage.write(last as u64, again).map_err(|why| io_error("write", &self.name, why))?;
         // Nor may it be durable yet that this is the journal: the file that it replaced would come back without what is
         // appended from now on.
         let synced = self.storage.sync().and_then(|()| self.storage.settle());

@@ -61,7 +61,7 @@ pub(super) struct Read<'a> {
     pub frames: Vec<Found<'a>>,
     /// Where the last of them begins.
     pub last: usize,
-    /// Where it ends, and the next one goes.
+    /// Where it ends, and the next one goes: in a file that was cut in the zeros of the last sector, beyond its end.
     pub end: usize,
 }
 
@@ -103,7 +103,7 @@ pub(super) fn read<'a>(journal: &str, file: &'a [u8]) -> Result<Read<'a>, Journa
     }
     let mut frames = Vec::new();
     let (mut last, mut at) = (SECTOR, SECTOR);
-    while let Some((found, len)) = whole(&file[at..]) {
+    while let Some((found, len)) = file.get(at..).and_then(whole) {
         frames.push(found);
         (last, at) = (at, at + len);
     }

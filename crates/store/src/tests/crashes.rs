@@ -267,6 +267,24 @@ fn damage_before_the_last_frame_is_never_taken_for_its_end() {
 }
 
 #[test]
+fn a_file_that_ends_in_the_filling_of_its_last_frame_has_lost_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut core = open_in(directory.path()).unwrap();
+    commit(&mut core, |tx| tx.create(key("a"), None, subnet("v")));
+    drop(core);
+    let path = directory.path().join("journal.log");
+    let mut file = fs::read(&path).unwrap();
+    file.truncate(file.iter().rposition(|byte| *byte != 0).unwrap() + 1);
+    assert!(!file.len().is_multiple_of(SECTOR), "the test means something");
+    fs::write(&path, file).unwrap();
+    let mut core = open_in(directory.path()).unwrap();
+    assert_eq!(core.view().revision(), 1);
+    commit(&mut core, |tx| tx.create(key("b"), None, subnet("v")));
+    drop(core);
+    assert_eq!(names(&open_in(directory.path()).unwrap().view().list(Index::<Subnet>::all())), ["a", "b"]);
+}
+
+#[test]
 fn a_journal_that_lost_everything_is_damaged_and_not_a_new_one() {
     let directory = tempfile::tempdir().unwrap();
     drop(open_in(directory.path()).unwrap());

@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// The journal can't say of itself that its end is missing: a last frame that was damaged looks like one whose writing
 /// was cut short. This file is written after the batch is durable and is not synced, so after a power failure it may
-/// lag behind, but it never runs ahead: a journal that ends before it has lost something.
+/// lag behind, until the journal is opened, but it never runs ahead: a journal that ends before it has lost something.
 #[derive(Debug)]
 pub(super) struct Acknowledged(File);
 

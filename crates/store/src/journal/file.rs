@@ -97,7 +97,12 @@ impl<S: Storage> Journal for File<S> {
         (self.end, self.len) = (end, file.len());
         let (snapshot, batches): (Vec<_>, Vec<_>) = frames.into_iter().partition(|f| f.section == Section::Snapshot);
         let snapshot = snapshot.into_iter().map(|part| part.payload.to_vec()).collect();
-        let batches = batches.into_iter().map(|batch| (batch.number, batch.payload.to_vec())).collect();
+        let batches: Vec<_> = batches.into_iter().map(|batch| (batch.number, batch.payload.to_vec())).collect();
+        // The note may lag behind. Nothing that is shown from now on may go missing later.
+        match (&self.beside, batches.last()) {
+            (Some(beside), Some((seq, _))) if beside.last < Some(*seq) => beside.acknowledged.note(*seq),
+            _ => {}
+        }
         Ok(Stored { snapshot, batches, acknowledged })
     }
 

@@ -246,6 +246,32 @@ fn a_last_frame_that_was_cut_short_is_as_if_never_written_unless_it_was_acknowle
 }
 
 #[test]
+fn what_was_there_when_a_journal_was_opened_is_missed_if_it_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut core = open_in(directory.path()).unwrap();
+    let note = directory.path().join("acknowledged");
+    let mut older = None;
+    for n in 0..5 {
+        commit(&mut core, |tx| tx.set(&key(&format!("s{n}")), None, subnet("v")));
+        older.get_or_insert_with(|| fs::read(&note).unwrap());
+    }
+    drop(core);
+    fs::write(&note, older.unwrap()).unwrap();
+    let path = directory.path().join("journal.log");
+    let whole = fs::read(&path).unwrap();
+    let cut = &whole[..frames(&whole)[4]];
+    fs::write(&path, cut).unwrap();
+    assert_eq!(open_in(directory.path()).unwrap().view().revision(), 3, "the note says 1");
+    fs::write(&path, &whole[..frames(&whole)[2]]).unwrap();
+    let refused = open_in(directory.path()).err().unwrap().to_string();
+    assert!(refused.contains("batch 3: it was acknowledged, but the chain ends at 1"), "{refused}");
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(open_in(directory.path()).unwrap().view().revision(), 5);
+    fs::write(&path, cut).unwrap();
+    assert!(open_in(directory.path()).is_err(), "it was seen to have five");
+}
+
+#[test]
 fn damage_before_the_last_frame_is_never_taken_for_its_end() {
     let directory = tempfile::tempdir().unwrap();
     let mut core = open_in(directory.path()).unwrap();

@@ -146,6 +146,11 @@ impl Region {
         Ok(Turn { commit: committed?, plans, next_wake })
     }
 
+    /// Why the store takes no more work, if so: also after a turn that went well, when the journal failed behind it.
+    pub fn halted(&self) -> Option<CommitError> {
+        self.core.halted()
+    }
+
     /// The newest published state.
     pub fn view(&self) -> &Arc<View> {
         self.core.view()

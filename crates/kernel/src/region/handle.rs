@@ -85,7 +85,7 @@ impl Handle {
         self.0.arrived.notify_one();
     }
 
-    /// Asks the region something on its thread, after what was written before. Never called once it has stopped.
+    /// Asks the region something on its thread, after what was written before. Dropped uncalled once it has stopped.
     pub fn ask(&self, question: impl FnOnce(&Region) + Send + 'static) {
         let mut inbox = self.0.inbox();
         if inbox.closed.is_none() {
@@ -168,10 +168,18 @@ impl Shared {
         };
         self.close(why.clone());
         region.refuse_all(&why);
-        let left = std::mem::take(&mut self.inbox().jobs);
-        for job in left {
+        let (jobs, questions) = self.leave();
+        // Who asked learns from that that there is no answer.
+        drop(questions);
+        for job in jobs {
             surviving("an answer", || job.refuse(&why));
         }
+    }
+
+    /// What nobody takes any more.
+    fn leave(&self) -> (Vec<Box<dyn Job>>, Vec<Question>) {
+        let mut inbox = self.inbox();
+        (std::mem::take(&mut inbox.jobs), std::mem::take(&mut inbox.questions))
     }
 
     /// Ends when closed and all queued work is done, or when the store has halted; says why.
@@ -191,6 +199,9 @@ impl Shared {
             }
             for question in questions {
                 surviving("a question", || question(region));
+            }
+            if let Some(halted) = region.halted() {
+                return halted.to_string();
             }
         }
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::planner::{Next, Planner};
-use roadstead_store::journal::Memory;
+use roadstead_store::journal::{Journal, JournalError, Memory, Stored};
 use roadstead_store::{Index, Key, Object, Options, Read, Record, Registry};
 use serde::{Deserialize, Serialize};
 use std::sync::Mutex;
@@ -38,11 +38,15 @@ impl Planner for TakesNote {
 }
 
 fn region_on(journal: Memory) -> Region {
+    region_with(journal, Options::seeded(1))
+}
+
+fn region_with(journal: impl Journal, options: Options) -> Region {
     let mut registry = Registry::new();
     registry.add::<Order>();
     let mut planners = Planners::new();
     planners.add(TakesNote);
-    Region::new(Core::open(journal, registry, Options::seeded(1)).unwrap(), planners)
+    Region::new(Core::open(journal, registry, options).unwrap(), planners)
 }
 
 fn order(name: &str) -> Key<Order> {
@@ -280,6 +284,65 @@ fn a_handle_tells_when_the_journal_has_failed() {
     let why = running.wait();
     assert!(why.contains("takes no more writes: can't write"), "{why}");
     assert_eq!(handle.stopped(), Some(why));
+}
+
+/// A journal that was made and can't be compacted.
+struct Uncompactable(Memory);
+
+impl Journal for Uncompactable {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn load(&mut self) -> Result<Stored, JournalError> {
+        self.0.load()
+    }
+
+    fn append(&mut self, seq: u64, frame: &[u8]) -> Result<(), JournalError> {
+        self.0.append(seq, frame)
+    }
+
+    fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError> {
+        if self.0.stored().snapshot.is_empty() {
+            return self.0.compact(parts);
+        }
+        Err(JournalError::Io { action: "compact", path: self.name(), why: std::io::Error::other("made to fail") })
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the region ends while its caller waits")]
+fn a_compaction_that_fails_ends_the_region_at_once_after_its_answers() {
+    let options = Options { compact_bytes_min: 1, ..Options::seeded(1) };
+    let (handle, running) = Handle::start(region_with(Uncompactable(Memory::new()), options), clock());
+    let (tell, told) = mpsc::channel();
+    let answer = tell.clone();
+    handle.write(place(&"long".repeat(500), 1), move |result| answer.send(format!("{result:?}")).unwrap());
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "Ok(1)", "its batch is durable");
+    std::thread::spawn(move || tell.send(running.wait()).unwrap());
+    let why = told.recv_timeout(PATIENCE).unwrap();
+    assert!(why.contains("halted after revision 1 and takes no more writes: can't compact"), "{why}");
+}
+
+#[test]
+fn a_question_that_a_halted_region_never_comes_to_is_dropped() {
+    let journal = Memory::new();
+    let (handle, _running) = Handle::start(region_on(journal.clone()), clock());
+    let (begin, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let write = move |tx: &mut Tx| {
+        begin.send(()).unwrap();
+        released.recv_timeout(PATIENCE).unwrap();
+        place("a", 1)(tx)
+    };
+    handle.write(write, |_| {});
+    begun.recv_timeout(PATIENCE).unwrap();
+    let (tell, told) = mpsc::channel::<()>();
+    handle.ask(move |_| drop(tell));
+    journal.fail(true);
+    release.send(()).unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE), Err(mpsc::RecvTimeoutError::Disconnected));
+    assert!(handle.stopped().is_some());
 }
 
 #[test]

@@ -193,8 +193,10 @@ impl Shared {
             for job in jobs {
                 region.enqueue(job);
             }
-            match region.turn(clock()) {
-                Ok(turn) => next_wake = turn.next_wake,
+            let now = clock();
+            match region.turn(now) {
+                // What is left over doesn't wait until a clock that is set back comes to this time again.
+                Ok(turn) => next_wake = turn.next_wake.map(|at| if at <= now { Millis(0) } else { at }),
                 Err(halted) => return halted.to_string(),
             }
             for question in questions {

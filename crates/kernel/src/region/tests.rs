@@ -359,6 +359,29 @@ fn subscribers_answers_and_questions_that_panic_stop_nobody() {
 }
 
 #[test]
+fn what_a_turn_left_over_is_done_although_the_clock_was_set_back() {
+    let mut region = region_on(Memory::new());
+    region.limit(Limits { jobs: 2, plans: 1 });
+    // Every look at the clock finds it an hour earlier.
+    let now = AtomicU64::new(1_000_000 * 3_600_000);
+    let clock = Arc::new(move || Millis(now.fetch_sub(3_600_000, Ordering::Relaxed)));
+    let (tell, told) = mpsc::channel();
+    let (handle, _running) = Handle::start(region, clock);
+    let tell = Mutex::new(tell);
+    handle.subscribe(Box::new(move |commit| {
+        let orders = commit.view.list(Index::<Order>::all());
+        if orders.len() == 3 && orders.iter().all(|order| order.body.noted) {
+            // The turns after it say so again.
+            let _ = tell.lock().unwrap().send(());
+        }
+    }));
+    for (name, number) in [("a", 1), ("b", 2), ("c", 3)] {
+        handle.write(place(name, number), |_| {});
+    }
+    told.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
 fn a_region_under_a_stopped_clock_still_takes_writes() {
     let now = Arc::new(AtomicU64::new(7));
     let (handle, running) =

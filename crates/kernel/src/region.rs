@@ -1,9 +1,9 @@
 //! The region's heart: operations, observations and plans in one row, and one durable batch at a time.
 //!
 //! ```text
-//! submit ─→ ┌ turn ──────────────────────────────────────────────────────────────┐
-//! submit ─→ │ queued work → plans woken by it → one commit → publish → complete  │ ─→ next_wake
-//!           └────────────────────────────────────────────────────────────────────┘
+//! submit ─→ ┌ turn ─────────────────────────────────────────────────────────────────────┐
+//! submit ─→ │ queued work → plans woken by it → one commit → publish → complete → tidy  │ ─→ next_wake
+//!           └───────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! [`Region`] is synchronous and has no clock: the simulator turns it by hand. [`Handle`] turns it on a thread of its
@@ -124,8 +124,8 @@ impl Region {
         self.jobs.push_back(job);
     }
 
-    /// Runs what is queued and due, commits it as one batch, publishes that, then answers the callers. After an error
-    /// the store has halted: the callers were told, and so is everybody from now on.
+    /// Runs what is queued and due, commits it as one batch, publishes that, answers the callers, then compacts the
+    /// journal if need be. After an error the store has halted: the callers were told, and so is everybody from now on.
     pub fn turn(&mut self, now: Millis) -> Result<Turn, CommitError> {
         if let Some(halted) = self.core.halted() {
             self.refuse_all(&halted.to_string());
@@ -140,6 +140,9 @@ impl Region {
         let stopped = committed.as_ref().err().map(CommitError::to_string);
         for complete in completions {
             surviving("an answer", || complete(stopped.as_deref()));
+        }
+        if let Ok(Some(_)) = &committed {
+            self.core.tidy();
         }
         let left_over = !self.jobs.is_empty() || self.engine.due() > 0;
         let next_wake = if left_over { Some(now) } else { self.engine.next_wake() };

@@ -15,6 +15,8 @@ use std::sync::Arc;
 /// ```text
 /// begin ─→ Tx ─→ apply ─→ head (unpublished) ─→ commit ─→ journal ─→ view() (published)
 ///                  └ or drop: nothing happened     └ fails: halted, head is lost, view() stays
+///
+/// and from time to time, when everybody is answered: tidy ─→ a snapshot takes the place of the batches
 /// ```
 pub struct Core {
     journal: Box<dyn Journal>,
@@ -190,8 +192,15 @@ impl Core {
         }
         self.published = Arc::new(self.head.clone());
         let commit = Commit { revision: self.link.seq, view: self.published.clone(), changes: self.take_changes() };
-        self.compact_if_due();
         Ok(Some(Arc::new(commit)))
+    }
+
+    /// What nobody needs to wait for: to be called after a commit, once its callers were answered. Compacts the journal
+    /// if that is due; if it fails the store has halted.
+    pub fn tidy(&mut self) {
+        if self.halted.is_none() {
+            self.compact_if_due();
+        }
     }
 
     /// Why the store takes no more writes, if so.
@@ -223,8 +232,8 @@ impl Core {
         changes.filter(|change| change.before || change.after).collect()
     }
 
-    /// The batch is durable whether this succeeds or not, so a failure shows at the next commit. What only takes room
-    /// that is not there is put off: there may be enough for batches, and those of deletions make some.
+    /// The batch is durable whether this succeeds or not. What only takes room that is not there is put off: there may
+    /// be enough for batches, and those of deletions make some.
     fn compact_if_due(&mut self) {
         let due = self.options.compact_bytes_min.max(2 * self.bytes_snapshot).max(self.bytes_to_retry);
         if self.bytes_since_snapshot < due {
@@ -244,7 +253,8 @@ impl Core {
     }
 
     fn write_snapshot(&mut self) -> Result<(), JournalError> {
-        let frames = batch::encode_snapshot(&self.head, &self.link).expect("invariant: what was a batch is encodable");
+        let frames =
+            batch::encode_snapshot(&self.published, &self.link).expect("invariant: what was a batch is encodable");
         let parts: Vec<Vec<u8>> = frames.into_iter().map(|frame| frame.bytes).collect();
         self.journal.compact(&parts)?;
         self.bytes_snapshot = parts.iter().map(|part| part.len() as u64).sum();

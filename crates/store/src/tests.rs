@@ -56,10 +56,11 @@ fn stage<R>(core: &mut Core, work: impl FnOnce(&mut Tx) -> R) -> (R, Writes) {
     core.transact(Millis::secs(1), |tx| Ok::<R, ()>(work(tx))).unwrap()
 }
 
-/// Runs `work` at 1 s and commits.
+/// Runs `work` at 1 s, commits and tidies.
 fn commit<R>(core: &mut Core, work: impl FnOnce(&mut Tx) -> R) -> R {
     let (result, _) = stage(core, work);
     core.commit().unwrap();
+    core.tidy();
     result
 }
 

@@ -286,8 +286,8 @@ fn a_handle_tells_when_the_journal_has_failed() {
     assert_eq!(handle.stopped(), Some(why));
 }
 
-/// A journal that was made and can't be compacted.
-struct Uncompactable(Memory);
+/// A journal that was made and can't be compacted. It tells when that is tried.
+struct Uncompactable(Memory, mpsc::Sender<&'static str>);
 
 impl Journal for Uncompactable {
     fn name(&self) -> String {
@@ -306,6 +306,7 @@ impl Journal for Uncompactable {
         if self.0.stored().snapshot.is_empty() {
             return self.0.compact(parts);
         }
+        self.1.send("compaction").unwrap();
         Err(JournalError::Io { action: "compact", path: self.name(), why: std::io::Error::other("made to fail") })
     }
 }
@@ -314,13 +315,17 @@ impl Journal for Uncompactable {
 #[expect(clippy::disallowed_methods, reason = "the region ends while its caller waits")]
 fn a_compaction_that_fails_ends_the_region_at_once_after_its_answers() {
     let options = Options { compact_bytes_min: 1, ..Options::seeded(1) };
-    let (handle, running) = Handle::start(region_with(Uncompactable(Memory::new()), options), clock());
     let (tell, told) = mpsc::channel();
-    let answer = tell.clone();
-    handle.write(place(&"long".repeat(500), 1), move |result| answer.send(format!("{result:?}")).unwrap());
-    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "Ok(1)", "its batch is durable");
-    std::thread::spawn(move || tell.send(running.wait()).unwrap());
-    let why = told.recv_timeout(PATIENCE).unwrap();
+    let journal = Uncompactable(Memory::new(), tell.clone());
+    let (handle, running) = Handle::start(region_with(journal, options), clock());
+    handle.write(place(&"long".repeat(500), 1), move |result| {
+        assert_eq!(result, Ok(1), "its batch is durable");
+        tell.send("answer").unwrap();
+    });
+    assert_eq!([told.recv_timeout(PATIENCE), told.recv_timeout(PATIENCE)], [Ok("answer"), Ok("compaction")]);
+    let (end, ended) = mpsc::channel();
+    std::thread::spawn(move || end.send(running.wait()).unwrap());
+    let why = ended.recv_timeout(PATIENCE).unwrap();
     assert!(why.contains("halted after revision 1 and takes no more writes: can't compact"), "{why}");
 }
 

@@ -54,6 +54,7 @@ fn run_until_power_fails(core: &mut Core, disk: &Disk, chance: &mut Chance, hist
             Ok(None) => {}
             Err(_) => break,
         }
+        core.tidy();
         if disk.is_off() {
             break;
         }

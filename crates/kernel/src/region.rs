@@ -124,8 +124,8 @@ impl Region {
         self.jobs.push_back(job);
     }
 
-    /// Runs what is queued and due, commits it as one batch, publishes that, answers the callers, then compacts the
-    /// journal if need be. After an error the store has halted: the callers were told, and so is everybody from now on.
+    /// Runs what is queued and due, commits it as one batch, publishes that, answers the callers, then tidies the
+    /// store. After an error the store has halted: the callers were told, and so is everybody from now on.
     pub fn turn(&mut self, now: Millis) -> Result<Turn, CommitError> {
         if let Some(halted) = self.core.halted() {
             self.refuse_all(&halted.to_string());

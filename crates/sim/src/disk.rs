@@ -68,6 +68,10 @@ impl Journal for Disk {
         failure.map_or(Ok(()), |_| Err(self.failure()))
     }
 
+    fn note(&mut self, seq: u64) {
+        self.memory.note(seq);
+    }
+
     fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError> {
         self.memory.compact(parts)
     }

@@ -195,10 +195,11 @@ impl Core {
         Ok(Some(Arc::new(commit)))
     }
 
-    /// What nobody needs to wait for: to be called after a commit, once its callers were answered. Compacts the journal
-    /// if that is due; if it fails the store has halted.
+    /// What nobody needs to wait for: to be called after a commit, once its callers were answered. Notes that they
+    /// were, and compacts the journal if that is due; if it fails the store has halted.
     pub fn tidy(&mut self) {
         if self.halted.is_none() {
+            self.journal.note(self.link.seq);
             self.compact_if_due();
         }
     }

@@ -302,6 +302,10 @@ impl Journal for Uncompactable {
         self.0.append(seq, frame)
     }
 
+    fn note(&mut self, seq: u64) {
+        self.0.note(seq);
+    }
+
     fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError> {
         if self.0.stored().snapshot.is_empty() {
             return self.0.compact(parts);

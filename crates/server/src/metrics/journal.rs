@@ -32,6 +32,10 @@ impl<J: Journal> Journal for Timed<J> {
         Ok(())
     }
 
+    fn note(&mut self, seq: u64) {
+        self.journal.note(seq);
+    }
+
     fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError> {
         self.journal.compact(parts)
     }

@@ -7,8 +7,9 @@ use std::path::Path;
 /// Remembers, beside the journal, the last batch that was acknowledged.
 ///
 /// The journal can't say of itself that its end is missing: a last frame that was damaged looks like one whose writing
-/// was cut short. This file is written after the batch is durable and is not synced, so after a power failure it may
-/// lag behind, until the journal is opened, but it never runs ahead: a journal that ends before it has lost something.
+/// was cut short. This file is written after the answers, so as not to delay them, and is not synced, so after a crash
+/// it may lag behind, until the journal is opened, but it never runs ahead: a journal that ends before it has lost
+/// something.
 #[derive(Debug)]
 pub(super) struct Acknowledged(File);
 
@@ -26,7 +27,7 @@ impl Acknowledged {
         Ok((Acknowledged(file), seq))
     }
 
-    /// This batch is durable. A failure to note that costs nothing but the check.
+    /// This batch was acknowledged. A failure to note that costs nothing but the check.
     pub fn note(&self, seq: u64) {
         let bytes = [seq.to_le_bytes(), (!seq).to_le_bytes()].concat();
         if let Err(why) = self.0.write_all_at(&bytes, 0) {

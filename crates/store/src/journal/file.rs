@@ -108,11 +108,13 @@ impl<S: Storage> Journal for File<S> {
 
     fn append(&mut self, seq: u64, frame: &[u8]) -> Result<(), JournalError> {
         let written = self.write(&frames::frame(Section::Batches, seq, frame));
-        written.map_err(|why| io_error("write", &self.name, why))?;
+        written.map_err(|why| io_error("write", &self.name, why))
+    }
+
+    fn note(&mut self, seq: u64) {
         if let Some(beside) = &self.beside {
             beside.acknowledged.note(seq);
         }
-        Ok(())
     }
 
     fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError> {

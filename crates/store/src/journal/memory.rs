@@ -60,8 +60,11 @@ impl Journal for Memory {
     fn append(&mut self, seq: u64, frame: &[u8]) -> Result<(), JournalError> {
         let mut state = self.writable()?;
         state.stored.batches.push((seq, frame.to_vec()));
-        state.stored.acknowledged = Some(seq);
         Ok(())
+    }
+
+    fn note(&mut self, seq: u64) {
+        self.state().stored.acknowledged = Some(seq);
     }
 
     fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError> {

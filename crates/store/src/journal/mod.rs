@@ -28,6 +28,10 @@ pub trait Journal: Send + 'static {
     /// and the journal must be opened anew.
     fn append(&mut self, seq: u64, frame: &[u8]) -> Result<(), JournalError>;
 
+    /// Batch `seq`, which was appended, has been acknowledged. To be remembered as well as can be at no cost: it is the
+    /// check of [`Stored::acknowledged`], and no promise.
+    fn note(&mut self, seq: u64);
+
     /// Puts a snapshot in these parts in the place of everything that is kept: all of it or, after a crash, nothing.
     /// After [`JournalError::NotCompacted`] all is as it was; after another error the journal must be opened anew.
     fn compact(&mut self, parts: &[Vec<u8>]) -> Result<(), JournalError>;

@@ -69,6 +69,7 @@ pub struct Region {
     jobs: VecDeque<Box<dyn Job>>,
     limits: Limits,
     on_commit: Option<OnCommit>,
+    after_answers: Option<OnCommit>,
 }
 
 type OnCommit = Box<dyn FnMut(&Arc<Commit>) + Send>;
@@ -78,7 +79,7 @@ impl Region {
     pub fn new(core: Core, planners: Planners) -> Region {
         let mut engine = Engine::new(planners);
         engine.start(core.head());
-        Region { core, engine, jobs: VecDeque::new(), limits: Limits::default(), on_commit: None }
+        Region { core, engine, jobs: VecDeque::new(), limits: Limits::default(), on_commit: None, after_answers: None }
     }
 
     /// From now on a turn does so much.
@@ -94,6 +95,11 @@ impl Region {
     /// From now on this is called with every batch, when it is durable and before any caller is answered.
     pub fn on_commit(&mut self, call: impl FnMut(&Arc<Commit>) + Send + 'static) {
         self.on_commit = Some(Box::new(call));
+    }
+
+    /// From now on this is called with every batch, when its callers are answered: for what they need not wait for.
+    pub fn after_answers(&mut self, call: impl FnMut(&Arc<Commit>) + Send + 'static) {
+        self.after_answers = Some(Box::new(call));
     }
 
     /// From now on this is called with every event of a planner, on the thread that turns.
@@ -134,13 +140,12 @@ impl Region {
         let completions = self.run_jobs(now);
         let plans = self.run_plans(now);
         let committed = self.core.commit();
-        if let (Ok(Some(commit)), Some(call)) = (&committed, &mut self.on_commit) {
-            surviving("what runs on each commit", || call(commit));
-        }
+        hand(&committed, &mut self.on_commit);
         let stopped = committed.as_ref().err().map(CommitError::to_string);
         for complete in completions {
             surviving("an answer", || complete(stopped.as_deref()));
         }
+        hand(&committed, &mut self.after_answers);
         if let Ok(Some(_)) = &committed {
             self.core.tidy();
         }
@@ -214,6 +219,13 @@ impl Region {
         for job in self.jobs.drain(..) {
             surviving("an answer", || job.refuse(why));
         }
+    }
+}
+
+/// Calls what runs on each commit, if there was one.
+fn hand(committed: &Result<Option<Arc<Commit>>, CommitError>, call: &mut Option<OnCommit>) {
+    if let (Ok(Some(commit)), Some(call)) = (committed, call) {
+        surviving("what runs on each commit", || call(commit));
     }
 }
 

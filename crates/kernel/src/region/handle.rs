@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The time of day.
 pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
 
-/// Called with every batch once it is published, on the writer's thread: it must be quick.
+/// Called with every batch once it is published and its callers are answered, on the writer's thread: it must be quick.
 pub type Subscriber = Box<dyn Fn(&Arc<Commit>) + Send + Sync>;
 
 /// The writer sleeps no longer than this while a plan waits for a time, so a clock that is set forward is noticed.
@@ -57,7 +57,9 @@ impl Handle {
             subscribers: Mutex::default(),
         });
         let publisher = shared.clone();
-        region.on_commit(move |commit| publisher.publish(commit));
+        region.on_commit(move |commit| *lock(&publisher.view) = commit.view.clone());
+        let teller = shared.clone();
+        region.after_answers(move |commit| teller.tell(commit));
         let writer = shared.clone();
         let thread = thread::Builder::new().name("region".to_owned()).spawn(move || writer.run(region, &clock));
         let thread = thread.expect("the system can start a thread");
@@ -146,8 +148,7 @@ impl Shared {
         lock(&self.inbox)
     }
 
-    fn publish(&self, commit: &Arc<Commit>) {
-        *lock(&self.view) = commit.view.clone();
+    fn tell(&self, commit: &Arc<Commit>) {
         for subscriber in lock(&self.subscribers).iter() {
             surviving("a subscriber", || subscriber(commit));
         }

@@ -205,6 +205,18 @@ fn a_write_is_answered_when_the_view_shows_it() {
 }
 
 #[test]
+fn a_write_is_answered_before_subscribers_hear_of_it() {
+    let (handle, _running) = Handle::start(region_on(Memory::new()), clock());
+    let (tell, told) = mpsc::channel();
+    let answered = tell.clone();
+    let tell = Mutex::new(tell);
+    handle.subscribe(Box::new(move |commit| tell.lock().unwrap().send(format!("{:?}", commit.view)).unwrap()));
+    handle.write(place("a", 1), move |answer| answered.send(format!("{answer:?}")).unwrap());
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "Ok(1)");
+    assert!(told.recv_timeout(PATIENCE).unwrap().starts_with("View(revision 1,"));
+}
+
+#[test]
 #[expect(clippy::disallowed_methods, reason = "callers come from many threads")]
 fn what_arrives_together_is_committed_together_and_subscribers_see_every_batch_in_order() {
     let (handle, running) = Handle::start(region_on(Memory::new()), clock());

@@ -40,7 +40,7 @@ pub async fn run(config: &Config) -> Result<ExitCode> {
     let listener = bind(config).await?;
     let address = listener.local_addr()?;
     let metrics = Arc::new(Metrics::default());
-    let journal = Timed::new(File::open(&config.journal())?, metrics.clone());
+    let journal = Timed { journal: File::open(&config.journal())?, metrics: metrics.clone() };
     let core = Core::open(journal, roadstead_cloud::registry(), seed()?)?;
     let mut region = Region::new(core, roadstead_cloud::planners());
     let began = Instant::now();

@@ -5,15 +5,10 @@ use std::time::Instant;
 
 /// A journal whose appends are measured.
 pub struct Timed<J> {
-    journal: J,
-    metrics: Arc<Metrics>,
-}
-
-impl<J: Journal> Timed<J> {
-    /// Measures this journal.
-    pub fn new(journal: J, metrics: Arc<Metrics>) -> Timed<J> {
-        Timed { journal, metrics }
-    }
+    /// It.
+    pub journal: J,
+    /// Where what is measured goes.
+    pub metrics: Arc<Metrics>,
 }
 
 impl<J: Journal> Journal for Timed<J> {
